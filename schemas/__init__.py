@@ -1,0 +1,1 @@
+"""The contract with producers and readers: touchpoints in, scores and alerts out."""

@@ -1,0 +1,1 @@
+"""The command `cx`: one module a command group."""

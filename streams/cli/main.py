@@ -1,0 +1,63 @@
+"""The command `cx`: commands are imported when they are called, so that `cx --help` is quick."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from streams import __version__
+from streams.errors import CxError
+
+COMMANDS = {
+    "alerts": "streams.cli.alerts:alerts",
+    "check": "streams.cli.check:check",
+    "deadletters": "streams.cli.deadletters:deadletters",
+    "demo": "streams.cli.demo:demo",
+    "doctor": "streams.cli.doctor:doctor",
+    "explain": "streams.cli.explain:explain",
+    "kafka": "streams.cli.kafka:kafka",
+    "policy": "streams.cli.policy:policy",
+    "produce": "streams.cli.produce:produce",
+    "schema": "streams.cli.schema:schema",
+    "score": "streams.cli.score:score",
+    "topics": "streams.cli.topics:topics",
+    "worker": "streams.cli.worker:worker",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of `cmd_name` and return its command; None where there is none."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cx")
+def cx() -> None:
+    """Touchpoint events in; explained experience scores and churn-risk alerts out."""
+
+
+def main() -> None:
+    """Run `cx`: a CxError becomes its message on stderr and its exit code."""
+    try:
+        cx.main(standalone_mode=True)
+    except CxError as error:
+        click.echo(f"error: {error.message}", err=True)
+        if error.mend:
+            click.echo(f"  try: {error.mend}", err=True)
+        sys.exit(error.code)
+
+
+if __name__ == "__main__":
+    main()

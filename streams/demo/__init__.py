@@ -1,0 +1,1 @@
+"""Journeys with known truth, real purchase histories, and a live view."""

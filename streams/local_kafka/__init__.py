@@ -1,0 +1,1 @@
+"""A real Apache Kafka on the user's own machine."""

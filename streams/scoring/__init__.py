@@ -1,0 +1,1 @@
+"""Pure scoring: no clock, no I/O, no Faust."""

@@ -1,0 +1,70 @@
+"""The one table of topics: what each carries, how it is keyed and kept."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MIB = 1 << 20
+DAY_MS = 86_400_000
+INPUT_MAX_BYTES = 8 * MIB
+DEAD_LETTER_MAX_BYTES = INPUT_MAX_BYTES + (64 << 10)  # the original plus its `cx-*` headers
+
+
+class Role(StrEnum):
+    """How the product uses a topic."""
+
+    TOUCHPOINTS = "touchpoints"
+    ACTIONS = "actions"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is created; `name` is without the prefix of the settings."""
+
+    name: str
+    role: Role
+    key: str
+    value: str
+    config: dict[str, str] = field(default_factory=dict)
+    default_channel: str = "other"
+
+
+def _input(name: str, role: Role, default_channel: str) -> Topic:
+    return Topic(
+        name,
+        role,
+        key="customer id",
+        value="CloudEvents touchpoint",
+        config={"max.message.bytes": str(INPUT_MAX_BYTES)},
+        default_channel=default_channel,
+    )
+
+
+WEB = _input("cx.touchpoints.web", Role.TOUCHPOINTS, "web")
+STORE = _input("cx.touchpoints.store", Role.TOUCHPOINTS, "store")
+SUPPORT = _input("cx.touchpoints.support", Role.TOUCHPOINTS, "phone")
+ACTIONS = _input("cx.actions", Role.ACTIONS, "other")
+SCORES = Topic("cx.scores", Role.OUTPUT, "customer id", "ScoreUpdated", {"cleanup.policy": "compact"})
+ALERTS = Topic(
+    "cx.alerts",
+    Role.OUTPUT,
+    "alert id",
+    "ChurnAlert",
+    {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(180 * DAY_MS),
+        "max.compaction.lag.ms": str(7 * DAY_MS),
+    },
+)
+DEAD_LETTERS = Topic(
+    "cx.deadletter",
+    Role.OUTPUT,
+    "the original's key",
+    "the original's bytes",
+    {"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)},
+)
+INCIDENTS = Topic("cx.incidents", Role.OUTPUT, "incident id", "Incident")
+
+INPUTS = (WEB, STORE, SUPPORT, ACTIONS)
+OUTPUTS = (SCORES, ALERTS, DEAD_LETTERS, INCIDENTS)
+TOPICS = INPUTS + OUTPUTS
