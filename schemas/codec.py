@@ -1,0 +1,182 @@
+"""Bytes to touchpoints and back: one typed pass on the way in, reasons only for what failed it."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, Final
+
+import msgspec
+
+from schemas.diagnosis import diagnose, diagnose_envelope, json_type, not_json, violation
+from schemas.envelope import Touchpoint, time_s
+from schemas.fields import ID_MAX_BYTES
+from schemas.rejects import Reject, RejectReason, reject
+from schemas.touchpoints import TYPES
+
+MAX_BYTES: Final = 256 << 10
+CLOCK_SKEW_S: Final = 300.0
+"""A publisher's clock may be this far ahead of the broker's before its event times are refused."""
+RESERVED_PREFIX: Final = b"\x00"
+"""Keys that start so belong to the engine: its marker lives among the rows."""
+
+Headers = Sequence[tuple[str, bytes]]
+
+_UNION: Any = reduce(or_, (info.touchpoint for info in TYPES.values()))
+_DECODER: Final[msgspec.json.Decoder[Touchpoint]] = msgspec.json.Decoder(_UNION)
+_decode: Final = _DECODER.decode
+_encode = msgspec.json.Encoder().encode
+_DATA_DECODERS: Final = {name: msgspec.json.Decoder(info.data) for name, info in TYPES.items()}
+_UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
+"""All that decoding raises: the errors of msgspec and of Unicode are ValueErrors."""
+
+
+def decode(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Touchpoint | Reject:
+    """Decode a Kafka record in CloudEvents' structured or binary mode; never raises."""
+    if value is not None and len(value) > MAX_BYTES:
+        return reject(RejectReason.TOO_LARGE, "$", f"{len(value)} bytes")
+    event = _binary(value, headers) if headers and _is_binary(headers) else _structured(value)
+    return event if isinstance(event, Reject) else _judge_ids(event, key)
+
+
+def decode_line(line: bytes | str) -> Touchpoint | Reject:
+    """Decode one line of a file, as if `subject` had been the record's key; never raises."""
+    value = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
+    if len(value) > MAX_BYTES:
+        return reject(RejectReason.TOO_LARGE, "$", f"{len(value)} bytes")
+    event = _structured(value)
+    if isinstance(event, Reject):
+        return event
+    return _judge_ids(event, None if event.subject is None else event.subject.encode())
+
+
+def encode(touchpoint: Touchpoint) -> bytes:
+    """Return a touchpoint as one structured JSON event; what equals its default is left out."""
+    return _encode(touchpoint)
+
+
+def to_binary(touchpoint: Touchpoint) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return a touchpoint in binary mode: the data as the value, the attributes as `ce_*` headers."""
+    attributes = msgspec.to_builtins(touchpoint, str_keys=True)
+    data = attributes.pop("data", {})
+    headers = [("content-type", b"application/json")]
+    for name, attribute in attributes.items():
+        text = str(attribute).lower() if isinstance(attribute, bool) else str(attribute)
+        headers.append((f"ce_{name}", text.encode()))
+    return _encode(data), headers
+
+
+def judge_time(touchpoint: Touchpoint, recorded_s: float, ancient_before_s: float) -> Reject | None:
+    """Return a reject for an event time that cannot be true, else None.
+
+    `recorded_s` is the record's timestamp and `ancient_before_s` the policy's earliest date, both in seconds
+    since the epoch. The wall clock plays no part, so that a replay decides the same.
+    """
+    happened_s = time_s(touchpoint)
+    if happened_s > recorded_s + CLOCK_SKEW_S:
+        return reject(RejectReason.CLOCK_FUTURE, "$.time", "a time after the record's")
+    if happened_s < ancient_before_s:
+        return reject(RejectReason.CLOCK_ANCIENT, "$.time", "a time before the earliest")
+    return None
+
+
+def _structured(value: bytes | None) -> Touchpoint | Reject:
+    """Decode a whole event from the record's value."""
+    if value is None:
+        return reject(RejectReason.NOT_JSON, "$", "a tombstone (no value)")
+    try:
+        return _decode(value)
+    except _UNREADABLE as error:
+        return _without_null_data(value) or diagnose(value, error)
+
+
+def _without_null_data(value: bytes) -> Touchpoint | None:
+    """Return the event whose only fault is that its optional data is null; None for any other fault."""
+    try:
+        document = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+        if bytes(document["data"]) != b"null":
+            return None
+        del document["data"]
+        return _decode(_encode(document))
+    except (*_UNREADABLE, KeyError):
+        return None
+
+
+def _is_binary(headers: Headers) -> bool:
+    return any(name == "ce_specversion" for name, _ in headers)
+
+
+def _binary(value: bytes | None, headers: Headers) -> Touchpoint | Reject:
+    """Decode an event whose attributes are headers and whose value is the data."""
+    attributes: dict[str, Any] = {}
+    for name, content in headers:
+        if name.startswith("ce_") and content is not None:
+            try:
+                attributes[name[3:]] = content.decode()
+            except UnicodeDecodeError:
+                seen = "bytes that are not UTF-8"
+                return reject(RejectReason.SCHEMA_VIOLATION, f"$.{name[3:]}", seen, "Send UTF-8.")
+    attributes.pop("data", None)
+    wrong = diagnose_envelope(attributes)
+    if wrong is not None:
+        return wrong
+    if "type" not in attributes:
+        return reject(RejectReason.SCHEMA_VIOLATION, "$.type", "nothing", "Send `type` as header `ce_type`.")
+    if attributes.get("backfill") in ("true", "false"):
+        attributes["backfill"] = attributes["backfill"] == "true"
+    return _join(attributes, value)
+
+
+def _join(attributes: dict[str, Any], value: bytes | None) -> Touchpoint | Reject:
+    """Decode the data by its type and put it under its attributes."""
+    info = TYPES[attributes["type"]]
+    if value and value.strip() != b"null":
+        try:
+            attributes["data"] = _DATA_DECODERS[info.name].decode(value)
+        except _UNREADABLE as error:
+            return _diagnose_data(attributes, value, error)
+    try:
+        return msgspec.convert(attributes, info.touchpoint)
+    except _UNREADABLE as error:
+        return violation(attributes, error)
+
+
+def _diagnose_data(attributes: dict[str, Any], value: bytes, error: Exception) -> Reject:
+    """Return why the data of a binary event could not be decoded."""
+    try:
+        attributes["data"] = msgspec.json.decode(value)
+    except msgspec.ValidationError:
+        pass  # a number beyond a double: well-formed, and the typed error names its place
+    except (ValueError, RecursionError) as failure:
+        return not_json(failure)
+    return violation(attributes, error, "$.data")
+
+
+def _judge_ids(event: Touchpoint, key: bytes | None) -> Touchpoint | Reject:
+    """Hold the event's names to the record's key and to their length in bytes."""
+    subject = event.subject
+    if key is not None and key.startswith(RESERVED_PREFIX):
+        return reject(RejectReason.RESERVED_KEY, "$.subject", "a key starting with the byte 0")
+    if subject is not None and (key is None or subject.encode() != key):
+        return _judge_key(key)
+    if subject is None and event.anonymousid is None:
+        return reject(RejectReason.KEY_MISSING, "$.subject", "nothing")
+    if event.id.isascii() and event.source.isascii() and (key is None or len(key) <= ID_MAX_BYTES):
+        return event
+    return _judge_lengths(event)
+
+
+def _judge_key(key: bytes | None) -> Reject:
+    if key is None:
+        mend = "The record has no key: use the UTF-8 bytes of `subject`."
+        return reject(RejectReason.KEY_MISSING, "$.subject", "a record without a key", mend)
+    return reject(RejectReason.KEY_MISMATCH, "$.subject", "another string than the key")
+
+
+def _judge_lengths(event: Touchpoint) -> Touchpoint | Reject:
+    """Measure the names in bytes: the types bound them in characters only."""
+    for name in ("id", "source", "subject"):
+        text = getattr(event, name)
+        if text is not None and len(text.encode()) > ID_MAX_BYTES:
+            mend = f"Send at most {ID_MAX_BYTES} bytes of UTF-8."
+            return reject(RejectReason.SCHEMA_VIOLATION, f"$.{name}", json_type(text), mend)
+    return event

@@ -1,0 +1,1 @@
+"""The types of touchpoints, one module a family."""

@@ -1,0 +1,132 @@
+"""What the product publishes: scores, alerts and incidents, encoded with sorted keys."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from schemas.fields import says
+
+Ledger = Literal["experience", "service"]
+Band = Literal["unknown", "critical", "at_risk", "steady", "delighted"]
+Rule = Literal["churn_risk", "experience_drop", "silence", "service_failure", "promise_broken", "advocate"]
+Severity = Literal["low", "medium", "high", "critical"]
+Step = Literal["opened", "escalated", "deescalated", "announced", "resolved"]
+
+REASON_MAX_CHARS: Final = 140
+Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
+Points = float
+Share = Annotated[float, Meta(ge=0, le=1)]
+Score = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is known, 0 (nothing) to 1, for each ledger."""
+
+    experience: Annotated[Share, says("Coverage of the experience score.")]
+    service: Annotated[Share, says("Coverage of the service score.")]
+
+
+class DriverPoints(msgspec.Struct, frozen=True, kw_only=True):
+    """What one driver adds to one score."""
+
+    driver: Annotated[str, says("The driver, a name of the policy.")]
+    ledger: Annotated[Ledger, says("The score it adds to.")]
+    points: Annotated[Points, says("Points above or below the prior.")]
+
+
+class DriverLogit(msgspec.Struct, frozen=True, kw_only=True):
+    """What one driver adds to the log-odds of churn."""
+
+    driver: Annotated[str, says("The driver, or base, rhythm, engagement, calibration.")]
+    logit: Annotated[float, says("Its part of the log-odds.")]
+
+
+class LastExperience(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest moment that mattered: an opinion is only as good as the last experience."""
+
+    driver: Annotated[str, says("Its driver.")]
+    age_s: Annotated[float, says("Seconds since then.")]
+    points: Annotated[Points, says("What it adds to the experience score.")]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that caused an alert."""
+
+    source: Annotated[str, says("Its source.")]
+    id: Annotated[str, says("Its id.")]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a customer stands at a time: the part that scores and alerts share."""
+
+    customer_id: Annotated[str, says("The customer, the `subject` of the touchpoints.")]
+    at: Annotated[str, says("The time evaluated, RFC 3339 in UTC.")]
+    experience: Annotated[Score, says("The experience score: all moments.")]
+    service: Annotated[Score, says("The service score: moments in which the company served.")]
+    gap: Annotated[float | None, says("service minus experience; null while either is hardly known.")]
+    trend: Annotated[float, says("Recent experience against the usual, in points.")]
+    coverage: Annotated[Coverage, says("How much is known.")]
+    band: Annotated[Band, says("The experience score in words.")]
+    churn_probability: Annotated[Share | None, says("Probability of no engagement within the horizon.")]
+    horizon_days: Annotated[int, says("The horizon in days.")]
+    drivers: Annotated[list[DriverPoints], says("prior plus the points of a ledger is its score.")]
+    churn_drivers: Annotated[list[DriverLogit], says("Their sum is the log-odds of churn_probability.")]
+    last_experience: Annotated[LastExperience | None, says("The newest moment that mattered.")]
+    policy_version: Annotated[str, says("The hash of the policy that judged.")]
+
+
+class ScoreUpdated(Standing, frozen=True, kw_only=True):
+    """A customer's scores at a time, with what made them. Key: the customer id."""
+
+    prior: Annotated[Score, says("The score of a customer of whom nothing is known.")]
+    churn_reason: Annotated[str | None, says("Why there is no probability, such as no_engagement.")]
+    events: Annotated[int, says("Touchpoints counted for the customer.")]
+
+
+class ChurnAlert(Standing, frozen=True, kw_only=True):
+    """A step of an alert about one customer: a case, not a number. Key: the alert id."""
+
+    alert_id: Annotated[str, says("The episode: equal in all its steps.")]
+    rule: Annotated[Rule, says("The rule that holds.")]
+    episode: Annotated[int, says("Which time the rule holds for this customer, from 1.")]
+    step: Annotated[Step, says("What happened to the episode.")]
+    severity: Annotated[Severity, says("How grave it is.")]
+    reason: Annotated[Reason, says("Why now, in one sentence.")]
+    resolved_because: Annotated[str | None, says("Why it was resolved.")] = None
+    lost: Annotated[float | None, says("Share of the chance of buying that silence has cost.")] = None
+    expected_by: Annotated[str | None, says("When the customer was expected back, RFC 3339.")] = None
+    segment: Annotated[str | None, says("From the profile.")] = None
+    tier: Annotated[str | None, says("From the profile.")] = None
+    locale: Annotated[str | None, says("From the profile.")] = None
+    timezone: Annotated[str | None, says("From the profile.")] = None
+    since: Annotated[str | None, says("Customer since that day.")] = None
+    owner: Annotated[str | None, says("Who looks after the customer.")] = None
+    cause_owner: Annotated[str | None, says("Who looks after the cause, by its driver.")] = None
+    evidence: Annotated[list[Evidence], says("The events that caused the step.")] = []
+    announced: Annotated[bool, says("True if people are told: not for history.")] = False
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """Something wrong with a source, not with a customer. Key: the incident id."""
+
+    incident_id: Annotated[str, says("The incident.")]
+    kind: Annotated[str, says("Its kind, such as source_silent.")]
+    channel: Annotated[str | None, says("The channel it concerns.")]
+    since: Annotated[str, says("When it began, RFC 3339 in UTC.")]
+    detail: Annotated[str, says("What is known, in one line.")]
+
+
+Output = ScoreUpdated | ChurnAlert | Incident
+
+
+def builtins(output: Output) -> dict[str, object]:
+    """Return an output as plain dicts, lists and numbers."""
+    plain: dict[str, object] = msgspec.to_builtins(output)
+    return plain
+
+
+def encode(output: Output) -> bytes:
+    """Return an output as JSON in UTF-8 with sorted keys."""
+    return orjson.dumps(builtins(output), option=orjson.OPT_SORT_KEYS)
