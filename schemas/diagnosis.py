@@ -18,6 +18,16 @@ _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
 _EXPECTED: Final = re.compile(r"^Expected (.+?)(?:, got `.*`)?$")
 _VERSION: Final = re.compile(r"^(.+)\.v\d+$")
 _TIME_MEND: Final = "Send RFC 3339 with an offset, such as 2026-05-03T14:00:00+02:00."
+_CURRENCY_MEND: Final = "Send the three capital letters of ISO 4217, such as EUR."
+_WORDS: Final = {
+    "str": "a string",
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "array": "an array",
+    "object": "an object",
+    "date": "a date such as 2026-05-03",
+}
 _NAMES: Final = {
     str: "string",
     bool: "boolean",
@@ -54,8 +64,9 @@ def not_json(failure: Exception) -> Reject:
     elif isinstance(failure, UnicodeDecodeError):
         seen = "bytes that are not UTF-8"
     else:
-        seen = str(failure).removeprefix("JSON is malformed: ") or "no JSON"
-    return reject(RejectReason.NOT_JSON, "$", seen[:1].lower() + seen[1:])
+        words = str(failure).removeprefix("JSON is malformed: ")
+        seen = "JSON that ends too early" if "truncated" in words else f"malformed JSON: {words}"
+    return reject(RejectReason.NOT_JSON, "$", seen)
 
 
 def diagnose_envelope(attributes: dict[str, Any]) -> Reject | None:
@@ -130,10 +141,15 @@ def _mend(text: str, path: str, type_name: object) -> str:
     """Return what to send instead; of msgspec's words only those that cannot carry a value are kept."""
     if "datetime" in text or "RFC3339" in text:
         return _TIME_MEND
+    if "matching regex" in text:
+        return _CURRENCY_MEND
     if text.startswith("Invalid enum value"):
         return f"Send one of {', '.join(allowed(str(type_name), path))}."
     expected = _EXPECTED.match(text)
-    return f"Send {expected[1].replace('`', '').replace(' | null', '')}." if expected else ""
+    if expected is None:
+        return ""
+    kind, _, bounds = expected[1].replace("`", "").replace(" | null", "").partition(" ")
+    return f"Send {_WORDS.get(kind, kind)} {bounds}".rstrip() + "."
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from schemas.fields import Count, Data, FieldError, Id, Scale, Sentiment, Text, 
 Survey = Literal["nps", "csat", "ces"]
 Scope = Literal["relational", "transactional"]
 
-SCALES: Final[dict[str, tuple[float, float]]] = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
+SCALES: Final[dict[str, tuple[float, float]]] = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0)}
 RATING_SCALE: Final = (1.0, 5.0)
 
 
