@@ -1,0 +1,62 @@
+"""What the tiers of tests share: a real Kafka where one can be had, and a last word on what was skipped."""
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from streams.errors import CxError
+from streams.local_kafka.node import LocalKafka
+
+TIERS = ("unit", "property", "contract", "simulation", "integration", "faults", "ops")
+_skips: dict[str, Counter[str]] = {}
+_ran: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a real Kafka: `CX_TEST_KAFKA` if set, else one started for this run."""
+    if given := os.environ.get("CX_TEST_KAFKA"):
+        yield given
+        return
+    broker = LocalKafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+    except CxError as error:
+        pytest.skip(f"no real Kafka: {error.message.splitlines()[0]} ({error.mend})")
+    yield broker.bootstrap_servers
+    broker.stop()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Return a prefix for topics, groups and application ids that no other test has."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+def _tier(nodeid: str) -> str:
+    """Return the tier of a test: its folder below tests/."""
+    parts = nodeid.split("/")
+    return parts[1] if len(parts) > 2 else "other"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count a test as run or as skipped with its reason."""
+    tier = _tier(report.nodeid)
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _skips.setdefault(tier, Counter())[reason.removeprefix("Skipped: ")] += 1
+    elif report.when == "call":
+        _ran[tier] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with one line a tier: how many tests ran, how many were skipped and why."""
+    seen = [tier for tier in (*TIERS, "other") if tier in _ran or tier in _skips]
+    for tier in seen:
+        line = f"tier {tier}: ran {_ran[tier]}"
+        for reason, count in sorted(_skips.get(tier, {}).items()):
+            line += f"; skipped {count}: {reason}"
+        terminalreporter.write_line(line)
