@@ -12,7 +12,7 @@ Ledger = Literal["experience", "service"]
 Band = Literal["unknown", "critical", "at_risk", "steady", "delighted"]
 Rule = Literal["churn_risk", "experience_drop", "silence", "service_failure", "promise_broken", "advocate"]
 Severity = Literal["low", "medium", "high", "critical"]
-Step = Literal["opened", "escalated", "deescalated", "announced", "resolved"]
+Step = Literal["opened", "escalated", "announced", "resolved"]
 
 REASON_MAX_CHARS: Final = 140
 Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
@@ -58,7 +58,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[str, says("Its id.")]
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Where a customer stands at a time: the part that scores and alerts share."""
 
     customer_id: Annotated[str, says("The customer, the `subject` of the touchpoints.")]
@@ -77,7 +77,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: Annotated[str, says("The hash of the policy that judged.")]
 
 
-class ScoreUpdated(Standing, frozen=True, kw_only=True):
+class ScoreUpdated(Snapshot, frozen=True, kw_only=True):
     """A customer's scores at a time, with what made them. Key: the customer id."""
 
     prior: Annotated[Score, says("The score of a customer of whom nothing is known.")]
@@ -85,7 +85,7 @@ class ScoreUpdated(Standing, frozen=True, kw_only=True):
     events: Annotated[int, says("Touchpoints counted for the customer.")]
 
 
-class ChurnAlert(Standing, frozen=True, kw_only=True):
+class ChurnAlert(Snapshot, frozen=True, kw_only=True):
     """A step of an alert about one customer: a case, not a number. Key: the alert id."""
 
     alert_id: Annotated[str, says("The episode: equal in all its steps.")]

@@ -100,3 +100,21 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 def reject(reason: RejectReason, path: str, seen: str, mend: str = "") -> Reject:
     """Return a reject, with the reason's own mend where none more precise is given."""
     return Reject(reason, path, seen, mend or REASONS[reason].mend)
+
+
+DEAD_LETTER_HEADERS: Final[dict[str, str]] = {
+    "cx-reason": "Why it was rejected, one of a closed set.",
+    "cx-detail": "Where it failed, the type seen there and the mend, in one line without any value.",
+    "cx-topic": "The topic it came from.",
+    "cx-partition": "Its partition there, in decimal.",
+    "cx-offset": "Its offset there, in decimal.",
+    "cx-timestamp": "Its record timestamp there, ms since the epoch, in decimal.",
+}
+
+
+def dead_letter_headers(
+    found: Reject, *, topic: str, partition: int, offset: int, timestamp_ms: int
+) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that a dead letter carries after the original's own, in the order of the table."""
+    values = (found.reason.value, found.detail, topic, partition, offset, timestamp_ms)
+    return tuple((name, str(value).encode()) for name, value in zip(DEAD_LETTER_HEADERS, values, strict=True))
