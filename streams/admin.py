@@ -1,0 +1,235 @@
+"""Topics as they are on the broker, held against the one table of topics."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.errors import CxError, Exit
+from streams.settings import Settings
+from streams.topics import TOPICS, Topic
+
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 20.0
+POLL_S = 0.05
+CLEANUP = "cleanup.policy"
+CLEANUP_DEFAULT = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the broker has it; `topic` is None for a changelog, which the application makes itself."""
+
+    name: str
+    topic: Topic | None
+    partitions: int
+    """0 where the topic does not exist."""
+    config: Mapping[str, str]
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """Return the configuration that the topic should have."""
+        return {CLEANUP: CLEANUP_DEFAULT} | self.topic.config if self.topic else {CLEANUP: "compact"}
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong with the topic on its own, in words; empty where nothing is."""
+        if not self.partitions:
+            return "missing"
+        wrong = [
+            f"{key} is {self.config.get(key)}, not {value}"
+            for key, value in self.wanted.items()
+            if not _same(self.config.get(key, ""), value)
+        ]
+        return "; ".join(wrong)
+
+
+def _same(seen: str, wanted: str) -> bool:
+    """Compare two values of a configuration: a list has no order."""
+    return set(seen.split(",")) == set(wanted.split(","))
+
+
+async def reachable(bootstrap_servers: str) -> bool:
+    """Tell whether a broker answers at `bootstrap_servers` within 5 s."""
+    try:
+        async with admin_client(bootstrap_servers):
+            return True
+    except CxError:
+        return False
+
+
+async def ensure_topics(settings: Settings) -> tuple[str, ...]:
+    """Create the topics that are missing and return their names.
+
+    Raises `CxError` where the broker refuses, or where the topics that are there have other partition
+    counts: creating the rest would not make them equal.
+    """
+    async with admin_client(settings.bootstrap_servers) as admin:
+        states = await _describe(admin, _table(settings))
+        present = [state for state in states if state.partitions]
+        _refuse_other_counts(present, settings.partitions)
+        missing = [state for state in states if not state.partitions]
+        if missing:
+            await _create(admin, missing, settings)
+            await _wait_for(admin, [state.name for state in missing], settings.partitions)
+        return tuple(state.name for state in missing)
+
+
+async def describe_topics(settings: Settings) -> tuple[TopicState, ...]:
+    """Return each topic of the table as the broker has it, and the changelogs of this application."""
+    async with admin_client(settings.bootstrap_servers) as admin:
+        names: dict[str, Topic | None] = dict(_table(settings))
+        prefix = f"{settings.app_id}-"
+        changelogs = [
+            name
+            for name in await admin.list_topics()
+            if name.startswith(prefix) and name.endswith("-changelog")
+        ]
+        return await _describe(admin, names | dict.fromkeys(sorted(changelogs)))
+
+
+def problems(states: Sequence[TopicState]) -> tuple[str, ...]:
+    """Return what is wrong with the topics, one sentence each: missing, kept wrongly, counts that differ."""
+    found = [f"{state.name}: {state.problem}" for state in states if state.problem]
+    present = [state for state in states if state.partitions]
+    if len({state.partitions for state in present}) > 1:
+        found.append(f"partition counts differ: {counts_in_words(present)}")
+    return tuple(found)
+
+
+def counts_in_words(states: Sequence[TopicState]) -> str:
+    """Return partition counts with the names of the topics that have them, the rarest first."""
+    frequency = Counter(state.partitions for state in states)
+    by_rarity = sorted(frequency, key=lambda count: (frequency[count], count))
+    return "; ".join(
+        f"{count}: {', '.join(state.name for state in states if state.partitions == count)}"
+        for count in by_rarity
+    )
+
+
+@asynccontextmanager
+async def admin_client(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to a broker; a failure becomes a `CxError` that names the address, within 10 s."""
+    with quiet_client():
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap_servers.split(","), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
+        )
+        try:
+            await _connect(admin, bootstrap_servers)
+            yield admin
+        except KafkaError as error:
+            msg = f"the broker at {bootstrap_servers} refused: {error}"
+            raise CxError(msg, mend="cx topics check") from error
+        finally:
+            await admin.close()
+
+
+async def _connect(admin: AIOKafkaAdminClient, bootstrap_servers: str) -> None:
+    mend = "cx kafka start, or set CX_BOOTSTRAP_SERVERS to your broker's address"
+    try:
+        await asyncio.wait_for(admin.start(), CONNECT_TIMEOUT_S)
+    except TimeoutError:
+        msg = f"what listens at {bootstrap_servers} does not answer as a Kafka broker"
+        raise CxError(msg, mend=mend) from None
+    except (KafkaError, OSError, ValueError) as error:
+        msg = f"no Kafka broker can be reached at {bootstrap_servers}"
+        raise CxError(msg, mend=mend) from error
+
+
+@contextmanager
+def quiet_client() -> Iterator[None]:
+    """Keep aiokafka's own log lines from a person who gets a `CxError` for the same failure."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _table(settings: Settings) -> dict[str, Topic]:
+    return {f"{settings.topic_prefix}{topic.name}": topic for topic in TOPICS}
+
+
+async def _describe(admin: AIOKafkaAdminClient, names: Mapping[str, Topic | None]) -> tuple[TopicState, ...]:
+    # Asking for a topic that is missing would create it on brokers with automatic creation.
+    existing = set(await admin.list_topics()) & names.keys()
+    counts: dict[str, int] = {}
+    configs: dict[str, dict[str, str]] = {}
+    if existing:
+        described = await admin.describe_topics(sorted(existing))
+        counts = {each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]}
+        configs = await _configs(admin, sorted(counts))
+    return tuple(
+        TopicState(name, topic, counts.get(name, 0), configs.get(name, {})) for name, topic in names.items()
+    )
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in await admin.describe_configs(resources)
+        for _code, _message, _kind, name, entries in response.resources
+    }
+
+
+def _refuse_other_counts(present: Sequence[TopicState], partitions: int) -> None:
+    counts = {state.partitions for state in present}
+    if not counts or counts == {partitions}:
+        return
+    if len(counts) == 1:
+        count = counts.pop()
+        msg = f"the topics that exist have {count} partitions, not {partitions}"
+        raise CxError(msg, mend=f"cx topics create --partitions {count}", code=Exit.FINDING)
+    msg = f"partition counts differ: {counts_in_words(present)}"
+    raise CxError(msg, mend=unequal_mend(present), code=Exit.FINDING)
+
+
+def unequal_mend(states: Sequence[TopicState]) -> str:
+    """Return what brings unequal partition counts together.
+
+    Adding partitions moves keys: customers would change their partition in one topic only. So topics that
+    hold nothing of value are recreated, and a live set is left for a new prefix.
+    """
+    most = max(state.partitions for state in states)
+    return (
+        f"delete the topics that hold nothing yet and run `cx topics create --partitions {most}`, or begin a "
+        "new set beside them: cx topics create --topic-prefix new."
+    )
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: Sequence[TopicState], settings: Settings) -> None:
+    wanted = [
+        NewTopic(
+            state.name,
+            settings.partitions,
+            settings.replication_factor,
+            topic_configs=state.topic.config if state.topic else {},
+        )
+        for state in missing
+    ]
+    response = await admin.create_topics(wanted)
+    for name, code, message in response.topic_errors:
+        # Another worker that starts at the same moment may have been first.
+        if code not in {0, TopicAlreadyExistsError.errno}:
+            msg = f"the broker did not create {name}: {for_code(code).__name__}: {message}"
+            raise CxError(msg, mend="check the replication factor and the rights: cx topics create --help")
+
+
+async def _wait_for(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: int) -> None:
+    """Wait until each partition has a leader: a topic is announced before it can be written."""
+    async with asyncio.timeout(REQUEST_TIMEOUT_S):
+        while True:
+            described = await admin.describe_topics(list(names))
+            led = [part for each in described for part in each["partitions"] if part["leader"] >= 0]
+            if len(led) >= len(names) * partitions:
+                return
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,107 @@
+"""`cx topics`: create, list and check the topics of the one table."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from streams.admin import TopicState, describe_topics, ensure_topics, problems, unequal_mend
+from streams.errors import Exit
+from streams.settings import load_settings
+
+Command = Callable[..., Any]
+
+
+def connection(command: Command) -> Command:
+    """Add the options that say which broker and which topics are meant."""
+    for option in (
+        click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml)."),
+        click.option("--topic-prefix", help="Put before the name of every topic."),
+        click.option("--bootstrap-servers", help="Addresses of the brokers."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def topics() -> None:
+    """Create and check the Kafka topics."""
+
+
+@topics.command()
+@connection
+@click.option("--partitions", type=int, help="Partitions of every topic.")
+@click.option("--replication-factor", type=int, help="Copies of every topic.")
+def create(file: Path | None, **flags: Any) -> None:
+    """Create the topics that are missing; run it as often as you like."""
+    settings = load_settings(flags, file=file)
+    created = asyncio.run(ensure_topics(settings))
+    for name in created:
+        click.echo(f"created {name} ({settings.partitions} partitions)")
+    if not created:
+        click.echo(f"all topics are there ({settings.partitions} partitions each)")
+
+
+@topics.command("list")
+@connection
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+def list_(file: Path | None, *, as_json: bool, **flags: Any) -> None:
+    """List the topics: partitions, and whether each is kept as it should be."""
+    states = asyncio.run(describe_topics(load_settings(flags, file=file)))
+    if as_json:
+        click.echo(orjson.dumps([as_object(state) for state in states], option=orjson.OPT_SORT_KEYS))
+    else:
+        Console().print(as_table(states))
+
+
+@topics.command()
+@connection
+def check(file: Path | None, **flags: Any) -> None:
+    """Check that all topics exist, with equal partition counts and the right clean-up; else exit 1."""
+    states = asyncio.run(describe_topics(load_settings(flags, file=file)))
+    found = problems(states)
+    for line in found:
+        click.echo(line, err=True)
+    if not found:
+        click.echo(f"{len(states)} topics are as they should be")
+        return
+    click.echo(f"  try: {mend(states)}", err=True)
+    raise SystemExit(Exit.FINDING)
+
+
+def mend(states: tuple[TopicState, ...]) -> str:
+    """Return the command that mends the gravest problem of `states`."""
+    present = [state for state in states if state.partitions]
+    if len({state.partitions for state in present}) > 1:
+        return unequal_mend(present)
+    if len(present) < len(states):
+        count = f" --partitions {present[0].partitions}" if present else ""
+        return f"cx topics create{count}"
+    wrong = next(state for state in states if state.problem)
+    wanted = ",".join(f"{key}=[{value}]" for key, value in wrong.wanted.items())
+    return f"kafka-configs.sh --bootstrap-server ... --alter --topic {wrong.name} --add-config {wanted}"
+
+
+def as_object(state: TopicState) -> dict[str, Any]:
+    """Return a topic as `--json` shows it."""
+    role = state.topic.role.value if state.topic else "changelog"
+    return {
+        "name": state.name,
+        "role": role,
+        "partitions": state.partitions,
+        "problem": state.problem or None,
+    }
+
+
+def as_table(states: tuple[TopicState, ...]) -> Table:
+    """Return the topics as a person reads them."""
+    table = Table("topic", "role", "partitions", "state")
+    for state in states:
+        shown = as_object(state)
+        table.add_row(state.name, shown["role"], str(state.partitions or "-"), state.problem or "ok")
+    return table
