@@ -175,12 +175,16 @@ def _create(stack: ExitStack, name: str) -> BinaryIO:
 
 def _progress(stack: ExitStack, feed: Feed) -> Callable[[Sent], None] | None:
     """Return what shows progress on a terminal; None where nobody watches."""
-    if not sys.stderr.isatty():
+    if not _watched():
         return None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
     task = bar.add_task(feed.name, total=feed.total)
     return lambda sent: bar.update(task, completed=sent.records)
+
+
+def _watched() -> bool:
+    return sys.stderr.isatty()
 
 
 def _write_truth(path: Path, truth: Truth) -> None:
