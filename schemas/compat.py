@@ -9,8 +9,8 @@ Schema: TypeAlias = dict[str, Any]
 def breaking_changes(old: Schema, new: Schema, *, published: bool = False) -> list[str]:
     """Return, one line each, how the JSON Schema `new` breaks publishers or readers of `old`.
 
-    Breaking are: a field removed, a field newly required, a value of a closed field removed, a bound tightened,
-    and another JSON type. New optional fields and new values are not. For what is `published` to readers, a
+    Breaking are: a field removed or newly required, a value of a closed field removed, a bound tightened, and
+    another JSON type. New optional fields and new values are not. For what is `published` to readers, a
     field that may newly be absent or null breaks them, and a newly required one does not.
     """
     return list(_compare("$", old, new, (old, new, published)))

@@ -139,12 +139,15 @@ def _seen(document: Any, path: str) -> str:
 
 def _mend(text: str, path: str, type_name: object) -> str:
     """Return what to send instead; of msgspec's words only those that cannot carry a value are kept."""
-    if "datetime" in text or "RFC3339" in text:
+    if text.endswith("encoded date"):
+        return f"Send {_WORDS['date']}."
+    if "datetime" in text:
         return _TIME_MEND
     if "matching regex" in text:
         return _CURRENCY_MEND
     if text.startswith("Invalid enum value"):
-        return f"Send one of {', '.join(allowed(str(type_name), path))}."
+        values = allowed(str(type_name), path)
+        return f"Send one of {', '.join(values)}." if values else ""
     expected = _EXPECTED.match(text)
     if expected is None:
         return ""
@@ -155,14 +158,17 @@ def _mend(text: str, path: str, type_name: object) -> str:
 @lru_cache(maxsize=256)
 def allowed(type_name: str, path: str) -> tuple[str, ...]:
     """Return the values that the closed field at `path` of a type may have."""
-    here: msgspec.inspect.Type = msgspec.inspect.type_info(TYPES[type_name].touchpoint)
+    info = TYPES.get(type_name)
+    if info is None:  # an object may name its type twice: msgspec took the first, the document kept the last
+        return ()
+    here: msgspec.inspect.Type | None = msgspec.inspect.type_info(info.touchpoint)
     for name, _ in _STEP.findall(path):
-        here = _child(_plain(here), name)
+        here = _child(here, name)
     plain = _plain(here)
     return tuple(map(str, plain.values)) if isinstance(plain, msgspec.inspect.LiteralType) else ()
 
 
-def _plain(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+def _plain(kind: msgspec.inspect.Type | None) -> msgspec.inspect.Type | None:
     """Return a field's type without its constraints and without null."""
     while isinstance(kind, (msgspec.inspect.Metadata, msgspec.inspect.UnionType)):
         if isinstance(kind, msgspec.inspect.Metadata):
@@ -172,10 +178,10 @@ def _plain(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
     return kind
 
 
-def _child(kind: msgspec.inspect.Type, name: str) -> msgspec.inspect.Type:
+def _child(kind: msgspec.inspect.Type | None, name: str) -> msgspec.inspect.Type | None:
     """Return the type of a field of an object, or of the items of an array where `name` is empty."""
-    if isinstance(kind, msgspec.inspect.StructType):
-        return next(field.type for field in kind.fields if field.name == name)
+    kind = _plain(kind)
     if isinstance(kind, msgspec.inspect.VarTupleType):
         return kind.item_type
-    return kind
+    fields = kind.fields if isinstance(kind, msgspec.inspect.StructType) else ()
+    return next((field.type for field in fields if field.name == name), None)

@@ -8,7 +8,6 @@ import msgspec
 from schemas.fields import Channel, Data, Id, Text, Time, says
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = timedelta(seconds=1)
 SPEC_VERSION: Final = "1.0"
 
 
@@ -46,11 +45,6 @@ class Touchpoint(
 def time_s(touchpoint: Touchpoint) -> float:
     """Return the event time in seconds since the epoch."""
     return touchpoint.time.timestamp()
-
-
-def at_s(moment: datetime) -> float:
-    """Return an aware datetime in seconds since the epoch."""
-    return moment.timestamp()
 
 
 def at_time(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Touchpoints of what the company promised."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import MAXYEAR, date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,8 @@ class PromiseMadeData(Data, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Require one due time that means the same everywhere."""
         check_zone(self.timezone)
+        if self.due_on is not None and self.due_on.year == MAXYEAR:  # the next midnight is no datetime
+            raise FieldError(field="due_on", seen="string", mend=f"Send a day before the year {MAXYEAR}.")
         if self.due_at is None and (self.due_on is None or self.timezone is None):
             field = "due_at" if self.due_on is None else "timezone"
             raise FieldError(field, "nothing", "Send `due_at` with an offset, or `due_on` with `timezone`.")

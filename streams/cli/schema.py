@@ -14,8 +14,9 @@ from rich.table import Table
 from schemas import export as contract
 from schemas.codec import to_binary
 from schemas.diagnosis import suggest
-from schemas.touchpoints import TYPES
+from schemas.touchpoints import TYPES, TypeInfo
 from streams.errors import CxError, Exit
+from streams.routing import topic_for
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES, Topic
 
 _BOTH_ENDS: Final = 2
@@ -35,14 +36,14 @@ def list_types(*, as_json: bool) -> None:
     """List every type with the topic it is usual on and its meaning."""
     if as_json:
         rows = [
-            {"type": t.name, "topic": t.family, "channel": t.channel, "meaning": t.meaning}
+            {"type": t.name, "topic": _topic(t), "channel": t.channel, "meaning": t.meaning}
             for t in TYPES.values()
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("type", "family", "channel", "meaning", box=box.SIMPLE)
+    table = Table("type", "topic", "channel", "meaning", box=box.SIMPLE)
     for info in TYPES.values():
-        table.add_row(info.name, info.family, info.channel, info.meaning)
+        table.add_row(info.name, _topic(info), info.channel, info.meaning)
     _print(table)
 
 
@@ -127,7 +128,8 @@ def _rows(node: dict[str, Any], root: dict[str, Any], prefix: str) -> Iterator[t
         inner = _follow(field, root)
         inner = _follow(inner["items"], root) if isinstance(inner.get("items"), dict) else inner
         meaning = field.get("description") or inner.get("description", "")
-        yield path, _words(field, root), "required" if name in required else "", meaning
+        null = " or null" if name in required and _nullable(field) else ""
+        yield path, _words(field, root) + null, "required" if name in required else "", meaning
         if "properties" in inner:
             yield from _rows(inner, root, f"{path}.")
 
@@ -136,9 +138,12 @@ def _follow(node: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     """Return a field's schema behind references and without null."""
     if "$ref" in node:
         return _follow(root["$defs"][node["$ref"].rsplit("/", 1)[1]], root)
-    options = [option for option in node.get("anyOf", ()) if option.get("type") not in {"null", None}]
-    options += [option for option in node.get("anyOf", ()) if "enum" in option or "$ref" in option]
+    options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
     return _follow(options[0], root) if options else node
+
+
+def _nullable(field: dict[str, Any]) -> bool:
+    return any(option.get("type") == "null" for option in field.get("anyOf", ()))
 
 
 def _words(field: dict[str, Any], root: dict[str, Any]) -> str:
@@ -152,6 +157,11 @@ def _words(field: dict[str, Any], root: dict[str, Any]) -> str:
     telling = len(bounds) == _BOTH_ENDS and max(map(abs, bounds)) <= _TELLING
     span = f" {bounds[0]:g}..{bounds[1]:g}" if telling else ""
     return f"{kind.get('format', kind.get('type'))}{span}"
+
+
+def _topic(info: TypeInfo) -> str:
+    """Return the topic that an event of a type belongs on if it gives no channel."""
+    return topic_for(info.name, None).name
 
 
 def _topic_doc(topic: Topic, carries: contract.Carries) -> contract.TopicDoc:
