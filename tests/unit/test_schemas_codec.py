@@ -317,6 +317,12 @@ class TestRejects:
 
         assert (found.reason, found.path, found.seen) == ("schema_violation", "$.data.wait_s", "number")
 
+    def test_number_beyond_a_double_elsewhere(self):
+        """Such a number beside another fault hides the type seen there, and nothing else."""
+        found = rejected(decode(event(id=5, extra=1).replace(b'"extra": 1', b'"extra": 1e999'), KEY))
+
+        assert (found.path, found.seen, found.mend) == ("$.id", "value", "Send a string.")
+
     def test_type_given_twice(self):
         """An object that names its type twice is a reject, whatever the second name is."""
         value = event(channel="pigeon")[:-1] + b',"type":5}'
