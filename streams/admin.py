@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +18,7 @@ from streams.topics import TOPICS, Topic
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 20.0
+LEADER_TIMEOUT_S = 20.0
 POLL_S = 0.05
 CLEANUP = "cleanup.policy"
 CLEANUP_DEFAULT = "delete"
@@ -77,7 +79,9 @@ async def ensure_topics(settings: Settings) -> tuple[str, ...]:
         missing = [state for state in states if not state.partitions]
         if missing:
             await _create(admin, missing, settings)
-            await _wait_for(admin, [state.name for state in missing], settings.partitions)
+            await wait_for_leaders(admin, [state.name for state in missing])
+            # Another program may have made some of them meanwhile, with a count of its own.
+            _refuse_other_counts(await _describe(admin, _table(settings)), settings.partitions)
         return tuple(state.name for state in missing)
 
 
@@ -224,12 +228,17 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[TopicState], set
             raise CxError(msg, mend="check the replication factor and the rights: cx topics create --help")
 
 
-async def _wait_for(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: int) -> None:
-    """Wait until each partition has a leader: a topic is announced before it can be written."""
-    async with asyncio.timeout(REQUEST_TIMEOUT_S):
-        while True:
-            described = await admin.describe_topics(list(names))
-            led = [part for each in described for part in each["partitions"] if part["leader"] >= 0]
-            if len(led) >= len(names) * partitions:
-                return
-            await asyncio.sleep(POLL_S)
+async def wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Wait until each partition of `names` has a leader: a topic is announced before it can be written."""
+    deadline = time.monotonic() + LEADER_TIMEOUT_S
+    while not await _led(admin, names):
+        if time.monotonic() > deadline:
+            msg = f"no leader for {', '.join(names)} within {LEADER_TIMEOUT_S:g} s"
+            raise CxError(msg, mend="check that all brokers run: cx topics check")
+        await asyncio.sleep(POLL_S)
+
+
+async def _led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> bool:
+    described = await admin.describe_topics(list(names))
+    parts = [each["partitions"] for each in described]
+    return all(part and all(each["leader"] >= 0 for each in part) for part in parts)

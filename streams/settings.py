@@ -108,12 +108,13 @@ class Settings:
     def __post_init__(self) -> None:
         for each in fields(self):
             _check_range(each, getattr(self, each.name), each.name)
-        if self.heartbeat_interval_s * 2 > self.session_timeout_s:
+        if self.session_timeout_s < 3 * self.heartbeat_interval_s:
+            # Kafka's own advice: a worker must be able to lose two heartbeats and keep its partitions.
             msg = (
-                f"heartbeat_interval_s {self.heartbeat_interval_s:g} is more than half of "
-                f"session_timeout_s {self.session_timeout_s:g}: one lost heartbeat would lose the partitions"
+                f"session_timeout_s {self.session_timeout_s:g} is shorter than three times "
+                f"heartbeat_interval_s {self.heartbeat_interval_s:g}"
             )
-            raise _usage(msg, "lower heartbeat_interval_s")
+            raise _usage(msg, f"set heartbeat_interval_s to {self.session_timeout_s / 3:g} or less")
 
 
 def load_settings(

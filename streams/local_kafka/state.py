@@ -16,6 +16,7 @@ STATE_FILE = "broker.json"
 PROPERTIES_FILE = "server.properties"
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.05
+PROC = Path("/proc")
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -72,10 +73,9 @@ def is_ours(pid: int, data_dir: Path) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    proc = Path("/proc")
-    if (proc / "self").exists():
+    if (PROC / "self").exists():
         try:
-            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
     listed = subprocess.run(  # noqa: S603  # fixed arguments, no shell

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 pytestmark = pytest.mark.kafka
 
 
-async def test_a_record_comes_back_byte_for_byte(kafka, topic_prefix):
+async def test_a_record_comes_back_byte_for_byte(kafka: str, topic_prefix: str):
     """A record committed in a transaction is read back with its key, value and headers unchanged."""
     topic = f"{topic_prefix}echo"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)

@@ -1,0 +1,18 @@
+# syntax=docker/dockerfile:1.7
+
+FROM python:3.11.13-slim-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY streams streams
+COPY schemas schemas
+RUN python -m venv /opt/cx && /opt/cx/bin/pip install --no-cache-dir .
+
+FROM python:3.11.13-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cx
+COPY --from=build /opt/cx /opt/cx
+ENV PATH=/opt/cx/bin:$PATH PYTHONUNBUFFERED=1
+WORKDIR /tmp
+USER 10001
+EXPOSE 9464
+ENTRYPOINT ["cx"]
+CMD ["worker"]

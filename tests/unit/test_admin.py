@@ -1,0 +1,119 @@
+"""Topics held against the table, without a broker: what counts as wrong, and a broker that is not there."""
+
+import logging
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from streams import admin
+from streams.admin import TopicState, counts_in_words, ensure_topics, problems, reachable, unequal_mend
+from streams.cli.topics import as_object, mend, topics
+from streams.errors import CxError
+from streams.local_kafka.wire import free_port
+from streams.settings import Settings
+from streams.topics import ALERTS, SCORES, STORE, WEB
+
+GOOD = {"cleanup.policy": "delete", "max.message.bytes": "8388608"}
+WEB_4 = TopicState("cx.touchpoints.web", WEB, 4, GOOD)
+STORE_4 = TopicState("cx.touchpoints.store", STORE, 4, GOOD)
+STORE_6 = TopicState("cx.touchpoints.store", STORE, 6, GOOD)
+STORE_MISSING = TopicState("cx.touchpoints.store", STORE, 0, {})
+
+
+def test_topics_as_they_should_be_have_no_problem():
+    """Equal counts and the configuration of the table are no finding."""
+    assert problems([WEB_4, STORE_4]) == ()
+
+
+def test_a_missing_topic_is_a_finding_and_create_mends_it():
+    """A missing topic is created with the count that the others have."""
+    states = (WEB_4, STORE_MISSING)
+    assert problems(states) == ("cx.touchpoints.store: missing",)
+    assert mend(states) == "cx topics create --partitions 4"
+    assert mend((STORE_MISSING,)) == "cx topics create"
+
+
+def test_unequal_counts_name_the_topics_and_the_way_out():
+    """Different partition counts are told topic by topic, with a command that makes an equal set."""
+    states = (WEB_4, STORE_6)
+    assert problems(states) == ("partition counts differ: 4: cx.touchpoints.web; 6: cx.touchpoints.store",)
+    assert mend(states) == unequal_mend(states)
+    assert "cx topics create --partitions 6" in mend(states)
+
+
+def test_the_odd_one_out_is_named_first():
+    """Where one topic differs from many, a reader sees it first."""
+    assert counts_in_words([WEB_4, TopicState("cx.actions", None, 4, {}), STORE_6]).startswith("6: ")
+
+
+def test_a_topic_kept_wrongly_is_a_finding():
+    """A scores topic that is not compacted would grow for ever: it is found, and the mend alters it."""
+    scores = TopicState("cx.scores", SCORES, 4, {"cleanup.policy": "delete"})
+    assert problems([scores]) == ("cx.scores: cleanup.policy is delete, not compact",)
+    assert "--topic cx.scores --add-config cleanup.policy=[compact]" in mend((scores,))
+
+
+def test_a_changelog_must_be_compacted():
+    """An uncompacted changelog makes every recovery longer: it is found."""
+    changelog = TopicState("cx-signals-customers-changelog", None, 4, {"cleanup.policy": "delete"})
+    assert problems([changelog]) == ("cx-signals-customers-changelog: cleanup.policy is delete, not compact",)
+    assert as_object(changelog)["role"] == "changelog"
+
+
+def test_the_order_of_a_list_in_a_configuration_does_not_matter():
+    """`delete,compact` is the same clean-up as `compact,delete`."""
+    config = ALERTS.config | {"cleanup.policy": "delete,compact"}
+    assert problems([TopicState("cx.alerts", ALERTS, 4, config)]) == ()
+
+
+async def test_a_broker_that_is_not_there_is_named_with_the_command_that_starts_one():
+    """An unreachable broker is an error with its address, and nothing else is logged."""
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(CxError, match=address) as error:
+        await ensure_topics(Settings(bootstrap_servers=address))
+    assert "cx kafka start" in error.value.mend
+    assert not await reachable(address)
+
+
+async def test_a_port_that_is_no_broker_is_told_apart(monkeypatch: pytest.MonkeyPatch):
+    """A server that never answers as a broker ends the wait after the time allowed."""
+    monkeypatch.setattr(admin, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(CxError, match=f"{address} does not answer as a Kafka broker"):
+            await ensure_topics(Settings(bootstrap_servers=address))
+
+
+async def test_an_address_that_is_none_is_an_error_for_people():
+    """A bootstrap address that cannot be read does not end in a traceback."""
+    with pytest.raises(CxError, match="no Kafka broker can be reached at :::"):
+        await ensure_topics(Settings(bootstrap_servers=":::"))
+
+
+async def test_the_clients_own_lines_are_kept_back_only_while_it_works():
+    """The level of the client's logger is what it was once the work is done."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    assert not await reachable(f"127.0.0.1:{free_port()}")
+    assert logger.level == before
+
+
+@pytest.mark.parametrize("command", ["create", "list", "check"])
+def test_every_command_tells_an_unreachable_broker(command: str):
+    """Each of the commands ends with the same error where no broker is."""
+    address = f"127.0.0.1:{free_port()}"
+    with CliRunner().isolated_filesystem():
+        result = CliRunner().invoke(topics, [command, "--bootstrap-servers", address])
+    assert isinstance(result.exception, CxError)
+    assert address in result.exception.message
+
+
+def test_a_settings_file_names_the_broker(tmp_path: Path):
+    """`--config` reads the address from the settings file."""
+    address = f"127.0.0.1:{free_port()}"
+    (tmp_path / "my.toml").write_text(f'bootstrap_servers = "{address}"')
+    result = CliRunner().invoke(topics, ["list", "--config", str(tmp_path / "my.toml")])
+    assert isinstance(result.exception, CxError)
+    assert address in result.exception.message
