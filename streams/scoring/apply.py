@@ -1,0 +1,173 @@
+"""Apply touchpoints to a row. Pure: the time comes from the events or from the caller."""
+
+import hashlib
+from enum import Enum
+from math import exp2
+from typing import Final
+
+import msgspec
+
+from schemas.envelope import Touchpoint
+from schemas.families.customers import CustomerUpdated
+from schemas.touchpoints import TYPES
+from streams.scoring.churn import Churn
+from streams.scoring.ledger import Ledger
+from streams.scoring.policy import Policy
+from streams.scoring.rhythm import count_half_lives_s, engage
+from streams.scoring.rules import Rules
+from streams.scoring.signals import SignalTable, intent_of
+from streams.scoring.state import (
+    A_RECENT,
+    ID_BYTES,
+    Q_RECENT,
+    RING_IDS,
+    CustomerState,
+    new_state,
+)
+
+PROFILE_FIELDS: Final = (
+    "segment",
+    "tier",
+    "lifetime_value",
+    "currency",
+    "owner",
+    "home_store_id",
+    "locale",
+    "timezone",
+    "since",
+    "contact_by",
+)
+REFERENCE_HALF_LIVES: Final = 200.0  # powers of two stay far from the end of a double
+
+
+class Applied(Enum):
+    """What became of an event: a closed set, as in the counts of guarantee G4."""
+
+    ACCEPTED = "accepted"
+    STRONG = "accepted, with a serious signal"
+    DUPLICATE = "duplicate"
+
+
+def event_hash(source: str, event_id: str) -> bytes:
+    """Return the 6 bytes by which a row remembers an event."""
+    return hashlib.blake2b(f"{source}\x00{event_id}".encode(), digest_size=ID_BYTES).digest()
+
+
+class Scorer:
+    """The scoring of one policy: everything that is computed from it once, and the functions on rows."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.signals = SignalTable(policy)
+        self.ledger = Ledger(policy)
+        self.churn = Churn(policy)
+        self.rules = Rules(policy, self.ledger, self.churn)
+        self.baked = baked_hash(policy)
+        self._half_lives_s = count_half_lives_s(policy)
+        self._engagement = frozenset(TYPES[name].touchpoint for name in policy.rhythm.engagement)
+        self._reopen_weight = policy.rules.reopen_weight
+        self._shortest_s = min(
+            self.ledger.half_life_s,
+            self.ledger.recent_half_life_s,
+            self.churn.intent_half_life_s,
+            *self._half_lives_s,
+        )
+
+    def new(self, touchpoint_s: float) -> CustomerState:
+        """Return an empty row for a customer first heard of at `touchpoint_s` (event time, seconds)."""
+        return new_state(self.baked, touchpoint_s)
+
+    def apply(self, state: CustomerState, touchpoint: Touchpoint, at_s: float, topic: int) -> Applied:
+        """Count `touchpoint`, which came in on input `topic`, in `state`, which the caller owns.
+
+        `at_s` is its event time in seconds. A repeat of one of the last 8 state-changing events of the same
+        topic changes nothing. Events may come in any order.
+        """
+        signals = self.signals.of(touchpoint)
+        intent = intent_of(touchpoint)
+        kind = type(touchpoint)
+        engaged = kind in self._engagement and touchpoint.data.direction != "outbound"
+        event = b""
+        if signals or engaged or intent is not None or kind is CustomerUpdated:
+            event = event_hash(touchpoint.source, touchpoint.id)
+            if not _remember(state.rings, topic, event):
+                return Applied.DUPLICATE
+        if abs(at_s - state.ref_s) > REFERENCE_HALF_LIVES * self._shortest_s:
+            self._move_reference(state, at_s)
+        state.events += 1
+        state.newest_s = max(state.newest_s, at_s)
+        strong = False
+        for signal in signals:
+            self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
+            strong = strong or signal.weight >= self._reopen_weight
+        if engaged:
+            engage(state, at_s, self._half_lives_s)
+        if intent is not None:
+            self.churn.declare(state, intent, at_s)
+        if isinstance(touchpoint, CustomerUpdated):
+            _update_profile(state, touchpoint, at_s)
+        return Applied.STRONG if strong else Applied.ACCEPTED
+
+    def _move_reference(self, state: CustomerState, to_s: float) -> None:
+        """Express all sums as of `to_s`."""
+        span = to_s - state.ref_s
+        slow = exp2(-span / self.ledger.half_life_s)
+        fast = exp2(-span / self.ledger.recent_half_life_s)
+        recent = (A_RECENT, Q_RECENT)
+        state.points = {key: a * slow for key, a in state.points.items()}
+        state.mass = {key: x * (fast if key in recent else slow) for key, x in state.mass.items()}
+        faded = exp2(-span / self.churn.intent_half_life_s)
+        state.intents = {key: amount * faded for key, amount in state.intents.items()}
+        if state.rhythm is not None:
+            half_lives = zip(state.rhythm.counts, self._half_lives_s, strict=True)
+            state.rhythm.counts = [count * exp2(-span / half_life) for count, half_life in half_lives]
+        state.ref_s = to_s
+
+
+def _remember(rings: dict[int, bytes], topic: int, event: bytes) -> bool:
+    """Enter an event in the ring of its topic; False if it is there already."""
+    ring = rings.get(topic)
+    if ring is None:
+        rings[topic] = event
+        return True
+    found = ring.find(event)
+    while found >= 0:
+        if found % ID_BYTES == 0:
+            return False
+        found = ring.find(event, found + 1)
+    rings[topic] = (ring + event)[-RING_IDS * ID_BYTES :]
+    return True
+
+
+def _update_profile(state: CustomerState, touchpoint: CustomerUpdated, at_s: float) -> None:
+    """Take each field of a later event; at the same time the greater value wins, whatever the order."""
+    for index, name in enumerate(PROFILE_FIELDS):
+        value = msgspec.to_builtins(getattr(touchpoint.data, name))
+        if value is None:
+            continue
+        held = state.profile.get(index)
+        if held is None or (at_s, str(value)) > (held[0], str(held[1])):
+            state.profile[index] = (at_s, value)
+
+
+def profile_of(state: CustomerState) -> dict[str, object]:
+    """Return the profile fields that are known."""
+    return {PROFILE_FIELDS[index]: value for index, (_, value) in state.profile.items()}
+
+
+def baked_hash(policy: Policy) -> int:
+    """Return a 32-bit hash of what is baked into a row's sums: mu, asymmetry, weights, half-lives."""
+    ledger = policy.ledger
+    baked = (
+        ledger.prior,
+        ledger.asymmetry,
+        ledger.half_life_days,
+        ledger.trend_half_life_days,
+        policy.churn.intent_half_life_days,
+        policy.churn.horizons_days,
+        policy.rhythm.engagement,
+        msgspec.to_builtins(policy.signals),
+        msgspec.to_builtins(policy.drivers),
+    )
+    digest = hashlib.sha256(msgspec.json.encode(baked, order="sorted")).digest()
+    return int.from_bytes(digest[:4], "big")

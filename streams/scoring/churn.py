@@ -1,0 +1,127 @@
+"""The probability of no engagement within a horizon, as an exact sum of named log-odds.
+
+`logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + experience terms`; the experience terms are
+the points that each driver takes from (or adds to) the experience score, the trend and declared intent,
+together capped by scaling.
+"""
+
+import math
+from dataclasses import dataclass
+from math import exp2
+from typing import Final
+
+from streams.scoring.ledger import Reading
+from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.rhythm import Silence, count_half_lives_s
+from streams.scoring.signals import Intent
+from streams.scoring.state import CustomerState, Rhythm
+
+MIN_COUNT: Final = 0.05
+BASE: Final = "base"
+RHYTHM: Final = "rhythm"
+ENGAGEMENT: Final = "engagement"
+CALIBRATION: Final = "calibration"
+TREND: Final = "trend"
+INTENT_NAMES: Final = {
+    Intent.CANCEL_PAGE: "intent_cancel_page",
+    Intent.COMPLAINT: "intent_complaint",
+    Intent.UNSUBSCRIBE: "intent_unsubscribe",
+}
+NO_ENGAGEMENT: Final = "no_engagement"
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnReading:
+    """A probability, its log-odds and what they are made of: the logits of `drivers` sum to `logit`."""
+
+    probability: float
+    logit: float
+    drivers: dict[str, float]
+
+
+def sigmoid(logit: float) -> float:
+    """Return the probability of a log-odds."""
+    return 1.0 / (1.0 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1.0 + math.exp(logit))
+
+
+class Churn:
+    """The churn logit under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        section = policy.churn
+        self.policy = policy
+        self.silence = Silence(policy.rhythm)
+        self.horizons = tuple(float(days) for days in section.horizons_days)
+        self.count_half_lives_s = count_half_lives_s(policy)
+        self.intent_half_life_s = section.intent_half_life_days * DAY_S
+        self.per_point = section.experience_per_10_points / 10.0
+        self.per_trend = section.trend_per_10_points / 10.0
+        self.cap = section.terms_cap
+        self.base = section.base
+        self.b1 = section.rhythm
+        self.b2 = section.engagement
+        self.intent_logits = {
+            Intent.CANCEL_PAGE: section.cancel_page,
+            Intent.COMPLAINT: section.complaint,
+            Intent.UNSUBSCRIBE: section.unsubscribe,
+        }
+
+    def declare(self, state: CustomerState, intent: Intent, at_s: float) -> None:
+        """Count a declared intent to leave at `at_s`."""
+        grown = exp2((at_s - state.ref_s) / self.intent_half_life_s)
+        state.intents[intent] = state.intents.get(intent, 0.0) + grown
+
+    def terms(self, state: CustomerState, at_s: float, score: float, trend: float) -> float:
+        """Return the experience terms together, capped, log-odds."""
+        total = self.per_point * (self.policy.ledger.prior - score)
+        if trend < 0.0:
+            total -= self.per_trend * trend
+        for intent, amount in self.intents(state, at_s):
+            total += self.intent_logits[intent] * amount
+        return max(-self.cap, min(self.cap, total))
+
+    def intents(self, state: CustomerState, at_s: float) -> list[tuple[Intent, float]]:
+        """Return each declared intent with its decayed amount at `at_s`."""
+        if not state.intents:
+            return []
+        decay = exp2((state.ref_s - at_s) / self.intent_half_life_s)
+        return [(Intent(key), amount * decay) for key, amount in state.intents.items()]
+
+    def rhythm_logits(
+        self, state: CustomerState, rhythm: Rhythm, at_s: float, index: int
+    ) -> tuple[float, float]:
+        """Return what the rhythm and the decayed count add at horizon `index`, log-odds."""
+        from_rhythm = self.b1 * self.silence.logit_p0(rhythm, at_s, self.horizons[index])
+        if not self.b2:
+            return from_rhythm, 0.0
+        decay = exp2((state.ref_s - at_s) / self.count_half_lives_s[index])
+        return from_rhythm, self.b2 * math.log(max(rhythm.counts[index] * decay, MIN_COUNT))
+
+    def logit(self, state: CustomerState, at_s: float, terms: float, index: int) -> float | None:
+        """Return the log-odds of churn at horizon `index`; None without any engagement."""
+        if state.rhythm is None:
+            return None
+        return self.base[index] + sum(self.rhythm_logits(state, state.rhythm, at_s, index)) + terms
+
+    def read(
+        self, state: CustomerState, at_s: float, experience: Reading, trend: float, index: int
+    ) -> ChurnReading | None:
+        """Return the probability at horizon `index` with its drivers; None without any engagement."""
+        if state.rhythm is None:
+            return None
+        from_rhythm, from_count = self.rhythm_logits(state, state.rhythm, at_s, index)
+        drivers = {BASE: self.base[index], RHYTHM: from_rhythm, ENGAGEMENT: from_count, CALIBRATION: 0.0}
+        names = self.policy.driver_names
+        terms = {
+            names.get(code, f"driver_{code}"): -self.per_point * x for code, x in experience.points.items()
+        }
+        if trend < 0.0:
+            terms[TREND] = -self.per_trend * trend
+        for intent, amount in self.intents(state, at_s):
+            terms[INTENT_NAMES[intent]] = self.intent_logits[intent] * amount
+        total = sum(terms.values())
+        scale = self.cap / abs(total) if abs(total) > self.cap else 1.0
+        for name, logit in terms.items():
+            drivers[name] = drivers.get(name, 0.0) + logit * scale
+        logit = sum(drivers.values())
+        return ChurnReading(sigmoid(logit), logit, drivers)

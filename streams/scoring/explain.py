@@ -1,0 +1,267 @@
+"""Scores and alerts with their reasons: the full reading of a row, as documents and in words."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from schemas.envelope import at_time
+from schemas.outputs import (
+    REASON_MAX_CHARS,
+    ChurnAlert,
+    Coverage,
+    DriverLogit,
+    DriverPoints,
+    Evidence,
+    LastExperience,
+    ScoreUpdated,
+)
+from streams.scoring.apply import Scorer, profile_of
+from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
+from streams.scoring.ledger import Reading
+from streams.scoring.policy import DAY_S
+from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule, band_of
+from streams.scoring.state import CustomerState
+
+FILE_GENERATION: Final = "file"
+"""The generation of alert ids that were made from a file, without a changelog."""
+TOP_DRIVERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A row read in full at one time: every score with the parts that it is the sum of."""
+
+    at_s: float
+    prior: float
+    experience: Reading
+    service: Reading
+    gap: float | None
+    trend: float
+    band: Band
+    churn: ChurnReading | None
+    drivers: tuple[DriverPoints, ...]
+    churn_drivers: tuple[DriverLogit, ...]
+    last: LastExperience | None
+
+
+def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
+    """Read `state` at `at_s` (seconds), or at its newest event if that is later."""
+    at_s = max(at_s, state.newest_s)
+    ledger, policy = scorer.ledger, scorer.policy
+    experience, service = ledger.experience(state, at_s), ledger.service(state, at_s)
+    trend = ledger.trend(state, at_s)
+    known = policy.bands.min_coverage
+    both = experience.coverage >= known and service.coverage >= known
+    churn = scorer.churn.read(state, at_s, experience, trend, policy.alert_horizon)
+    return Assessment(
+        at_s=at_s,
+        prior=policy.ledger.prior,
+        experience=experience,
+        service=service,
+        gap=service.score - experience.score if both else None,
+        trend=trend,
+        band=band_of(policy, experience.score, experience.coverage),
+        churn=churn,
+        drivers=_points(scorer, "experience", experience) + _points(scorer, "service", service),
+        churn_drivers=_logits(churn),
+        last=_last(scorer, state, at_s),
+    )
+
+
+def driver_name(scorer: Scorer, code: int) -> str:
+    """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
+    return scorer.policy.driver_names.get(code, f"driver_{code}")
+
+
+def _points(scorer: Scorer, ledger: str, reading: Reading) -> tuple[DriverPoints, ...]:
+    ranked = sorted(reading.points.items(), key=lambda item: (-abs(item[1]), item[0]))
+    return tuple(
+        DriverPoints(driver=driver_name(scorer, code), ledger=ledger, points=points)  # type: ignore[arg-type]
+        for code, points in ranked
+    )
+
+
+def _logits(churn: ChurnReading | None) -> tuple[DriverLogit, ...]:
+    if churn is None:
+        return ()
+    ranked = sorted(churn.drivers.items(), key=lambda item: (-abs(item[1]), item[0]))
+    return tuple(DriverLogit(driver=name, logit=logit) for name, logit in ranked)
+
+
+def _last(scorer: Scorer, state: CustomerState, at_s: float) -> LastExperience | None:
+    if state.last is None:
+        return None
+    return LastExperience(
+        driver=driver_name(scorer, state.last.key >> 3),
+        age_s=at_s - state.last.at_s,
+        points=scorer.ledger.last_points(state, at_s),
+    )
+
+
+def score_updated(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> ScoreUpdated:
+    """Return the score message of a customer, as `cx.scores` and `cx score --json` write it."""
+    return ScoreUpdated(
+        customer_id=customer_id,
+        at=at_time(found.at_s),
+        prior=found.prior,
+        experience=found.experience.score,
+        service=found.service.score,
+        gap=found.gap,
+        trend=found.trend,
+        coverage=Coverage(experience=found.experience.coverage, service=found.service.coverage),
+        band=found.band.label,  # type: ignore[arg-type]
+        churn_probability=found.churn.probability if found.churn else None,
+        churn_reason=None if found.churn else NO_ENGAGEMENT,
+        horizon_days=scorer.policy.churn.alert_horizon_days,
+        drivers=list(found.drivers),
+        churn_drivers=list(found.churn_drivers),
+        last_experience=found.last,
+        events=state.events,
+        policy_version=scorer.policy.hash,
+    )
+
+
+def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
+    """Return the id of an episode: the same in every run on the same log."""
+    text = f"{generation}\x00{customer_id}\x00{rule.label}\x00{number}"
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def churn_alert(
+    scorer: Scorer,
+    customer_id: str,
+    state: CustomerState,
+    decision: Decision,
+    *,
+    generation: str,
+    announced: bool,
+) -> ChurnAlert:
+    """Return the message of one step, read from the row as it was when the step was decided."""
+    found = assess(scorer, state, decision.glance.at_s)
+    profile = profile_of(state)
+    rhythm = state.rhythm
+    horizon = float(scorer.policy.churn.alert_horizon_days)
+    silence = scorer.churn.silence
+    expected_s = silence.expected_by_s(rhythm, horizon, scorer.policy.rules.lost) if rhythm else None
+    last = state.last
+    return ChurnAlert(
+        alert_id=alert_id(generation, customer_id, decision.rule, decision.number),
+        customer_id=customer_id,
+        rule=decision.rule.label,  # type: ignore[arg-type]
+        episode=decision.number,
+        step=decision.step,  # type: ignore[arg-type]
+        at=at_time(found.at_s),
+        severity=SEVERITIES[decision.severity],
+        reason=reason_of(scorer, state, decision, found),
+        resolved_because=decision.because.value if decision.because else None,
+        experience=found.experience.score,
+        service=found.service.score,
+        gap=found.gap,
+        trend=found.trend,
+        coverage=Coverage(experience=found.experience.coverage, service=found.service.coverage),
+        band=found.band.label,  # type: ignore[arg-type]
+        churn_probability=found.churn.probability if found.churn else None,
+        horizon_days=scorer.policy.churn.alert_horizon_days,
+        drivers=list(found.drivers),
+        churn_drivers=list(found.churn_drivers),
+        last_experience=found.last,
+        lost=max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
+        expected_by=at_time(expected_s) if expected_s is not None else None,
+        evidence=[Evidence(source=last.source, id=last.id)] if last else [],
+        cause_owner=_cause_owner(scorer, found),
+        announced=announced,
+        policy_version=scorer.policy.hash,
+        **{
+            name: _text(profile, name) for name in ("segment", "tier", "locale", "timezone", "since", "owner")
+        },
+    )
+
+
+def _text(profile: Mapping[str, object], name: str) -> str | None:
+    value = profile.get(name)
+    return None if value is None else str(value)
+
+
+def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
+    worst = _worst(found, 1)
+    return (
+        scorer.policy.drivers[worst[0]].owner or None if worst and worst[0] in scorer.policy.drivers else None
+    )
+
+
+def _worst(found: Assessment, count: int) -> list[str]:
+    """Return the drivers that take most from the experience score, the worst first."""
+    taken = [entry for entry in found.drivers if entry.ledger == "experience" and entry.points < 0.0]
+    return [entry.driver for entry in taken[:count]]
+
+
+def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
+    """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
+    sentence = _why(scorer, state, decision, found)
+    if found.last is not None and decision.because is None:
+        age = in_words(found.last.age_s)
+        longer = f"{sentence}; last experience: {words(found.last.driver)}, {age} ago"
+        if len(longer) < REASON_MAX_CHARS:
+            sentence = longer
+    return sentence[: REASON_MAX_CHARS - 1] + "."
+
+
+def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
+    if decision.because is not None:
+        return _RESOLVED[decision.because]
+    horizon = scorer.policy.churn.alert_horizon_days
+    if decision.rule is Rule.EXPERIENCE_DROP:
+        return _why_drop(decision, found)
+    if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
+        causes = (
+            " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS)) or "declared intent to leave"
+        )
+        chance = found.churn.probability if found.churn else 0.0
+        return f"Churn risk within {horizon} days is {chance:.0%}, driven by {causes}"
+    return _why_silent(scorer, state, decision, found, horizon)
+
+
+def _why_drop(decision: Decision, found: Assessment) -> str:
+    causes = " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS))
+    what = f"fell to critical, {found.experience.score:.0f} of 100"
+    if decision.cause != Cause.CRITICAL:
+        what = f"is falling, {abs(found.trend):.0f} points below the usual"
+    return f"Experience {what}" + (f", driven by {causes}" if causes else "")
+
+
+def _why_silent(
+    scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment, horizon: int
+) -> str:
+    rhythm = state.rhythm
+    if rhythm is None:  # neither rule opens without an engagement
+        msg = f"{decision.rule.label} was opened for a customer without an engagement"
+        raise ValueError(msg)
+    lost = scorer.churn.silence.lost(rhythm, found.at_s, float(horizon))
+    since = datetime.fromtimestamp(rhythm.last_day * DAY_S, UTC)
+    fallen = f"chance of buying within {horizon} days has fallen {lost:.0%} since {since:%-d %b %Y}"
+    if decision.rule is Rule.SILENCE or found.churn is None:
+        return fallen[0].upper() + fallen[1:]
+    return f"Churn risk {found.churn.probability:.0%}: {fallen}"
+
+
+_RESOLVED: Final[dict[Because, str]] = {
+    Because.ENGAGED: "Resolved: the customer engaged again",
+    Because.RECOVERED: "Resolved: the reason no longer holds",
+    Because.FOLDED: "Resolved: folded into the churn risk of the same customer",
+}
+
+
+def words(name: str) -> str:
+    """Return a driver's name as words."""
+    return name.replace("_", " ")
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as a person says it: 5 min, 3 h, 12 d."""
+    if seconds < 3600:  # noqa: PLR2004  # an hour
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * DAY_S:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / DAY_S:.0f} d"

@@ -1,0 +1,219 @@
+"""The decayed ledger: two scores that are exact sums of named drivers.
+
+With w' = w * asymmetry for a bad moment (v < mu), else w, and q = (v - mu)/(100 - mu) or (mu - v)/mu: `A_k
+= sum w'(v - mu) decay`, `Q = sum w' q decay`, `M_k = A_k / (kappa + Q)`. Good moments of a group with cap c
+saturate: `Q_g -> Q_g c/(c + Q_g)`, and A of the group by the same factor. The best and the worst moment
+count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(kappa (100 - mu) + m d)`, and
+`score = mu + (1 - lambda) sum M_k + lambda (P+ + P-)`, which stays in 0..100 without a clamp
+(docs/concepts.md).
+"""
+
+import math
+from dataclasses import dataclass
+from math import exp2
+
+from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.signals import Group, Signal
+from streams.scoring.state import (
+    A_RECENT,
+    BEST,
+    BEST_SERVICE,
+    Q_PLAIN,
+    Q_RECENT,
+    Q_SERVED,
+    W_EXPERIENCE,
+    W_SERVICE,
+    WORST,
+    WORST_SERVICE,
+    CustomerState,
+    LastExperience,
+    Peak,
+)
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A ledger at a time: the score, its coverage and the points of each driver code."""
+
+    score: float
+    coverage: float
+    points: dict[int, float]
+
+
+class Ledger:
+    """The ledger's arithmetic under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        section = policy.ledger
+        self.mu = section.prior
+        self.above = 100.0 - section.prior
+        self.kappa = section.mass
+        self.mean_share = 1.0 - section.peak_share
+        self.peak_share = section.peak_share
+        self.half_life_s = section.half_life_days * DAY_S
+        self.recent_half_life_s = section.trend_half_life_days * DAY_S
+        self.routine_cap = section.routine_cap
+        self.service_cap = section.service_cap
+
+    def add(
+        self, state: CustomerState, signal: Signal, at_s: float, source: str, event_id: str, event: bytes
+    ) -> None:
+        """Count `signal` at `at_s`; `event` is the 6-byte hash of (source, id), which breaks ties."""
+        grown = exp2((at_s - state.ref_s) / self.half_life_s)
+        points, mass = state.points, state.mass
+        a, q = signal.a, signal.q
+        points[signal.key] = points.get(signal.key, 0.0) + a * grown
+        mass[signal.group] = mass.get(signal.group, 0.0) + q * grown
+        mass[W_EXPERIENCE] = mass.get(W_EXPERIENCE, 0.0) + signal.weight * grown
+        recent = exp2((at_s - state.ref_s) / self.recent_half_life_s)
+        mass[A_RECENT] = mass.get(A_RECENT, 0.0) + a * recent
+        mass[Q_RECENT] = mass.get(Q_RECENT, 0.0) + q * recent
+        if signal.service:
+            mass[Q_SERVED] = mass.get(Q_SERVED, 0.0) + q * grown
+            mass[W_SERVICE] = mass.get(W_SERVICE, 0.0) + signal.weight * grown
+        if a:
+            self._remember(state.peaks, signal, at_s, event)
+        if signal.weight >= 1.0:
+            last = state.last
+            if last is None or (at_s, source, event_id, signal.m) > (
+                last.at_s,
+                last.source,
+                last.id,
+                abs(last.a),
+            ):
+                state.last = LastExperience(signal.key, at_s, a, source, event_id)
+
+    def _remember(self, peaks: dict[int, Peak], signal: Signal, at_s: float, event: bytes) -> None:
+        if signal.a < 0.0:
+            self._challenge(peaks, WORST, signal, at_s, event)
+            if signal.service:
+                self._challenge(peaks, WORST_SERVICE, signal, at_s, event)
+            return
+        if signal.group != Group.SERVICE:  # good service is no best moment of the experience
+            self._challenge(peaks, BEST, signal, at_s, event)
+        if signal.service:
+            self._challenge(peaks, BEST_SERVICE, signal, at_s, event)
+
+    def _challenge(
+        self, peaks: dict[int, Peak], slot: int, signal: Signal, at_s: float, event: bytes
+    ) -> None:
+        """Keep the greater of the peak and the signal as both will be seen at any later time."""
+        held = peaks.get(slot)
+        if held is not None:
+            ahead = signal.log2_m - math.log2(held.m) + (at_s - held.at_s) / self.half_life_s
+            if ahead < -TINY or (
+                ahead <= TINY and (at_s, event, signal.code) <= (held.at_s, held.event, held.code)
+            ):
+                return
+        peaks[slot] = Peak(signal.code, signal.m, at_s, event)
+
+    def score(self, state: CustomerState, at_s: float) -> float:
+        """Return the experience score at `at_s`, 0..100."""
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        factors, denominator = self._saturation(state.mass, decay)
+        total = 0.0
+        for key, a in state.points.items():
+            total += a * factors[(key >> 1) & 3]
+        peaks = state.peaks
+        peak = self._high(peaks.get(BEST), at_s) + self._low(peaks.get(WORST), at_s)
+        return self.mu + self.mean_share * total * decay / denominator + self.peak_share * peak
+
+    def service_score(self, state: CustomerState, at_s: float) -> float:
+        """Return the service score at `at_s`, 0..100."""
+        mass = state.mass.get(Q_SERVED)
+        if mass is None:
+            return self.mu
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        total = 0.0
+        for key, a in state.points.items():
+            if key & 1:
+                total += a
+        peaks = state.peaks
+        peak = self._high(peaks.get(BEST_SERVICE), at_s) + self._low(peaks.get(WORST_SERVICE), at_s)
+        return (
+            self.mu + self.mean_share * total * decay / (self.kappa + mass * decay) + self.peak_share * peak
+        )
+
+    def _saturation(self, mass: dict[int, float], decay: float) -> tuple[tuple[float, float, float], float]:
+        """Return the factor of each group, and kappa + Q with the groups saturated."""
+        routine = mass.get(Group.ROUTINE, 0.0) * decay
+        service = mass.get(Group.SERVICE, 0.0) * decay
+        routine_factor = self.routine_cap / (self.routine_cap + routine)
+        service_factor = self.service_cap / (self.service_cap + service)
+        denominator = (
+            self.kappa + mass.get(Q_PLAIN, 0.0) * decay + routine * routine_factor + service * service_factor
+        )
+        return (1.0, routine_factor, service_factor), denominator
+
+    def _high(self, peak: Peak | None, at_s: float) -> float:
+        if peak is None:
+            return 0.0
+        m = peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
+        return self.above * m / (self.kappa * self.above + m)
+
+    def _low(self, peak: Peak | None, at_s: float) -> float:
+        if peak is None:
+            return 0.0
+        m = peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
+        return -self.mu * m / (self.kappa * self.mu + m)
+
+    def coverage(self, state: CustomerState, at_s: float, key: int = W_EXPERIENCE) -> float:
+        """Return how much is known, 0..1: W/(2 + W), of the ledger that `key` names."""
+        weight = state.mass.get(key, 0.0) * exp2((state.ref_s - at_s) / self.half_life_s)
+        return weight / (2.0 + weight)
+
+    def trend(self, state: CustomerState, at_s: float) -> float:
+        """Return recent experience against the usual, in points: c30 (A30/Q30 - A90/Q90), unsaturated."""
+        mass = state.mass
+        fast = exp2((state.ref_s - at_s) / self.recent_half_life_s)
+        recent = mass.get(Q_RECENT, 0.0) * fast
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        usual = sum(mass.get(group, 0.0) for group in Group) * decay
+        if recent < TINY or usual < TINY:
+            return 0.0
+        mean_recent = mass.get(A_RECENT, 0.0) * fast / recent
+        mean_usual = sum(state.points.values()) * decay / usual
+        return recent / (self.kappa + recent) * (mean_recent - mean_usual)
+
+    def experience(self, state: CustomerState, at_s: float) -> Reading:
+        """Return the experience ledger with the points of each driver: mu + their sum = score (G5)."""
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        factors, denominator = self._saturation(state.mass, decay)
+        scale = self.mean_share * decay / denominator
+        points: dict[int, float] = {}
+        for key, a in state.points.items():
+            points[key >> 3] = points.get(key >> 3, 0.0) + a * factors[(key >> 1) & 3] * scale
+        self._add_peaks(points, state.peaks, BEST, WORST, at_s)
+        return Reading(self.mu + sum(points.values()), self.coverage(state, at_s), points)
+
+    def service(self, state: CustomerState, at_s: float) -> Reading:
+        """Return the service ledger with the points of each driver."""
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        scale = self.mean_share * decay / (self.kappa + state.mass.get(Q_SERVED, 0.0) * decay)
+        points: dict[int, float] = {}
+        for key, a in state.points.items():
+            if key & 1:
+                points[key >> 3] = points.get(key >> 3, 0.0) + a * scale
+        self._add_peaks(points, state.peaks, BEST_SERVICE, WORST_SERVICE, at_s)
+        return Reading(self.mu + sum(points.values()), self.coverage(state, at_s, W_SERVICE), points)
+
+    def _add_peaks(
+        self, points: dict[int, float], peaks: dict[int, Peak], best: int, worst: int, at_s: float
+    ) -> None:
+        high, low = peaks.get(best), peaks.get(worst)
+        if high is not None:
+            points[high.code] = points.get(high.code, 0.0) + self.peak_share * self._high(high, at_s)
+        if low is not None:
+            points[low.code] = points.get(low.code, 0.0) + self.peak_share * self._low(low, at_s)
+
+    def last_points(self, state: CustomerState, at_s: float) -> float:
+        """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
+        last = state.last
+        if last is None:
+            return 0.0
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        factors, denominator = self._saturation(state.mass, decay)
+        own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
+        return self.mean_share * own * factors[(last.key >> 1) & 3] / denominator

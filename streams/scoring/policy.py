@@ -1,0 +1,295 @@
+"""The policy: every number of the scoring, read from TOML, typed, linted and hashed.
+
+A policy file names only what it changes; the rest comes from `default_policy.toml`. `load_policy` reports
+every problem of a file at once, with a suggestion where a key or a driver is misspelled.
+"""
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from schemas.touchpoints import TYPES
+from streams.errors import CxError, Exit
+
+DAY_S = 86400.0
+MAX_CODE = 4000
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: immutable, keyword-only."""
+
+
+class LedgerSection(_Section, frozen=True, kw_only=True):
+    """Parameters of the decayed ledger (docs/concepts.md)."""
+
+    prior: Annotated[float, Meta(gt=0, lt=100)]
+    mass: Positive
+    peak_share: Share
+    asymmetry: Annotated[float, Meta(ge=1)]
+    half_life_days: Positive
+    trend_half_life_days: Positive
+    routine_cap: Positive
+    service_cap: Positive
+
+
+class BandSection(_Section, frozen=True, kw_only=True):
+    """Where the bands of the experience score begin, points."""
+
+    critical_below: Percent
+    at_risk_below: Percent
+    steady_below: Percent
+    min_coverage: Share
+
+
+class RhythmSection(_Section, frozen=True, kw_only=True):
+    """MBG/NBD parameters of the population, in days, and which types are an engagement."""
+
+    engagement: tuple[str, ...]
+    r: Positive
+    alpha_days: Positive
+    a: Positive
+    b: Positive
+
+
+class ChurnSection(_Section, frozen=True, kw_only=True):
+    """Coefficients of the churn logit."""
+
+    horizons_days: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=3650)], ...], Meta(min_length=1, max_length=6)
+    ]
+    alert_horizon_days: Annotated[int, Meta(ge=1, le=3650)]
+    base: tuple[float, ...]
+    rhythm: NonNegative
+    engagement: Annotated[float, Meta(le=0)]
+    experience_per_10_points: NonNegative
+    trend_per_10_points: NonNegative
+    terms_cap: NonNegative
+    intent_half_life_days: Positive
+    cancel_page: NonNegative
+    complaint: NonNegative
+    unsubscribe: NonNegative
+
+
+class RuleSection(_Section, frozen=True, kw_only=True):
+    """Thresholds of the alert rules."""
+
+    reopen_after_days: NonNegative
+    reopen_weight: Positive
+    churn_open: Share
+    churn_close: Share
+    churn_terms: NonNegative
+    lost: Share
+    drop_open: Annotated[float, Meta(lt=0)]
+    drop_close: Annotated[float, Meta(le=0)]
+    seasonal_span_days: NonNegative
+    seasonal_months: Annotated[int, Meta(ge=0, le=12)]
+
+
+class PublishSection(_Section, frozen=True, kw_only=True):
+    """When a score goes out on `cx.scores`."""
+
+    min_move: Positive
+    max_age_days: Positive
+    min_coverage: Share
+
+
+class SignalSection(_Section, frozen=True, kw_only=True):
+    """Thresholds that tell a moment from a neutral act."""
+
+    wait_ordinary_s: NonNegative
+    wait_long_s: NonNegative
+    transfers: Annotated[int, Meta(ge=1)]
+    sentiment_glad: Share
+    sentiment_neutral: Share
+    reach_public: Annotated[int, Meta(ge=0)]
+    refund_prompt_days: NonNegative
+    refund_slow_days: NonNegative
+
+
+class DriverSection(_Section, frozen=True, kw_only=True):
+    """A named cause of good or bad experience."""
+
+    code: Annotated[int, Meta(ge=1, le=MAX_CODE)]
+    value: Percent
+    weight: Positive
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    service: bool = False
+    group: Literal["", "routine"] = ""
+    owner: str = ""
+    severity_floor: Severity = "low"
+
+
+class Policy(_Section, frozen=True, kw_only=True, dict=True):
+    """Everything that scoring depends on beside the events. Immutable; `hash` names it."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=64)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    ancient_before: date
+    sources: tuple[str, ...]
+    ledger: LedgerSection
+    bands: BandSection
+    rhythm: RhythmSection
+    churn: ChurnSection
+    rules: RuleSection
+    publish: PublishSection
+    signals: SignalSection
+    drivers: dict[str, DriverSection]
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hex digits over all values, independent of the order in the file."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:12]
+
+    @cached_property
+    def driver_names(self) -> dict[int, str]:
+        """Driver code -> name."""
+        return {driver.code: name for name, driver in self.drivers.items()}
+
+    @cached_property
+    def ancient_before_s(self) -> float:
+        """The policy's fixed date, seconds since the epoch: older events are rejected as `clock_ancient`."""
+        return datetime.combine(self.ancient_before, time(), UTC).timestamp()
+
+    @cached_property
+    def alert_horizon(self) -> int:
+        """Index of the alert horizon in `churn.horizons_days`."""
+        return self.churn.horizons_days.index(self.churn.alert_horizon_days)
+
+
+def _default_tables() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("default_policy.toml").read_text(encoding="utf-8"))
+
+
+def default_policy() -> Policy:
+    """Return the policy that ships with the product."""
+    return policy_from_tables({})
+
+
+def load_policy(path: Path | str | None) -> Policy:
+    """Read the policy file at `path`; None or empty is the default policy.
+
+    Raises CxError (exit code 2) naming every problem of the file.
+    """
+    if not path:
+        return default_policy()
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read the policy file {path}: {error.strerror}"
+        raise CxError(
+            msg, mend="give the path of a TOML file, or none for the default", code=Exit.USAGE
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"the policy file {path} is not TOML: {error}"
+        raise CxError(msg, mend="mend the line that the message names", code=Exit.USAGE) from error
+    return policy_from_tables(tables, name=str(path))
+
+
+def policy_from_tables(tables: Mapping[str, Any], *, name: str = "policy") -> Policy:
+    """Lay `tables` over the default policy and check the result; raises CxError with every problem."""
+    problems = list(_unknown_keys(tables, Policy, ""))
+    if not problems:
+        try:
+            policy = msgspec.convert(_overlay(_default_tables(), tables), Policy)
+        except msgspec.ValidationError as error:
+            problems = [str(error)]
+        else:
+            problems = list(lint(policy))
+            if not problems:
+                return policy
+    msg = f"{name} is not a valid policy:\n" + "\n".join(f"  - {problem}" for problem in problems)
+    raise CxError(msg, mend="cx policy show prints every key with its default", code=Exit.USAGE)
+
+
+def _overlay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _unknown_keys(tables: Mapping[str, Any], section: type[msgspec.Struct], path: str) -> Iterator[str]:
+    hints = get_type_hints(section)
+    for key, value in tables.items():
+        if key not in hints:
+            yield f"unknown key `{path}{key}`" + _did_you_mean(key, hints)
+        elif isinstance(value, dict):
+            inner = _struct_in(hints[key])
+            if inner is None:
+                continue
+            if get_origin(hints[key]) is dict:
+                for name, table in value.items():
+                    if isinstance(table, dict):
+                        yield from _unknown_keys(table, inner, f"{path}{key}.{name}.")
+            else:
+                yield from _unknown_keys(value, inner, f"{path}{key}.")
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    if isinstance(hint, type) and get_origin(hint) is None:
+        return hint if issubclass(hint, msgspec.Struct) else None
+    if get_origin(hint) in (dict, Union, UnionType):
+        return next((found for arg in get_args(hint) if (found := _struct_in(arg))), None)
+    return None
+
+
+def _did_you_mean(word: str, known: Mapping[str, Any] | set[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean `{close[0]}`?" if close else ""
+
+
+def lint(policy: Policy) -> Iterator[str]:
+    """Yield what is wrong between values that are each valid alone."""
+    yield from _lint_churn(policy)
+    yield from _lint_drivers(policy)
+    bands = policy.bands
+    if not bands.critical_below < bands.at_risk_below < bands.steady_below:
+        yield "bands: critical_below < at_risk_below < steady_below must hold"
+    if policy.rules.churn_close >= policy.rules.churn_open:
+        yield "rules.churn_close must lie below rules.churn_open"
+    if policy.rules.drop_close <= policy.rules.drop_open:
+        yield "rules.drop_close must lie above rules.drop_open"
+    if policy.signals.wait_long_s < policy.signals.wait_ordinary_s:
+        yield "signals.wait_long_s must not lie below signals.wait_ordinary_s"
+
+
+def _lint_churn(policy: Policy) -> Iterator[str]:
+    churn = policy.churn
+    if churn.alert_horizon_days not in churn.horizons_days:
+        yield f"churn.alert_horizon_days {churn.alert_horizon_days} is not one of churn.horizons_days"
+    if list(churn.horizons_days) != sorted(set(churn.horizons_days)):
+        yield "churn.horizons_days must go up"
+    if len(churn.base) != len(churn.horizons_days):
+        yield "churn.base needs one value a horizon"
+    if list(churn.base) != sorted(churn.base, reverse=True):
+        yield "churn.base must not go up with the horizon: a longer horizon is never a higher risk"
+    for name in policy.rhythm.engagement:
+        if name not in TYPES:
+            yield f"rhythm.engagement: no type `{name}`" + _did_you_mean(name, TYPES)
+
+
+def _lint_drivers(policy: Policy) -> Iterator[str]:
+    known = set(_default_tables()["drivers"])
+    seen: dict[int, str] = {}
+    for name, driver in policy.drivers.items():
+        if driver.code in seen:
+            yield f"drivers.{name}: code {driver.code} belongs to `{seen[driver.code]}`; use a code once"
+        seen[driver.code] = name
+        if name not in known:
+            yield f"drivers.{name}: no touchpoint gives this driver" + _did_you_mean(name, known)

@@ -1,0 +1,306 @@
+"""From touchpoints to signals: how a moment felt, how much it matters, and who served.
+
+A `Signal` carries what the ledger needs, computed once: most moments have no grade, so their signals are
+made when the policy is read. `SignalTable(policy).of(touchpoint)` gives the signals of one event; neutral
+acts give none.
+"""
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, cast
+
+from schemas.envelope import Touchpoint, time_s
+from schemas.families import customers, orders, store, support, voice, web
+from streams.scoring.policy import DAY_S, DriverSection, Policy
+
+SERVICE_ASPECTS: Final = frozenset({"people", "speed", "service", "support", "staff"})
+
+
+class Group(IntEnum):
+    """Good moments that saturate together; bad ones are always `PLAIN`."""
+
+    PLAIN = 0
+    ROUTINE = 1
+    SERVICE = 2
+
+
+class Intent(IntEnum):
+    """What the customer said or did about leaving."""
+
+    CANCEL_PAGE = 0
+    COMPLAINT = 1
+    UNSUBSCRIBE = 2
+
+
+class Signal:
+    """One moment as the ledger counts it."""
+
+    __slots__ = ("a", "code", "driver", "group", "key", "log2_m", "m", "q", "service", "weight")
+
+    def __init__(  # each is a term of the formula
+        self,
+        driver: str,
+        section: DriverSection,
+        value: float,
+        weight: float,
+        policy: Policy,
+        *,
+        service: bool,
+    ) -> None:
+        mu = policy.ledger.prior
+        good = value >= mu
+        effective = weight if good else weight * policy.ledger.asymmetry
+        self.driver = driver
+        self.code = section.code
+        self.weight = weight
+        self.service = service
+        self.group = _group(section, good=good, service=service)
+        self.key = section.code * 8 + self.group * 2 + service
+        self.a = effective * (value - mu)
+        self.q = effective * ((value - mu) / (100 - mu) if good else (mu - value) / mu)
+        self.m = abs(self.a)
+        self.log2_m = math.log2(self.m) if self.m else -math.inf
+
+
+def _group(section: DriverSection, *, good: bool, service: bool) -> Group:
+    if not good:
+        return Group.PLAIN
+    if service:
+        return Group.SERVICE
+    return Group.ROUTINE if section.group == "routine" else Group.PLAIN
+
+
+Signals = tuple[Signal, ...]
+_Reader = Callable[["SignalTable", Any, Touchpoint], Signals]
+
+
+class SignalTable:
+    """The signals of every type of touchpoint under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._fixed = {name: (self._make(name),) for name in policy.drivers}
+        self._half = {name: (self._make(name, share=0.5),) for name in policy.drivers}
+        self._by_type: dict[type, Signals | _Reader] = {
+            **{touchpoint: self._fixed[driver] for touchpoint, driver in FIXED.items()},
+            **READERS,
+        }
+
+    def of(self, touchpoint: Touchpoint) -> Signals:
+        """Return the signals of `touchpoint`; empty for a neutral act."""
+        entry = self._by_type.get(type(touchpoint))
+        if entry is None:
+            return ()
+        if isinstance(entry, tuple):
+            return entry
+        return entry(self, touchpoint.data, touchpoint)
+
+    def full(self, name: str) -> Signals:
+        """Return driver `name` at its policy's value and weight."""
+        return self._fixed[name]
+
+    def half(self, name: str) -> Signals:
+        """Return driver `name` at half its weight."""
+        return self._half[name]
+
+    def graded(self, name: str, value: float, *, service: bool | None = None, share: float = 1.0) -> Signals:
+        """Return driver `name` with its own `value` 0..100; `service` None is the driver's ledger."""
+        return (self._make(name, value, service=service, share=share),)
+
+    def _make(
+        self, name: str, value: float | None = None, *, service: bool | None = None, share: float = 1.0
+    ) -> Signal:
+        section = self.policy.drivers[name]
+        return Signal(
+            name,
+            section,
+            section.value if value is None else value,
+            section.weight * share,
+            self.policy,
+            service=section.service if service is None else service,
+        )
+
+
+def intent_of(touchpoint: Touchpoint) -> Intent | None:
+    """Return the declared intent to leave that `touchpoint` shows, or None."""
+    intent = INTENTS.get(type(touchpoint))
+    if intent is Intent.COMPLAINT and _outbound(touchpoint.data):
+        return None
+    return intent
+
+
+def _outbound(data: Any) -> bool:
+    return bool(data.direction == "outbound")
+
+
+def _delivered(table: SignalTable, data: orders.DeliveryEndData, event: Touchpoint) -> Signals:
+    # Without a promise nobody can say whether one was kept.
+    if data.promised_at is None:
+        return ()
+    return table.full("delivery_on_time" if event.time <= data.promised_at else "late_delivery")
+
+
+def _rescheduled(table: SignalTable, data: orders.DeliveryRescheduledData, _: Touchpoint) -> Signals:
+    return () if data.by == "customer" else table.full("rescheduled_delivery")
+
+
+def _cancelled(table: SignalTable, data: orders.OrderChangeData, _: Touchpoint) -> Signals:
+    return table.full("cancelled_by_company") if data.by == "company" else ()
+
+
+def _refunded(table: SignalTable, data: orders.OrderChangeData, event: Touchpoint) -> Signals:
+    if data.requested_at is None:
+        return ()
+    days = (time_s(event) - data.requested_at.timestamp()) / DAY_S
+    limits = table.policy.signals
+    if days <= limits.refund_prompt_days:
+        return table.full("refund_prompt")
+    return table.full("refund_slow") if days > limits.refund_slow_days else ()
+
+
+def _searched(table: SignalTable, data: web.SearchPerformedData, _: Touchpoint) -> Signals:
+    return table.full("search_no_results") if data.results == 0 else ()
+
+
+def _help_searched(table: SignalTable, data: support.HelpSearchedData, _: Touchpoint) -> Signals:
+    return table.full("help_not_found") if data.results == 0 else ()
+
+
+def _waiting(table: SignalTable, wait_s: float) -> Signals:
+    limits = table.policy.signals
+    if wait_s >= limits.wait_long_s:
+        return table.full("waiting")
+    return table.half("waiting") if wait_s >= limits.wait_ordinary_s else ()
+
+
+def _queue(table: SignalTable, data: store.QueueWaitedData, _: Touchpoint) -> Signals:
+    return table.full("abandoned_contact") if data.abandoned else _waiting(table, data.wait_s or 0.0)
+
+
+def _sentiment(table: SignalTable, sentiment: float | None) -> Signals:
+    if sentiment is None or abs(sentiment) < table.policy.signals.sentiment_neutral:
+        return ()
+    return table.graded("sentiment", 50.0 * (1.0 + sentiment))
+
+
+def _how_it_went(table: SignalTable, resolved: str | None, sentiment: float | None) -> Signals:
+    if resolved == "yes":
+        glad = sentiment is not None and sentiment >= table.policy.signals.sentiment_glad
+        return table.full("great_service" if glad else "resolved")
+    unresolved = table.full("unresolved") if resolved == "no" else ()
+    return unresolved + _sentiment(table, sentiment)
+
+
+def _conversation(table: SignalTable, data: Any, _: Touchpoint) -> Signals:
+    """Signals of a call or a chat: who had to come, the wait, the hand-overs and the end."""
+    outbound = _outbound(data)
+    signals = () if outbound else table.full("contact_needed")
+    if data.abandoned:
+        return signals if outbound else signals + table.full("abandoned_contact")
+    if not outbound:
+        signals += _waiting(table, (data.wait_s or 0.0) + (getattr(data, "hold_s", None) or 0.0))
+    if (data.transfers or 0) >= table.policy.signals.transfers:
+        signals += table.full("handed_around")
+    return signals + _how_it_went(table, data.resolved, data.sentiment)
+
+
+def _ticket_created(table: SignalTable, data: support.TicketData, _: Touchpoint) -> Signals:
+    return () if _outbound(data) else table.full("contact_needed") + _sentiment(table, data.sentiment)
+
+
+def _ticket_solved(table: SignalTable, data: support.TicketData, _: Touchpoint) -> Signals:
+    return _how_it_went(table, "yes", data.sentiment)
+
+
+def _ivr(table: SignalTable, data: support.IvrEndedData, _: Touchpoint) -> Signals:
+    if data.result == "contained":
+        return table.full("self_service")
+    return table.full("abandoned_contact") if data.result == "abandoned" else ()
+
+
+def _in_public(table: SignalTable, sentiment: float | None, reach: int | None, bad: str) -> Signals:
+    """Signals of a public voice: full weight from the policy's reach on, half below or if unknown."""
+    if sentiment is None:
+        return ()
+    weigh = table.full if (reach or 0) >= table.policy.signals.reach_public else table.half
+    if sentiment <= -table.policy.signals.sentiment_neutral:
+        return weigh(bad)
+    return weigh("public_praise") if sentiment >= table.policy.signals.sentiment_glad else ()
+
+
+def _social(table: SignalTable, data: voice.SocialMentionedData, _: Touchpoint) -> Signals:
+    return _in_public(table, data.sentiment, data.reach, "public_complaint")
+
+
+def _review(table: SignalTable, data: voice.ReviewPostedData, _: Touchpoint) -> Signals:
+    sentiment = data.sentiment if data.goodness is None else 2.0 * data.goodness - 1.0
+    wide = (data.reach or 0) >= table.policy.signals.reach_public
+    return _in_public(table, sentiment, data.reach, "public_complaint" if wide else "bad_review")
+
+
+def _complaint(table: SignalTable, data: store.ComplaintRaisedData, _: Touchpoint) -> Signals:
+    if _outbound(data):
+        return ()
+    return table.half("public_complaint") if data.public else table.full("complaint")
+
+
+def _survey(table: SignalTable, data: voice.SurveyAnsweredData, _: Touchpoint) -> Signals:
+    service = data.scope == "transactional" and (data.aspect is None or data.aspect in SERVICE_ASPECTS)
+    if data.survey == "nps":
+        return table.graded("nps", _nps_value(data.goodness, table.policy.ledger.prior), service=service)
+    return table.graded(data.survey, 100.0 * data.goodness, service=service)
+
+
+def _nps_value(goodness: float, prior: float) -> float:
+    """Grade an NPS answer: 9-10 promoters 100, 7-8 passives the prior, 0-6 detractors 0..40."""
+    score = 10.0 * goodness
+    if score >= 9:  # noqa: PLR2004  # the definition of NPS
+        return 100.0
+    return prior if score >= 7 else min(score, 6.0) / 6.0 * 40.0  # noqa: PLR2004
+
+
+FIXED: Final[dict[type[Touchpoint], str]] = {
+    orders.OrderPlaced: "purchase",
+    orders.DeliveryFailed: "failed_delivery",
+    orders.OrderReturned: "returned",
+    orders.PaymentFailed: "payment_failed",
+    orders.SubscriptionRenewed: "renewal",
+    orders.SubscriptionDowngraded: "downgrade",
+    store.StoreVisited: "store_visit",
+    store.VisitAssisted: "assisted_visit",
+    store.StockoutHit: "stockout",
+    support.TicketReopened: "reopened",
+    support.TicketEscalated: "escalated",
+    support.BotResolved: "self_service",
+    support.BotHandedOff: "bot_handoff",
+    web.ErrorShown: "site_error",
+    web.RageClicked: "rage_click",
+    web.FormAbandoned: "form_abandoned",
+    web.CartAbandoned: "cart_abandoned",
+    web.CheckoutFailed: "checkout_failed",
+}
+READERS: Final[dict[type[Touchpoint], _Reader]] = {
+    orders.DeliveryDelivered: cast("_Reader", _delivered),
+    orders.DeliveryRescheduled: cast("_Reader", _rescheduled),
+    orders.OrderCancelled: cast("_Reader", _cancelled),
+    orders.OrderRefunded: cast("_Reader", _refunded),
+    web.SearchPerformed: cast("_Reader", _searched),
+    store.QueueWaited: cast("_Reader", _queue),
+    store.ComplaintRaised: cast("_Reader", _complaint),
+    support.HelpSearched: cast("_Reader", _help_searched),
+    support.CallEnded: _conversation,
+    support.ChatEnded: _conversation,
+    support.TicketCreated: cast("_Reader", _ticket_created),
+    support.TicketSolved: cast("_Reader", _ticket_solved),
+    support.IvrEnded: cast("_Reader", _ivr),
+    voice.SocialMentioned: cast("_Reader", _social),
+    voice.ReviewPosted: cast("_Reader", _review),
+    voice.SurveyAnswered: cast("_Reader", _survey),
+}
+INTENTS: Final[dict[type[Touchpoint], Intent]] = {
+    web.CancelPageViewed: Intent.CANCEL_PAGE,
+    orders.SubscriptionCancelled: Intent.CANCEL_PAGE,
+    store.ComplaintRaised: Intent.COMPLAINT,
+    customers.MessageUnsubscribed: Intent.UNSUBSCRIBE,
+}
