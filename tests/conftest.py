@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -52,8 +52,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _ran[tier] += 1
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
     """End with one line a tier: how many tests ran, how many were skipped and why."""
+    yield  # pytest's own summary comes first: these are the last lines
     seen = [tier for tier in (*TIERS, "other") if tier in _ran or tier in _skips]
     for tier in seen:
         line = f"tier {tier}: ran {_ran[tier]}"

@@ -158,6 +158,13 @@ class TestFindJars:
             find.find_jars(env)
         assert list(find.cache_dir(env).parent.iterdir()) == []
 
+    def test_a_fetch_that_brings_no_kafka_is_a_failure(self, tmp_path: Path):
+        """A Maven that ends well without the jars does not leave an empty cache."""
+        env = maven(tmp_path, "exit 0")
+        with pytest.raises(CxError, match="could not fetch"):
+            find.find_jars(env)
+        assert not find.cache_dir(env).exists()
+
     def test_a_fetch_that_hangs_is_ended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """A Maven that never ends becomes an error after the time allowed."""
         monkeypatch.setattr(find, "FETCH_TIMEOUT_S", 0.1)
@@ -512,9 +519,17 @@ class TestCommand:
         found = state.running(cx.data_dir)
         assert found is not None
         os.kill(found.pid, signal.SIGSTOP)
-        result = cx("status")
+        result, shown = cx("status"), cx.json("status")
         os.kill(found.pid, signal.SIGCONT)
         assert (result.exit_code, "does not answer" in result.output) == (Exit.FINDING, True)
+        assert shown["running"] is False
+
+    def test_the_broker_outlives_the_process_of_its_command(self, cx: Cli):
+        """`cx kafka start` ends, and the broker goes on."""
+        command = [sys.executable, "-m", "streams.cli.main", "kafka", "start"]
+        port = str(wire.free_port())
+        subprocess.run([*command, "--port", port, "--data-dir", str(cx.data_dir)], check=True, timeout=60)
+        assert cx("status").exit_code == Exit.OK
 
     def test_a_broker_deaf_to_sigterm_is_killed(self, cx: Cli, monkeypatch: pytest.MonkeyPatch):
         """Stop ends a broker that ignores SIGTERM."""
