@@ -11,7 +11,7 @@ from rich.text import Text
 
 from schemas.rejects import REASONS
 from streams.demo.view import DemoSnapshot
-from streams.demo.words import BAND_STYLES, BANDS, SEVERITY_STYLES, ago, day, plain
+from streams.demo.words import BAND_STYLES, BANDS, SEVERITY_STYLES, ago, day, plain, printable
 
 DRIVERS_SHOWN = 5
 NOTABLE_TREND = 1.0
@@ -88,7 +88,7 @@ def retention_view(
         return _section("You answer alerts", Text("no alert was raised"), hint)
     rows = _rows()
     rows.add_row("who", _who(alert))
-    rows.add_row("why now", Text(str(alert["reason"]), "bold"))
+    rows.add_row("why now", Text(printable(alert["reason"]), "bold"))
     rows.add_row("risk", _risk(alert))
     rows.add_row("standing", _standing(alert))
     if last := alert.get("last_experience"):
@@ -99,9 +99,9 @@ def retention_view(
     if drivers := _drivers(alert, reasons or {}):
         rows.add_row("because", drivers)
     if lived:
-        rows.add_row("lived through", Group(*map(Text, lived)))
+        rows.add_row("lived through", Group(*(Text(printable(line)) for line in lived)))
     if alert.get("cause_owner"):
-        rows.add_row("the cause", f"belongs to {alert['cause_owner']}")
+        rows.add_row("the cause", Text(printable(f"belongs to {alert['cause_owner']}")))
     hint = _hint("cx explain CUSTOMER --events FILE", "the whole ledger of anybody in your events")
     return _section("You answer alerts", rows, hint)
 
@@ -114,7 +114,7 @@ def operator_view(snapshot: DemoSnapshot) -> RenderableType:
     rows.add_row("metrics", snapshot.metrics_url or "not served")
     rows.add_row("lag", f"{snapshot.lag:,} events")
     rows.add_row("throughput", f"{rate:,.0f} events/s, at most {max(top, rate):,.0f}/s")
-    rows.add_row("log", snapshot.log)
+    rows.add_row("log", Text(snapshot.log))
     return _section("You run it", rows, _hint("cx worker", "the same beside your own Kafka"))
 
 
@@ -154,12 +154,12 @@ def _mend(reason: str) -> str:
 
 
 def _who(alert: Mapping[str, Any]) -> Text:
-    known = [str(alert[name]) for name in ("segment", "tier") if alert.get(name)]
+    known = [printable(alert[name]) for name in ("segment", "tier") if alert.get(name)]
     if alert.get("since"):
         known.append(f"customer since {day(alert['since'])}")
     if alert.get("owner"):
-        known.append(f"looked after by {alert['owner']}")
-    return Text.assemble((str(alert["customer_id"]), "bold"), "".join(f", {text}" for text in known))
+        known.append(f"looked after by {printable(alert['owner'])}")
+    return Text.assemble((printable(alert["customer_id"]), "bold"), "".join(f", {text}" for text in known))
 
 
 def _risk(alert: Mapping[str, Any]) -> Text:
@@ -217,5 +217,5 @@ def _drivers(alert: Mapping[str, Any], reasons: Mapping[str, str]) -> Table | No
     table.add_column(style="dim")
     for driver in shown:
         points = Text(f"{driver['points']:+.1f}", "red" if driver["points"] < 0 else "green")
-        table.add_row(points, plain(driver["driver"]), reasons.get(driver["driver"], ""))
+        table.add_row(points, plain(driver["driver"]), Text(reasons.get(driver["driver"], "")))
     return table

@@ -38,7 +38,7 @@ class Pace:
         event time is due at once: it never holds the others up.
         """
         by_rate = sent / self.rate if self.rate > 0 else 0.0
-        by_event_time = max(0.0, elapsed_event_time) / self.speedup if self.speedup > 0 else 0.0
+        by_event_time = elapsed_event_time / self.speedup if self.speedup > 0 else 0.0
         return max(by_rate, by_event_time)
 
 

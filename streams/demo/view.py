@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.demo.words import BAND_STYLES, BANDS, SEVERITY_STYLES, clock, day, plain
+from streams.demo.words import BAND_STYLES, BANDS, SEVERITY_STYLES, clock, day, plain, printable
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_COUNT = 24
@@ -108,7 +108,7 @@ def progress_line(snapshot: DemoSnapshot) -> str:
 def alert_line(alert: Mapping[str, Any]) -> str:
     """Return an alert as one line, for a log or a pipe."""
     head = f"{day(alert['at'])} {alert['severity']} {plain(alert['rule'])}"
-    return f"{head} {alert['customer_id']}: {alert['reason']}"
+    return printable(f"{head} {alert['customer_id']}: {alert['reason']}")
 
 
 def sparkline(rates: Sequence[float]) -> str:
@@ -173,7 +173,7 @@ def _alerts_panel(snapshot: DemoSnapshot, lines: int, console: Console, width: i
     """Return as many alerts as fit, each with its whole reason."""
     body: list[Text] = []
     for alert in snapshot.alerts:
-        reason = Text(str(alert["reason"])).wrap(console, width - 2 * PANEL_BORDERS - INDENT)
+        reason = Text(printable(alert["reason"])).wrap(console, width - 2 * PANEL_BORDERS - INDENT)
         block = [_alert_head(alert), *(Text(" " * INDENT) + line for line in reason)]
         if len(body) + len(block) > lines:
             break
@@ -192,7 +192,7 @@ def _alert_head(alert: Mapping[str, Any]) -> Text:
     head = Text(no_wrap=True, overflow="ellipsis")
     head.append(f"{severity:<8} ", SEVERITY_STYLES.get(severity, ""))
     head.append(f"{plain(str(alert['rule'])):<15} ")
-    head.append(f"{alert['customer_id']:<12} ", "bold")
+    head.append(f"{printable(alert['customer_id']):<12} ", "bold")
     head.append(day(alert["at"]), "dim")
     if alert.get("step") not in {None, "opened", "announced"}:
         head.append(f" {alert['step']}", "dim")

@@ -27,6 +27,11 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def printable(text: object) -> str:
+    """Return data as text for a terminal: what producers send must not move a cursor or paint a screen."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
 def day(time: str | None) -> str:
     """Return the date of an RFC 3339 time."""
     return time[:10] if time else "?"
@@ -52,7 +57,7 @@ def moment_in_words(event: Mapping[str, Any]) -> str:
     what = "delivery arrived" if kind == "delivery.delivered" else plain(kind.replace(".", " "))
     details = [text for text in _details(event.get("data") or {}, event["time"]) if text]
     time = event["time"].replace("T", " ")[:16]
-    return f"{time}  {what}" + (f": {', '.join(details)}" if details else "")
+    return printable(f"{time}  {what}" + (f": {', '.join(details)}" if details else ""))
 
 
 class Diary:

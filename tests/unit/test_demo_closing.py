@@ -204,3 +204,14 @@ def test_an_empty_demo_ends_without_error():
     """A demo that consumed nothing has an end, too."""
     words = text(closing(DemoSnapshot(source="s", log="l"), None))
     assert "0 events in 0.0 s (0/s)" in words
+
+
+def test_data_cannot_steer_the_terminal():
+    """Control characters and markup in what producers or policies say are shown, not obeyed."""
+    evil = "\x1b[2J[bold]e[/]"
+    names = ("customer_id", "reason", "segment", "owner", "cause_owner")
+    reasons = {"failed_delivery": "[bold]why[/]"}
+    words = text(retention_view(ALERT | dict.fromkeys(names, evil), lived=[evil], reasons=reasons), width=200)
+    assert "\x1b" not in words
+    assert words.count("?[2J[bold]e[/]") == len(names) + 1
+    assert "[bold]why[/]" in words

@@ -85,6 +85,12 @@ def test_an_alert_is_shown_with_its_whole_reason():
     assert REASON in " ".join(shown(SNAPSHOT).replace("│", " ").split())
 
 
+def test_no_alert_is_shown_in_part():
+    """Where the last alert does not fit with its whole reason, it is left out."""
+    text = shown(SNAPSHOT)
+    assert text.count("c7-000042") == text.count("solved nothing") == 3
+
+
 def test_a_band_with_one_customer_has_a_bar():
     """One critical customer among thousands is drawn; an empty band is not."""
     line = next(line for line in shown(SNAPSHOT).splitlines() if "critical" in line)
@@ -138,3 +144,10 @@ def test_an_alert_is_one_line_without_a_terminal():
 def test_the_sparkline_is_scaled_to_its_highest(rates: tuple[float, ...], bars: str):
     """The highest of the last rates is a full bar; there are never more bars than have room."""
     assert sparkline(rates) == bars
+
+
+def test_data_cannot_steer_the_terminal():
+    """Control characters that a producer sent are shown as question marks, live and in lines."""
+    alert = {**ALERT, "customer_id": "c\x1b[2J", "reason": "x\x1b]0;title\x07\ny"}
+    assert "\x1b" not in shown(replace(SNAPSHOT, alerts=(alert,)))
+    assert alert_line(alert).endswith("c?[2J: x?]0;title??y")

@@ -59,7 +59,7 @@ def test_the_same_command_writes_the_same_bytes(tmp_path: Path):
 
 def test_the_lines_of_a_file_are_sent_as_they_are(tmp_path: Path):
     """Good and bad lines keep their bytes and order; only empty lines are left out."""
-    lines = [GOOD, b"\xff garbage", BAD, b'{"half":']
+    lines = [GOOD, b" \xff garbage\t", BAD, b'{"half":']
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(b"\n".join(lines[:2]) + b"\r\n\n" + b"\n".join(lines[2:]))
     result = run(source, "--out", out)
