@@ -16,6 +16,7 @@ from streams.demo.words import BAND_STYLES, BANDS, SEVERITY_STYLES, ago, day, pl
 DRIVERS_SHOWN = 5
 NOTABLE_TREND = 1.0
 NOTABLE_GAP = 5.0
+NOTABLE_LOST = 0.1
 FAILING = 55.0
 """Below it an experience is at risk by the default policy."""
 LEAST_POINTS = 0.05
@@ -170,10 +171,11 @@ def _risk(alert: Mapping[str, Any]) -> Text:
     probability = alert.get("churn_probability")
     if probability is not None:
         text.append(f": {probability:.0%} likely not to buy within {alert['horizon_days']} days")
-    if alert.get("lost"):
+    if (alert.get("lost") or 0.0) >= NOTABLE_LOST:
         text.append(f"; silence has cost {alert['lost']:.0%} of the chance")
     if alert.get("expected_by"):
-        text.append(f"; was expected by {day(alert['expected_by'])}")
+        verb = "was" if alert["expected_by"] < alert["at"] else "is"
+        text.append(f"; {verb} expected back by {day(alert['expected_by'])}")
     return text
 
 

@@ -115,7 +115,7 @@ def test_without_rejects_the_publisher_is_not_sent_to_dead_letters():
         "The delivery failed and the call about it solved nothing",
         "high (churn risk, 2024-03-05): 78% likely not to buy within 90 days",
         "silence has cost 31% of the chance",
-        "was expected by 2024-03-20",
+        "is expected back by 2024-03-20",
         "experience 38 (at risk), service 31: service drags it down; getting worse (-12)",
         "waiting, 2 hours before, -6.0 points",
         "-14.2  failed delivery  the promise was broken at the door",
@@ -151,6 +151,13 @@ def test_drivers_are_those_of_the_experience_the_worst_first():
 def test_the_gap_is_told_in_words(gap: float, experience: float, words: str):
     """Service against experience is a sentence, and differs where the experience fails."""
     assert words in text(retention_view(ALERT | {"gap": gap, "experience": experience}), width=200)
+
+
+def test_silence_is_told_as_such():
+    """Who should have been back by now was expected; a chance that is hardly less is not worth a word."""
+    overdue = text(retention_view(ALERT | {"expected_by": "2024-03-01T00:00:00Z", "lost": 0.09}), width=200)
+    assert "was expected back by 2024-03-01" in overdue
+    assert "silence" not in overdue
 
 
 def test_what_is_unknown_is_left_out():
