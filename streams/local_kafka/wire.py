@@ -1,23 +1,34 @@
 """The two questions asked of a port before anything is started on it: is it free, and is Kafka there."""
 
 import errno
+import secrets
 import socket
 import struct
 from contextlib import suppress
 
+from streams.errors import CxError
+
 LOOPBACK = "127.0.0.1"
+SERVER_PORTS = range(20_000, 32_000)
 PROBE_TIMEOUT_S = 1.0
 METADATA_KEY, METADATA_VERSION = 3, 1
 _NO_TOPICS = struct.pack(">i", 0)
 MAX_REPLY_BYTES = 1 << 20
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a TCP port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port on which nothing listens now, another one at each call.
+
+    It lies below the ports that systems give to outgoing connections: a client that tries again and again to
+    reach a stopped broker would else, sooner or later, be given the broker's own port.
+    """
+    for port in secrets.SystemRandom().sample(SERVER_PORTS, len(SERVER_PORTS)):
+        if port not in _given and is_free(port):
+            _given.add(port)
+            return port
+    msg = f"no port from {SERVER_PORTS.start} to {SERVER_PORTS.stop - 1} is free"
+    raise CxError(msg, mend="stop some of the servers on this machine")
 
 
 def is_free(port: int) -> bool:

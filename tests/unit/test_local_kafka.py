@@ -216,6 +216,15 @@ class TestPorts:
         with socket.create_server(("127.0.0.1", port)):
             assert not wire.is_free(port)
 
+    def test_free_ports_are_never_those_of_outgoing_connections(self, monkeypatch: pytest.MonkeyPatch):
+        """Ports differ from call to call and are those of servers; when all are taken, that is said."""
+        monkeypatch.setattr(wire, "_given", set())
+        monkeypatch.setattr(wire, "SERVER_PORTS", range(31_000, 31_040))
+        monkeypatch.setattr(wire, "is_free", lambda port: port % 2 == 0)
+        assert {wire.free_port() for _ in range(20)} == set(range(31_000, 31_040, 2))
+        with pytest.raises(CxError, match="no port from 31000 to 31039 is free"):
+            wire.free_port()
+
     def test_nothing_lives_on_a_closed_port(self):
         """A port on which nothing listens has no brokers."""
         assert wire.live_brokers(wire.free_port()) == frozenset()
