@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.admin import TopicState, describe_topics, ensure_topics, problems, unequal_mend
-from streams.errors import Exit
-from streams.settings import load_settings
+from streams.engine import identity
+from streams.engine.settings import EngineSettings
+from streams.errors import CxError, Exit
+from streams.settings import Settings, load_settings
+from streams.topics import INPUTS
 
 Command = Callable[..., Any]
 
@@ -21,6 +24,7 @@ def connection(command: Command) -> Command:
     """Add the options that say which broker and which topics are meant."""
     for option in (
         click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml)."),
+        click.option("--app-id", help="Name of the application."),
         click.option("--topic-prefix", help="Put before the name of every topic."),
         click.option("--bootstrap-servers", help="Addresses of the brokers."),
     ):
@@ -72,6 +76,47 @@ def check(file: Path | None, **flags: Any) -> None:
         return
     click.echo(f"  try: {mend(states)}", err=True)
     raise SystemExit(Exit.FINDING)
+
+
+@topics.command()
+@connection
+@click.argument("name")
+def adopt(name: str, file: Path | None, **flags: Any) -> None:
+    """Go on with the input NAME as it is now: made anew, or with records deleted before they were applied.
+
+    A worker refuses to go on by itself, because events are lost for good; this says that you know.
+    """
+    settings = load_settings(flags, file=file)
+    full = name if name.startswith(settings.topic_prefix) else f"{settings.topic_prefix}{name}"
+    adopted = asyncio.run(_adopt(settings, full))
+    for each in adopted:
+        click.echo(
+            f"{full} partition {each.partition}: goes on at {each.after} (stood at {each.before}), "
+            f"{each.skipped} records skipped"
+        )
+    if not adopted:
+        click.echo(f"{full}: nothing to adopt, every position can be read on from")
+
+
+async def _adopt(settings: Settings, name: str) -> tuple[identity.Adopted, ...]:
+    engine = _engine_settings(settings)
+    if name in engine.inputs:
+        # Asked of a topic that does not exist, the engine's own reader would wait for it in vain.
+        there = {state.name for state in await describe_topics(settings) if state.partitions}
+        for wanted, why in ((name, "cx topics create"), (engine.changelog, "cx worker has to run first")):
+            if wanted not in there:
+                msg = f"{wanted} does not exist: there is nothing to adopt"
+                raise CxError(msg, mend=why, code=Exit.FINDING)
+    return await identity.adopt(engine, name)
+
+
+def _engine_settings(settings: Settings) -> EngineSettings:
+    return EngineSettings(
+        bootstrap_servers=settings.bootstrap_servers,
+        app_id=settings.app_id,
+        inputs=tuple(f"{settings.topic_prefix}{topic.name}" for topic in INPUTS),
+        transaction_timeout_s=settings.transaction_timeout_s,
+    )
 
 
 def mend(states: tuple[TopicState, ...]) -> str:

@@ -133,6 +133,17 @@ def test_a_refusal_of_the_broker_is_told_in_its_words(cx: Cx):
     assert "InvalidReplicationFactorError" in refused.exception.message
 
 
+def test_adopt_before_a_worker_has_run_says_so(cx: Cx):
+    """Without the topic, and without the application's changelog, there is nothing to adopt."""
+    missing = cx("adopt", "cx.actions")
+    assert isinstance(missing.exception, CxError)
+    assert missing.exception.message.startswith(f"{cx.prefix}cx.actions does not exist")
+    cx("create")
+    early = cx("adopt", "cx.actions", "--app-id", cx.prefix.strip("."))
+    assert isinstance(early.exception, CxError)
+    assert "customers-changelog does not exist" in early.exception.message
+
+
 async def test_a_topic_without_a_leader_is_told(
     kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -10,10 +10,13 @@ from click.testing import CliRunner
 from streams import admin
 from streams.admin import TopicState, counts_in_words, ensure_topics, problems, reachable, unequal_mend
 from streams.cli.topics import as_object, mend, topics
+from streams.engine import identity
+from streams.engine.identity import Adopted
+from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
 from streams.settings import Settings
-from streams.topics import ALERTS, SCORES, STORE, WEB
+from streams.topics import ALERTS, INPUTS, SCORES, STORE, WEB
 
 GOOD = {"cleanup.policy": "delete", "max.message.bytes": "8388608"}
 WEB_4 = TopicState("cx.touchpoints.web", WEB, 4, GOOD)
@@ -100,12 +103,12 @@ async def test_the_clients_own_lines_are_kept_back_only_while_it_works():
     assert logger.level == before
 
 
-@pytest.mark.parametrize("command", ["create", "list", "check"])
+@pytest.mark.parametrize("command", ["create", "list", "check", "adopt cx.actions"])
 def test_every_command_tells_an_unreachable_broker(command: str):
     """Each of the commands ends with the same error where no broker is."""
     address = f"127.0.0.1:{free_port()}"
     with CliRunner().isolated_filesystem():
-        result = CliRunner().invoke(topics, [command, "--bootstrap-servers", address])
+        result = CliRunner().invoke(topics, [*command.split(), "--bootstrap-servers", address])
     assert isinstance(result.exception, CxError)
     assert address in result.exception.message
 
@@ -117,3 +120,54 @@ def test_a_settings_file_names_the_broker(tmp_path: Path):
     result = CliRunner().invoke(topics, ["list", "--config", str(tmp_path / "my.toml")])
     assert isinstance(result.exception, CxError)
     assert address in result.exception.message
+
+
+class Adoption:
+    """Stands in for the engine's `adopt` and keeps what it was asked."""
+
+    def __init__(self, *answer: Adopted) -> None:
+        self.answer = answer
+        self.asked: tuple[EngineSettings, str] | None = None
+
+    async def __call__(self, settings: EngineSettings, name: str) -> tuple[Adopted, ...]:
+        """Keep the question and give the answer."""
+        self.asked = (settings, name)
+        return self.answer
+
+
+async def topics_of_a_worker(settings: Settings) -> tuple[TopicState, ...]:
+    """Return what is there once a worker has run."""
+    inputs = [f"{settings.topic_prefix}{topic.name}" for topic in INPUTS]
+    return tuple(TopicState(name, None, 4, {}) for name in [*inputs, "cx-signals-customers-changelog"])
+
+
+@pytest.mark.parametrize("name", ["cx.actions", "eu.cx.actions"])
+def test_adopt_tells_what_was_skipped(name: str, monkeypatch: pytest.MonkeyPatch):
+    """Each partition that goes on elsewhere is told; the name may be given with or without the prefix."""
+    adoption = Adoption(Adopted(partition=2, before=10, after=25, skipped=15))
+    monkeypatch.setattr(identity, "adopt", adoption)
+    monkeypatch.setattr("streams.cli.topics.describe_topics", topics_of_a_worker)
+    with CliRunner().isolated_filesystem():
+        result = CliRunner().invoke(topics, ["adopt", name, "--topic-prefix", "eu."])
+    assert result.output == ("eu.cx.actions partition 2: goes on at 25 (stood at 10), 15 records skipped\n")
+    assert adoption.asked is not None
+    settings, asked = adoption.asked
+    assert asked == "eu.cx.actions"
+    assert settings.inputs == tuple(f"eu.{topic.name}" for topic in INPUTS)
+
+
+def test_adopt_without_need_says_so(monkeypatch: pytest.MonkeyPatch):
+    """A topic that can be read on from is left as it is."""
+    monkeypatch.setattr(identity, "adopt", Adoption())
+    monkeypatch.setattr("streams.cli.topics.describe_topics", topics_of_a_worker)
+    with CliRunner().isolated_filesystem():
+        result = CliRunner().invoke(topics, ["adopt", "cx.actions"])
+    assert (result.exit_code, "nothing to adopt" in result.output) == (0, True)
+
+
+def test_adopt_refuses_a_topic_that_is_no_input():
+    """A name that is no input is refused with the names that are."""
+    with CliRunner().isolated_filesystem():
+        result = CliRunner().invoke(topics, ["adopt", "cx.scores"])
+    assert isinstance(result.exception, CxError)
+    assert "cx.touchpoints.web" in result.exception.mend
