@@ -15,7 +15,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import Policy
 from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rules import Rules
-from streams.scoring.signals import SignalTable, intent_of
+from streams.scoring.signals import INTENTS, SignalTable, intent_of
 from streams.scoring.state import (
     A_RECENT,
     ID_BYTES,
@@ -66,12 +66,14 @@ class Scorer:
         self._half_lives_s = count_half_lives_s(policy)
         self._engagement = frozenset(TYPES[name].touchpoint for name in policy.rhythm.engagement)
         self._reopen_weight = policy.rules.reopen_weight
-        self._shortest_s = min(
+        self._changing = frozenset({*self._engagement, *INTENTS, CustomerUpdated})
+        shortest_s = min(
             self.ledger.half_life_s,
             self.ledger.recent_half_life_s,
             self.churn.intent_half_life_s,
             *self._half_lives_s,
         )
+        self._reach_s = REFERENCE_HALF_LIVES * shortest_s
 
     def new(self, touchpoint_s: float) -> CustomerState:
         """Return an empty row for a customer first heard of at `touchpoint_s` (event time, seconds)."""
@@ -83,30 +85,43 @@ class Scorer:
         `at_s` is its event time in seconds. A repeat of one of the last 8 state-changing events of the same
         topic changes nothing. Events may come in any order.
         """
-        signals = self.signals.of(touchpoint)
-        intent = intent_of(touchpoint)
+        event = self.admit(state, touchpoint, topic)
+        if event is None:
+            return Applied.DUPLICATE
+        return Applied.STRONG if self.count(state, touchpoint, at_s, event) else Applied.ACCEPTED
+
+    def admit(self, state: CustomerState, touchpoint: Touchpoint, topic: int) -> bytes | None:
+        """Return the hash of a new event, empty for one that changes no evidence; None for a duplicate."""
         kind = type(touchpoint)
-        engaged = kind in self._engagement and touchpoint.data.direction != "outbound"
-        event = b""
-        if signals or engaged or intent is not None or kind is CustomerUpdated:
-            event = event_hash(touchpoint.source, touchpoint.id)
-            if not _remember(state.rings, topic, event):
-                return Applied.DUPLICATE
-        if abs(at_s - state.ref_s) > REFERENCE_HALF_LIVES * self._shortest_s:
+        if kind not in self._changing and not self.signals.of(touchpoint):
+            return b""
+        event = event_hash(touchpoint.source, touchpoint.id)
+        return event if _remember(state.rings, topic, event) else None
+
+    def count(self, state: CustomerState, touchpoint: Touchpoint, at_s: float, event: bytes) -> bool:
+        """Count an admitted event; True if it gave a signal of the policy's `reopen_weight`."""
+        if abs(at_s - state.ref_s) > self._reach_s:
             self._move_reference(state, at_s)
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
         strong = False
-        for signal in signals:
+        for signal in self.signals.of(touchpoint):
             self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
             strong = strong or signal.weight >= self._reopen_weight
-        if engaged:
+        kind = type(touchpoint)
+        if kind in self._changing:
+            self._count_beside_signals(state, touchpoint, at_s)
+        return strong
+
+    def _count_beside_signals(self, state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
+        """Count engagement, declared intent and the profile."""
+        if type(touchpoint) in self._engagement and touchpoint.data.direction != "outbound":
             engage(state, at_s, self._half_lives_s)
+        intent = intent_of(touchpoint)
         if intent is not None:
             self.churn.declare(state, intent, at_s)
         if isinstance(touchpoint, CustomerUpdated):
             _update_profile(state, touchpoint, at_s)
-        return Applied.STRONG if strong else Applied.ACCEPTED
 
     def _move_reference(self, state: CustomerState, to_s: float) -> None:
         """Express all sums as of `to_s`."""

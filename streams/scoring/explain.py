@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from schemas.envelope import at_time
 from schemas.outputs import (
@@ -195,6 +197,21 @@ def _worst(found: Assessment, count: int) -> list[str]:
     """Return the drivers that take most from the experience score, the worst first."""
     taken = [entry for entry in found.drivers if entry.ledger == "experience" and entry.points < 0.0]
     return [entry.driver for entry in taken[:count]]
+
+
+def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> dict[str, Any]:
+    """Return one step of an alert as `cx score --json` lists it, with the generation `file`."""
+    found = assess(scorer, state, decision.glance.at_s)
+    return {
+        "alert_id": alert_id(FILE_GENERATION, customer_id, decision.rule, decision.number),
+        "rule": decision.rule.label,
+        "episode": decision.number,
+        "step": decision.step,
+        "at": at_time(found.at_s),
+        "severity": SEVERITIES[decision.severity],
+        "reason": reason_of(scorer, state, decision, found),
+        "drivers": msgspec.to_builtins(found.drivers),
+    }
 
 
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:

@@ -20,7 +20,9 @@ from streams.scoring.state import (
     BEST_SERVICE,
     Q_PLAIN,
     Q_RECENT,
+    Q_ROUTINE,
     Q_SERVED,
+    Q_SERVICE,
     W_EXPERIENCE,
     W_SERVICE,
     WORST,
@@ -31,6 +33,8 @@ from streams.scoring.state import (
 )
 
 TINY = 1e-12
+GROUP_BITS = 6  # of a key of `CustomerState.points`
+ROUTINE_BITS = 2 * Group.ROUTINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +113,51 @@ class Ledger:
                 return
         peaks[slot] = Peak(signal.code, signal.m, at_s, event)
 
+    def figures(self, state: CustomerState, at_s: float) -> tuple[float, float, float]:
+        """Return the experience score, its coverage and the trend at `at_s`, without the drivers.
+
+        One pass for the three figures that every evaluation needs; `experience` gives the same score with
+        its drivers.
+        """
+        mass = state.mass
+        decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        plain = routine = service = 0.0
+        for key, a in state.points.items():
+            group = key & GROUP_BITS
+            if not group:
+                plain += a
+            elif group == ROUTINE_BITS:
+                routine += a
+            else:
+                service += a
+        get = mass.get
+        q_plain = get(Q_PLAIN, 0.0) * decay
+        q_routine = get(Q_ROUTINE, 0.0) * decay
+        q_service = get(Q_SERVICE, 0.0) * decay
+        routine_factor = self.routine_cap / (self.routine_cap + q_routine)
+        service_factor = self.service_cap / (self.service_cap + q_service)
+        denominator = self.kappa + q_plain + q_routine * routine_factor + q_service * service_factor
+        total = (plain + routine * routine_factor + service * service_factor) * decay
+        peak = 0.0
+        for slot, held in state.peaks.items():
+            if slot == BEST:
+                peak += self._high(held, at_s)
+            elif slot == WORST:
+                peak += self._low(held, at_s)
+        weight = get(W_EXPERIENCE, 0.0) * decay
+        usual_q = q_plain + q_routine + q_service
+        trend = 0.0
+        recent_q = get(Q_RECENT, 0.0) * exp2((state.ref_s - at_s) / self.recent_half_life_s)
+        if recent_q >= TINY and usual_q >= TINY:
+            recent = get(A_RECENT, 0.0) / get(Q_RECENT, 0.0)
+            usual = (plain + routine + service) * decay / usual_q
+            trend = recent_q / (self.kappa + recent_q) * (recent - usual)
+        score = self.mu + self.mean_share * total / denominator + self.peak_share * peak
+        return score, weight / (2.0 + weight), trend
+
     def score(self, state: CustomerState, at_s: float) -> float:
         """Return the experience score at `at_s`, 0..100."""
-        decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        factors, denominator = self._saturation(state.mass, decay)
-        total = 0.0
-        for key, a in state.points.items():
-            total += a * factors[(key >> 1) & 3]
-        peaks = state.peaks
-        peak = self._high(peaks.get(BEST), at_s) + self._low(peaks.get(WORST), at_s)
-        return self.mu + self.mean_share * total * decay / denominator + self.peak_share * peak
+        return self.figures(state, at_s)[0]
 
     def service_score(self, state: CustomerState, at_s: float) -> float:
         """Return the service score at `at_s`, 0..100."""
@@ -166,16 +205,7 @@ class Ledger:
 
     def trend(self, state: CustomerState, at_s: float) -> float:
         """Return recent experience against the usual, in points: c30 (A30/Q30 - A90/Q90), unsaturated."""
-        mass = state.mass
-        fast = exp2((state.ref_s - at_s) / self.recent_half_life_s)
-        recent = mass.get(Q_RECENT, 0.0) * fast
-        decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        usual = sum(mass.get(group, 0.0) for group in Group) * decay
-        if recent < TINY or usual < TINY:
-            return 0.0
-        mean_recent = mass.get(A_RECENT, 0.0) * fast / recent
-        mean_usual = sum(state.points.values()) * decay / usual
-        return recent / (self.kappa + recent) * (mean_recent - mean_usual)
+        return self.figures(state, at_s)[2]
 
     def experience(self, state: CustomerState, at_s: float) -> Reading:
         """Return the experience ledger with the points of each driver: mu + their sum = score (G5)."""

@@ -66,7 +66,7 @@ class Because(StrEnum):
     FOLDED = "folded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every event, and freezing costs four times as much
 class Glance:
     """What the rules and the scores topic look at, without the drivers."""
 
@@ -118,9 +118,7 @@ class Rules:
     def glance(self, state: CustomerState, at_s: float) -> Glance:
         """Return the row's figures at `at_s`, or at its newest event if that is later."""
         at_s = max(at_s, state.newest_s)
-        score = self.ledger.score(state, at_s)
-        coverage = self.ledger.coverage(state, at_s)
-        trend = self.ledger.trend(state, at_s)
+        score, coverage, trend = self.ledger.figures(state, at_s)
         terms = self.churn.terms(state, at_s, score, trend)
         return Glance(at_s, score, coverage, trend, band_of(self.policy, score, coverage), terms)
 
@@ -135,7 +133,7 @@ class Rules:
         glance = self.glance(state, at_s)
         absent = self._absent(state, glance.at_s, absence_until_s)
         if not (
-            state.episodes
+            _any_open(state)
             or absent
             or glance.terms >= self._limits.churn_terms
             or glance.band is Band.CRITICAL
@@ -147,6 +145,19 @@ class Rules:
         self._experience_drop(state, glance, steps, strong=strong)
         self._silence(state, glance, steps, absent=absent, strong=strong)
         return steps
+
+    def evaluate_silence(
+        self, state: CustomerState, at_s: float, *, absence_until_s: float
+    ) -> list[Decision]:
+        """Evaluate what silence since the row's newest event can change: the cheap look before an event.
+
+        Silence can open the rules of absence and resolve what is open; an experience that nothing new was
+        added to opens nothing that the evaluation after its newest event did not.
+        """
+        at_s = max(at_s, state.newest_s)
+        if _any_open(state) or self._absent(state, at_s, absence_until_s):
+            return self.evaluate(state, at_s, absence_until_s=absence_until_s)
+        return []
 
     def _absent(self, state: CustomerState, at_s: float, absence_until_s: float) -> bool:
         """Tell whether silence has cost the policy's share, as far as it may be said at all."""
@@ -274,6 +285,13 @@ class Rules:
             rule, episode.number, "resolved", episode.severity, episode.cause, because, glance
         )
         steps.append(decision)
+
+
+def _any_open(state: CustomerState) -> bool:
+    for episode in state.episodes.values():  # noqa: SIM110  # a generator costs more than the loop
+        if episode.closed_s is None:
+            return True
+    return False
 
 
 def _open(state: CustomerState, rule: Rule) -> Episode | None:

@@ -1,0 +1,99 @@
+"""`cx score`: scores of a file's customers, without Kafka."""
+
+import gc
+from collections import Counter
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from schemas.outputs import builtins
+from streams.cli.files import at_option, open_events, policy_option
+from streams.errors import Exit
+from streams.replay import Customer, Replay, replay
+from streams.scoring.apply import Scorer
+from streams.scoring.explain import assess, score_updated
+from streams.scoring.policy import load_policy
+from streams.scoring.rules import Band
+
+WORST_SHOWN = 10
+
+
+@click.command()
+@click.argument("file")
+@policy_option
+@at_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a customer, sorted by customer id.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if any line was rejected.")
+def score(file: str, policy_path: str | None, at_s: float | None, *, as_json: bool, strict: bool) -> None:
+    """Score the customers in FILE (touchpoints as JSON lines; - is standard input).
+
+    Rejected lines are counted by reason on standard error. Exit codes: 0 done, 2 unreadable file or policy,
+    3 rejects under --strict.
+    """
+    scorer = Scorer(load_policy(policy_path))
+    # Nothing here forms cycles, and the collector would walk every kept event again and again.
+    gc.disable()
+    with open_events(file) as lines:
+        result = replay(lines, scorer, at_s=at_s)
+    if as_json:
+        _write_json(scorer, result)
+    else:
+        _write_table(scorer, result)
+    report_losses(result)
+    if strict and result.rejects:
+        raise SystemExit(Exit.REJECTED)
+
+
+def report_losses(result: Replay) -> None:
+    """Say on standard error what did not become part of a score, and why."""
+    for reason, count in sorted(result.rejects.items()):
+        click.echo(f"rejected: {count} {reason}", err=True)
+    for name in ("duplicates", "anonymous", "later"):
+        if count := getattr(result, name):
+            click.echo(f"{name}: {count}", err=True)
+
+
+def document(scorer: Scorer, customer_id: str, customer: Customer, at_s: float) -> dict[str, Any]:
+    """Return what `--json` prints of a customer."""
+    found = assess(scorer, customer.state, at_s)
+    content = builtins(score_updated(scorer, customer_id, customer.state, found))
+    content["alerts"] = customer.steps
+    return content
+
+
+def _write_json(scorer: Scorer, result: Replay) -> None:
+    out = click.get_binary_stream("stdout")
+    for customer_id in sorted(result.customers):
+        content = document(scorer, customer_id, result.customers[customer_id], result.at_s)
+        out.write(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
+    out.flush()
+
+
+def _write_table(scorer: Scorer, result: Replay) -> None:
+    found = {
+        customer_id: assess(scorer, customer.state, result.at_s)
+        for customer_id, customer in result.customers.items()
+    }
+    bands = Counter(each.band for each in found.values())
+    click.echo(f"{result.accepted} events of {len(found)} customers")
+    for band in sorted(bands, key=Band, reverse=True):
+        click.echo(f"  {band.label:<10}{bands[band]:>8}")
+    known = [(each.experience.score, customer_id) for customer_id, each in found.items() if each.band]
+    if not known:
+        return
+    table = Table(title="lowest experience", title_justify="left")
+    for column in ("customer", "experience", "service", "churn", "weighs most"):
+        table.add_column(column, justify="right" if column in ("experience", "service", "churn") else "left")
+    for _, customer_id in sorted(known)[:WORST_SHOWN]:
+        each = found[customer_id]
+        table.add_row(
+            customer_id,
+            f"{each.experience.score:.1f}",
+            f"{each.service.score:.1f}",
+            "-" if each.churn is None else f"{each.churn.probability:.0%}",
+            each.drivers[0].driver,
+        )
+    Console().print(table)

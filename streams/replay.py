@@ -1,0 +1,134 @@
+"""Touchpoints of a file to customers, through the same decode and apply as a worker, without Kafka.
+
+A line's topic follows its channel. Duplicates are judged in file order, as a worker judges them in the
+order of its log; then the events of each customer are applied by (time, source, id). Each event is
+evaluated at its time, applied, and evaluated again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from schemas.codec import decode_line, judge_time
+from schemas.envelope import Touchpoint, time_s
+from schemas.rejects import Reject
+from streams.routing import topic_for
+from streams.scoring.apply import Scorer
+from streams.scoring.explain import alert_step
+from streams.scoring.rules import Decision
+from streams.scoring.state import CustomerState
+from streams.topics import INPUTS
+
+_TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
+_Admitted = tuple[float, str, str, int, Touchpoint, bytes]
+
+
+@dataclass(slots=True)
+class Customer:
+    """One customer of a replay: the row and every step of an alert, in order."""
+
+    state: CustomerState
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of a file."""
+
+    customers: dict[str, Customer] = field(default_factory=dict)
+    at_s: float = 0.0
+    """The time at which all customers were evaluated last, seconds."""
+    accepted: int = 0
+    duplicates: int = 0
+    anonymous: int = 0
+    later: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+
+
+def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None) -> Replay:
+    """Score every customer in `lines` (one touchpoint of JSON a line; empty lines are passed over).
+
+    `at_s` leaves out later events and is where all are evaluated at the end; None is the newest event time.
+    """
+    result = Replay()
+    admitted: dict[str, list[_Admitted]] = {}
+    for number, line in enumerate(lines):
+        if not line.isspace():
+            _admit(line, number, scorer, at_s, result, admitted)
+    newest_s = max((customer.state.newest_s for customer in result.customers.values()), default=0.0)
+    result.at_s = newest_s if at_s is None else at_s
+    for customer_id, customer in result.customers.items():
+        _apply_all(customer_id, customer, admitted[customer_id], scorer, result.at_s)
+    return result
+
+
+def judge(line: bytes, scorer: Scorer) -> Touchpoint | Reject:
+    """Decode a line; `clock_future` is judged only where `recordedtime` stands in for a timestamp."""
+    event = decode_line(line)
+    if isinstance(event, Reject):
+        return event
+    recorded_s = float("inf") if event.recordedtime is None else event.recordedtime.timestamp()
+    return judge_time(event, recorded_s, scorer.policy.ancient_before_s) or event
+
+
+@lru_cache(maxsize=1024)  # types and channels are closed sets
+def _topic_index(touchpoint_type: str, channel: str | None) -> int:
+    """Return the number of the input topic that an event of that type and channel belongs on."""
+    return _TOPIC_INDEX[topic_for(touchpoint_type, channel).name]
+
+
+def _admit(  # one line's way through the file's totals
+    line: bytes,
+    number: int,
+    scorer: Scorer,
+    at_s: float | None,
+    result: Replay,
+    admitted: dict[str, list[_Admitted]],
+) -> None:
+    event = judge(line, scorer)
+    if isinstance(event, Reject):
+        result.rejects[event.reason] += 1
+        return
+    if event.subject is None:
+        result.anonymous += 1
+        return
+    event_s = time_s(event)
+    if at_s is not None and event_s > at_s:
+        result.later += 1
+        return
+    customer = result.customers.get(event.subject)
+    if customer is None:
+        customer = result.customers[event.subject] = Customer(scorer.new(event_s))
+        admitted[event.subject] = []
+    key = scorer.admit(customer.state, event, _topic_index(event.type, event.channel))
+    if key is None:
+        result.duplicates += 1
+        return
+    result.accepted += 1
+    customer.state.newest_s = max(customer.state.newest_s, event_s)
+    admitted[event.subject].append((event_s, event.source, event.id, number, event, key))
+
+
+def _apply_all(
+    customer_id: str, customer: Customer, events: list[_Admitted], scorer: Scorer, at_s: float
+) -> None:
+    """Apply a customer's events in the order of (time, source, id)."""
+    events.sort()
+    state = customer.state
+    state.newest_s = state.ref_s = events[0][0]
+    rules = scorer.rules
+    for event_s, _, _, _, event, key in events:
+        if found := rules.evaluate_silence(state, event_s, absence_until_s=event_s):
+            _keep(customer_id, customer, scorer, found)
+        strong = scorer.count(state, event, event_s, key)
+        # A neutral act changes no evidence: evaluating it again would find what was just found.
+        if key and (found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong)):
+            _keep(customer_id, customer, scorer, found)
+    _keep(customer_id, customer, scorer, rules.evaluate(state, at_s, absence_until_s=at_s))
+
+
+def _keep(customer_id: str, customer: Customer, scorer: Scorer, decisions: list[Decision]) -> None:
+    for decision in decisions:
+        customer.steps.append(alert_step(scorer, customer_id, customer.state, decision))
