@@ -1,0 +1,97 @@
+"""Customers for tests of scoring: touchpoints as JSON lines, and the rows that are made of them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from schemas.codec import decode_line
+from schemas.envelope import Touchpoint, at_time, time_s
+from schemas.touchpoints import TYPES
+from streams.scoring.apply import Applied, Scorer
+from streams.scoring.policy import policy_from_tables
+from streams.scoring.rules import Decision
+from streams.scoring.state import CustomerState
+
+DAY = 86400.0
+START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+DEFAULT = Scorer(policy_from_tables({}))
+
+
+def scorer(**tables: Any) -> Scorer:
+    """Return the scorer of the default policy with `tables` laid over it."""
+    return Scorer(policy_from_tables(tables))
+
+
+def line(kind: str, day: float = 0.0, /, *, id: str = "", source: str = "/test", **data: Any) -> bytes:  # noqa: A002
+    """Return an event of customer anna as JSON; `day` counts from START, `kind` is short for its type."""
+    name = f"cx.{kind}.v1"
+    assert name in TYPES, name
+    event = {
+        "specversion": "1.0",
+        "id": id or f"{kind}@{day}",
+        "source": source,
+        "type": name,
+        "time": at_time(START + day * DAY),
+        "subject": "anna",
+        "data": data,
+    }
+    return orjson.dumps(event)
+
+
+def event(kind: str, day: float = 0.0, /, **fields: Any) -> Touchpoint:
+    """Return the touchpoint that the codec reads from `line`."""
+    found = decode_line(line(kind, day, **fields))
+    assert isinstance(found, Touchpoint), found
+    return found
+
+
+def row(events: Iterable[Touchpoint], scorer: Scorer = DEFAULT) -> CustomerState:
+    """Return the row that the events leave, applied as they come, without any rule."""
+    events = list(events)
+    state = scorer.new(time_s(events[0]))
+    for each in events:
+        scorer.apply(state, each, time_s(each), 0)
+    return state
+
+
+def live(
+    events: Iterable[Touchpoint], scorer: Scorer = DEFAULT, *, until: float | None = None, every: float = 1.0
+) -> tuple[CustomerState, list[Decision]]:
+    """Live through the events as a worker does: each is evaluated, and `every` so many days the sweep comes.
+
+    Returns the row and all steps of alerts; `until` (days from START) is the last sweep.
+    """
+    events = sorted(events, key=lambda each: (each.time, each.source, each.id))
+    state = scorer.new(time_s(events[0]))
+    steps: list[Decision] = []
+    sweep_s = time_s(events[0])
+    for each in events:
+        sweep_s = _sweep(scorer, state, sweep_s, time_s(each), every, steps)
+        at_s = time_s(each)
+        steps += scorer.rules.evaluate(state, at_s, absence_until_s=at_s)
+        strong = scorer.apply(state, each, at_s, 0) is Applied.STRONG
+        steps += scorer.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
+    if until is not None:
+        _sweep(scorer, state, sweep_s, START + until * DAY, every, steps)
+    return state, steps
+
+
+def _sweep(
+    scorer: Scorer, state: CustomerState, from_s: float, to_s: float, every: float, steps: list[Decision]
+) -> float:
+    while from_s + every * DAY <= to_s:
+        from_s += every * DAY
+        steps += scorer.rules.evaluate(state, from_s, absence_until_s=from_s)
+    return from_s
+
+
+def told(steps: Iterable[Decision]) -> list[tuple[str, str]]:
+    """Return each step as (rule, step)."""
+    return [(step.rule.label, step.step) for step in steps]
+
+
+def seconds(day: float) -> float:
+    """Return the time of a day from START, in seconds since the epoch."""
+    return START + day * DAY
