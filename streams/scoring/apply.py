@@ -48,6 +48,9 @@ class Applied(Enum):
     DUPLICATE = "duplicate"
 
 
+_rank: Final = msgspec.json.encode
+
+
 def event_hash(source: str, event_id: str) -> bytes:
     """Return the 6 bytes by which a row remembers an event."""
     return hashlib.blake2b(f"{source}\x00{event_id}".encode(), digest_size=ID_BYTES).digest()
@@ -100,7 +103,8 @@ class Scorer:
 
     def count(self, state: CustomerState, touchpoint: Touchpoint, at_s: float, event: bytes) -> bool:
         """Count an admitted event; True if it gave a signal of the policy's `reopen_weight`."""
-        if abs(at_s - state.ref_s) > self._reach_s:
+        # Never back: a long late event weighs nothing, while sums as of its time would overflow.
+        if at_s - state.ref_s > self._reach_s:
             self._move_reference(state, at_s)
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
@@ -161,7 +165,8 @@ def _update_profile(state: CustomerState, touchpoint: CustomerUpdated, at_s: flo
         if value is None:
             continue
         held = state.profile.get(index)
-        if held is None or (at_s, str(value)) > (held[0], str(held[1])):
+        # Ties are judged by JSON: a tuple comes back from a row's bytes as a list.
+        if held is None or (at_s, _rank(value)) > (held[0], _rank(held[1])):
             state.profile[index] = (at_s, value)
 
 
@@ -182,7 +187,10 @@ def baked_hash(policy: Policy) -> int:
         policy.churn.horizons_days,
         policy.rhythm.engagement,
         msgspec.to_builtins(policy.signals),
-        msgspec.to_builtins(policy.drivers),
+        {
+            name: (each.code, each.value, each.weight, each.service, each.group)
+            for name, each in policy.drivers.items()
+        },
     )
     digest = hashlib.sha256(msgspec.json.encode(baked, order="sorted")).digest()
     return int.from_bytes(digest[:4], "big")

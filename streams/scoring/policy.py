@@ -6,6 +6,7 @@ every problem of a file at once, with a suggestion where a key or a driver is mi
 
 import difflib
 import hashlib
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
@@ -202,7 +203,7 @@ def load_policy(path: Path | str | None) -> Policy:
 
 def policy_from_tables(tables: Mapping[str, Any], *, name: str = "policy") -> Policy:
     """Lay `tables` over the default policy and check the result; raises CxError with every problem."""
-    problems = list(_unknown_keys(tables, Policy, ""))
+    problems = [*_unknown_keys(tables, Policy, ""), *_unknown_drivers(tables)]
     if not problems:
         try:
             policy = msgspec.convert(_overlay(_default_tables(), tables), Policy)
@@ -241,6 +242,15 @@ def _unknown_keys(tables: Mapping[str, Any], section: type[msgspec.Struct], path
                 yield from _unknown_keys(value, inner, f"{path}{key}.")
 
 
+def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Name drivers that no touchpoint gives: the reading code refers to drivers by their names."""
+    known = _default_tables()["drivers"]
+    given = tables.get("drivers")
+    for name in given if isinstance(given, dict) else ():
+        if name not in known:
+            yield f"drivers.{name}: no touchpoint gives this driver" + _did_you_mean(name, known)
+
+
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
     if isinstance(hint, type) and get_origin(hint) is None:
         return hint if issubclass(hint, msgspec.Struct) else None
@@ -249,13 +259,14 @@ def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
     return None
 
 
-def _did_you_mean(word: str, known: Mapping[str, Any] | set[str]) -> str:
+def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean `{close[0]}`?" if close else ""
 
 
 def lint(policy: Policy) -> Iterator[str]:
     """Yield what is wrong between values that are each valid alone."""
+    yield from _lint_finite(msgspec.to_builtins(policy), "")
     yield from _lint_churn(policy)
     yield from _lint_drivers(policy)
     bands = policy.bands
@@ -267,6 +278,18 @@ def lint(policy: Policy) -> Iterator[str]:
         yield "rules.drop_close must lie above rules.drop_open"
     if policy.signals.wait_long_s < policy.signals.wait_ordinary_s:
         yield "signals.wait_long_s must not lie below signals.wait_ordinary_s"
+
+
+def _lint_finite(value: Any, path: str) -> Iterator[str]:
+    """Name numbers that are no numbers: TOML knows inf and nan, and every score would become one."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lint_finite(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _lint_finite(inner, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path} must be a finite number"
 
 
 def _lint_churn(policy: Policy) -> Iterator[str]:
@@ -285,11 +308,8 @@ def _lint_churn(policy: Policy) -> Iterator[str]:
 
 
 def _lint_drivers(policy: Policy) -> Iterator[str]:
-    known = set(_default_tables()["drivers"])
     seen: dict[int, str] = {}
     for name, driver in policy.drivers.items():
         if driver.code in seen:
             yield f"drivers.{name}: code {driver.code} belongs to `{seen[driver.code]}`; use a code once"
         seen[driver.code] = name
-        if name not in known:
-            yield f"drivers.{name}: no touchpoint gives this driver" + _did_you_mean(name, known)

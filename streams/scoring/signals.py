@@ -127,6 +127,8 @@ def intent_of(touchpoint: Touchpoint) -> Intent | None:
     intent = INTENTS.get(type(touchpoint))
     if intent is Intent.COMPLAINT and _outbound(touchpoint.data):
         return None
+    if isinstance(touchpoint, orders.SubscriptionCancelled) and touchpoint.data.by == "company":
+        return None
     return intent
 
 
