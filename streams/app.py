@@ -1,0 +1,138 @@
+"""The Faust application: the only place that makes one.
+
+`faust -A streams.app worker` works on the settings of the environment; `cx worker` builds its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from streams import agents
+from streams.engine import transport
+from streams.engine.handler import Handler
+from streams.engine.lane import Lane
+from streams.engine.recovery import LaneTableManager
+from streams.engine.settings import EngineSettings
+from streams.engine.table import LaneTable
+from streams.engine.versions import check_seams
+from streams.settings import Settings, load_settings
+from streams.topics import INPUTS, OUTPUTS
+
+TABLE = "customers"
+BUFFERED_CHUNKS = 16
+"""Messages here are chunks: Faust's default of 4096 would hold gigabytes."""
+COMMIT_INTERVAL_S = 2.0
+REQUEST_TIMEOUT_S = 90.0
+REPORT_OFF_S = 3600.0
+
+
+def build_app(
+    settings: Settings,
+    *,
+    handler: Handler | None = None,
+    on_fatal: Callable[[BaseException], None] | None = None,
+) -> Any:
+    """Return the application for `settings`, ready to be run by a worker.
+
+    `handler` defaults to the product's own. `on_fatal` is called instead of ending the process when going on
+    could lose or double events. The engine is `app.lane`. Raises `CxError` where Faust or aiokafka are not the
+    versions that the engine was checked against.
+    """
+    check_seams()
+    transport.register()
+    engine = engine_settings(settings)
+    app = _faust_app(settings, engine)
+    app.lane = Lane(app, engine, handler or _processor(settings), on_fatal=on_fatal)
+    app.Table(TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
+    agents.register(app, app.lane)
+    return app
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """Return what the engine needs of `settings`."""
+    prefix = settings.topic_prefix
+    return EngineSettings(
+        bootstrap_servers=settings.bootstrap_servers,
+        app_id=settings.app_id,
+        inputs=tuple(prefix + topic.name for topic in INPUTS),
+        outputs=tuple(prefix + topic.name for topic in OUTPUTS),
+        table=TABLE,
+        clock="event" if settings.clock == "event" else "wall",
+        sweep_interval_s=settings.sweep_interval_s,
+        session_timeout_s=settings.session_timeout_s,
+        heartbeat_interval_s=settings.heartbeat_interval_s,
+        rebalance_timeout_s=settings.rebalance_timeout_s,
+        transaction_timeout_s=settings.transaction_timeout_s,
+        static_id=settings.static_id,
+        chunk_records=settings.chunk_records,
+        chunk_bytes=settings.chunk_bytes,
+        queue_bytes=settings.queue_bytes,
+    )
+
+
+def install_uvloop() -> bool:
+    """Make event loops uvloop's where it can be had; tell whether it can. Call before the worker's loop runs."""
+    try:
+        import uvloop  # noqa: PLC0415  # not built for every platform
+    except ImportError:
+        return False
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    return True
+
+
+def _processor(settings: Settings) -> Handler:
+    from streams.processing import build_processor  # noqa: PLC0415  # tests of the engine bring their own
+
+    return build_processor(settings)
+
+
+def _faust_app(settings: Settings, engine: EngineSettings) -> Any:
+    return faust.App(
+        settings.app_id,
+        broker=[f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")],
+        store="memory://",
+        version=1,
+        datadir=Path(settings.data_dir or f"{settings.app_id}-data"),
+        autodiscover=False,
+        # Both serve every customer's row to anybody who asks; health and metrics have a server of their own.
+        web_enabled=False,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_bind="127.0.0.1",
+        web_host="127.0.0.1",
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication_factor,
+        topic_allow_declare=True,
+        topic_disable_leader=True,
+        stream_buffer_maxsize=BUFFERED_CHUNKS,
+        stream_wait_empty=True,
+        table_standby_replicas=0,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_interval_s,
+        broker_rebalance_timeout=settings.rebalance_timeout_s,
+        broker_request_timeout=max(REQUEST_TIMEOUT_S, settings.session_timeout_s + 1),
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        broker_commit_every=None,
+        broker_max_poll_records=2 * engine.chunk_records,
+        consumer_auto_offset_reset="earliest",
+        Table=LaneTable,
+        TableManager=LaneTableManager,
+    )
+
+
+_app: Any = None
+
+
+def __getattr__(name: str) -> Any:
+    """Build `app` when it is first asked for: importing this module reads no settings."""
+    if name != "app":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    global _app  # noqa: PLW0603  # one application per process, as Faust's CLI wants it
+    if _app is None:
+        install_uvloop()
+        _app = build_app(load_settings())
+    return _app

@@ -1,0 +1,165 @@
+"""Whether an input is still the topic that the marker speaks of, and what to do where it is not.
+
+A topic deleted and made anew has the same name and offsets from 0: every event below the marker would be
+skipped in silence. The broker's topic id tells them apart; where a broker has none (before 2.8), the last
+record applied is read again and compared.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from streams.engine.cluster import bounds, new_producer, reader
+from streams.engine.errors import OutOfRange
+from streams.engine.loader import read_changelog
+from streams.engine.marker import Marker, Position, fingerprint, new_marker
+from streams.engine.settings import EngineSettings
+from streams.engine.wire import describe
+from streams.engine.writer import Writer
+from streams.errors import CxError, Exit
+
+REREAD_TIMEOUT_S = 5.0
+
+
+async def settle(consumer: Any, settings: EngineSettings, markers: Mapping[int, Marker | None]) -> "Settled":
+    """Check every position of `markers` against the topics as they are, and start inputs never seen.
+
+    `consumer` is a `reader`. A partition without a marker gets a new one that starts at the earliest record.
+    """
+    ids = {name: found.topic_id for name, found in (await describe(consumer, settings.inputs)).items()}
+    wanted = [TopicPartition(topic, number) for number in markers for topic in settings.inputs]
+    begin, end = await bounds(consumer, wanted)
+    settled = Settled({}, {})
+    for number, marker in markers.items():
+        starts = {topic: begin[TopicPartition(topic, number)] for topic in settings.inputs}
+        try:
+            if marker is None:
+                settled.markers[number] = new_marker(starts, ids)
+                continue
+            ends = {topic: end[TopicPartition(topic, number)] for topic in settings.inputs}
+            for topic in settings.inputs:
+                await _check(consumer, TopicPartition(topic, number), marker, starts[topic], ends[topic], ids)
+            settled.markers[number] = _with_inputs(marker, starts, ids)
+        except OutOfRange as problem:
+            settled.problems[number] = problem
+    return settled
+
+
+@dataclass(slots=True)
+class Settled:
+    """Markers that may be worked from, and the partitions that may not be worked on."""
+
+    markers: dict[int, Marker]
+    problems: dict[int, OutOfRange]
+
+
+async def _check(  # noqa: PLR0913  # one position and the three facts it is held against
+    consumer: Any, tp: TopicPartition, marker: Marker, begin: int, end: int, ids: Mapping[str, str]
+) -> None:
+    position = marker.inputs.get(tp.topic)
+    if position is None:
+        return
+    topic_id = ids.get(tp.topic, "")
+    if topic_id and position.topic_id and topic_id != position.topic_id:
+        raise OutOfRange(*tp, "the topic was deleted and made anew")
+    if position.next_offset > end:
+        raise OutOfRange(*tp, f"the marker stands at {position.next_offset}, the topic ends at {end}")
+    if position.next_offset < begin:
+        lost = begin - position.next_offset
+        raise OutOfRange(*tp, f"{lost} records were deleted before they were applied (retention)")
+    if not (topic_id and position.topic_id) and not await _same_record(consumer, tp, position, begin):
+        raise OutOfRange(*tp, "the last record applied is not there any more: the topic was made anew")
+
+
+async def _same_record(consumer: Any, tp: TopicPartition, position: Position, begin: int) -> bool:
+    """Tell whether the last record applied is still the one at its offset (true where it has expired)."""
+    last = position.last
+    if last is None or last.offset < begin:
+        return True
+    consumer.assign([tp])
+    consumer.seek(tp, last.offset)
+    found = await consumer.getmany(tp, timeout_ms=int(REREAD_TIMEOUT_S * 1000), max_records=1)
+    records = found.get(tp, ())
+    return bool(records) and fingerprint(records[0]) == last
+
+
+def _with_inputs(marker: Marker, starts: Mapping[str, int], ids: Mapping[str, str]) -> Marker:
+    """Return the marker with inputs it does not know yet, and ids it had no chance to learn."""
+    inputs = dict(marker.inputs)
+    for topic, start in starts.items():
+        known = inputs.get(topic)
+        topic_id = ids.get(topic, "")
+        if known is None:
+            inputs[topic] = Position(start, start, topic_id)
+        elif topic_id and not known.topic_id:
+            inputs[topic] = Position(
+                known.next_offset, known.origin, topic_id, known.newest_event_s, known.last
+            )
+    return Marker(marker.version, marker.generation, inputs, marker.counts, marker.transactions)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What `adopt` did to one state partition."""
+
+    partition: int
+    before: int
+    after: int
+    skipped: int
+    """Records that were deleted before they were applied; they are counted as `skipped`."""
+
+
+async def adopt(settings: EngineSettings, name: str) -> tuple[Adopted, ...]:
+    """Accept the topic `name` as it is now: go on at the first record that is left, or of the topic made anew.
+
+    For each state partition whose position cannot be read on from, a marker with the new position is written;
+    a running worker is fenced there, loads it and goes on. Raises `CxError` for a name that is no input.
+    """
+    if name not in settings.inputs:
+        msg = f"{name} is not an input topic of {settings.app_id}"
+        raise CxError(msg, mend=f"one of: {', '.join(settings.inputs)}", code=Exit.USAGE)
+    async with reader(settings) as consumer:
+        topic = (await describe(consumer, [name])).get(name)
+        if topic is None:
+            msg = f"the topic {name} does not exist"
+            raise CxError(msg, mend="cx topics create")
+        tps = [TopicPartition(name, number) for number in range(topic.partitions)]
+        begin, end = await bounds(consumer, tps)
+        done = [await _adopt_one(settings, tp, begin[tp], end[tp], topic.topic_id) for tp in tps]
+    return tuple(each for each in done if each is not None)
+
+
+async def _adopt_one(
+    settings: EngineSettings, tp: TopicPartition, begin: int, end: int, topic_id: str
+) -> Adopted | None:
+    """Adopt one partition, under its transactional id: nobody else can write while we decide."""
+    producer = new_producer(settings, tp.partition)
+    await producer.start()
+    try:
+        async with reader(settings) as consumer:
+            loaded = await read_changelog(consumer, settings.changelog, [tp.partition])
+        marker = loaded[tp.partition].marker
+        position = marker.inputs.get(tp.topic) if marker else None
+        if marker is None or position is None:
+            return None
+        anew = bool(topic_id and position.topic_id and topic_id != position.topic_id)
+        if not anew and begin <= position.next_offset <= end:
+            return None
+        lost = 0 if anew or position.next_offset > end else begin - position.next_offset
+        target = _target(position, begin, topic_id, lost)
+        await Writer(settings, tp.partition, producer).write_marker(
+            marker.replaced(tp.topic, target, skipped=lost)
+        )
+        return Adopted(tp.partition, position.next_offset, begin, lost)
+    finally:
+        await asyncio.wait_for(producer.stop(), REREAD_TIMEOUT_S)
+
+
+def _target(position: Position, begin: int, topic_id: str, lost: int) -> Position:
+    """Return the position at `begin`: behind `lost` records of the same topic, or at the start of another."""
+    if lost:
+        return Position(begin, position.origin, position.topic_id, position.newest_event_s)
+    return position.moved_to(begin, topic_id)

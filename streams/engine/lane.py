@@ -1,0 +1,369 @@
+"""The lane: what is computed next, what is written, and what happens when a write fails.
+
+Each state partition has a queue, a task and a producer. A task gathers chunks, lets the handler compute, writes
+one transaction and only then moves memory; while one partition waits for its commit the others compute.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+from faust.types import TP
+
+from streams.engine.errors import Fenced, Lost, OldSession, Rewound, SequenceHole
+from streams.engine.handler import Handler
+from streams.engine.owned import Owned
+from streams.engine.ownership import Ownership
+from streams.engine.partition import Chunk, Transaction
+from streams.engine.preflight import check_cluster
+from streams.engine.settings import EngineSettings
+from streams.engine.stats import Snapshot, Stats
+from streams.errors import CxError, Exit
+
+log = logging.getLogger(__name__)
+
+QUIESCE_S = 10.0
+HEAL_QUIESCE_S = 5.0
+COMPUTE_S = 0.05
+"""Longest stretch of work before a transaction is written, whatever waits."""
+FENCED_WINDOW_S = 60.0
+MOST_HEALS = 10
+"""Heals in a row without a commit; then going on would be an endless loop."""
+LEASE_MARGIN_S = 1.0
+LEASE_POLL_S = 0.05
+SWEEP_TICKS = 600
+"""Ticks of the sweep in one interval: a pass is spread evenly."""
+SWEEP_TICK_MIN_S = 0.05
+SWEEP_TICK_MAX_S = 2.0
+SWEEP_SHARE = 0.2
+"""Most of a core that the sweep may take; a pass over too many customers takes longer than its interval."""
+
+
+class Lane:
+    """Coordinates the partitions of one worker. `app` is the Faust application it is plugged into."""
+
+    def __init__(
+        self,
+        app: Any,
+        settings: EngineSettings,
+        handler: Handler,
+        *,
+        on_fatal: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.stats = Stats()
+        self.partitions = Ownership(settings, handler, self.stats)
+        self.session = 0
+        """Counts the rebalances of this process: Kafka's generation does not change when a static member
+        rejoins (trap 3)."""
+        self.healing = False
+        self.broken = asyncio.Event()
+        """Set when a partition has to be loaded again without a rebalance."""
+        self._fatal = on_fatal or exit_loudly
+        self._in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._holding = True
+        self._heals_in_a_row = 0
+        self._fenced_s: dict[int, float] = {}
+
+    # -- what transport and agents call
+
+    def is_full(self, tp: TP) -> bool:
+        """Tell whether so much of an input waits that no more should be fetched."""
+        owned = self.partitions.get(tp.partition)
+        if owned is None:
+            return False
+        shares = len(self.partitions) * len(self.settings.inputs)
+        return owned.queue.waiting(tp.topic) >= max(
+            self.settings.chunk_bytes, self.settings.queue_bytes // shares
+        )
+
+    def on_out_of_range(self, topic: str, partition: int, offset: int) -> None:
+        """Hear that the broker does not have a position; loading again finds out why."""
+        log.warning("%s[%d]: offset %d is out of range", topic, partition, offset)
+        if (owned := self.partitions.get(partition)) is not None and owned.ready:
+            self._drop(owned)
+
+    async def submit(self, chunk: Chunk) -> None:
+        """Take a chunk; it is applied, with others, in the next transaction of its partition."""
+        owned = self.partitions.get(chunk.partition)
+        if owned is None or not self._mine(owned) or chunk.session != owned.state.session:
+            self.stats.refused += 1
+            return
+        owned.queue.put(chunk)
+        owned.wake.set()
+
+    async def sweep_forever(self) -> None:
+        """Visit every customer once per sweep interval, in slices."""
+        pause = min(SWEEP_TICK_MAX_S, max(SWEEP_TICK_MIN_S, self.settings.sweep_interval_s / SWEEP_TICKS))
+        while not self.app.should_stop:
+            started = monotonic()
+            for owned in self.partitions:
+                await self._sweep(owned)
+            spent = monotonic() - started
+            await asyncio.sleep(max(pause, spent * (1 / SWEEP_SHARE - 1)))
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the engine for metrics and health; cheap enough for every scrape."""
+        consumer = self.app.consumer
+        owned = sorted(self.partitions, key=lambda each: each.state.number)
+        return Snapshot(
+            self.stats,
+            tuple(each.snapshot(consumer) for each in owned),
+            self.session,
+            rebalancing=bool(self.app.rebalancing or self._holding),
+        )
+
+    # -- ownership, called by transport and recovery
+
+    async def preflight(self) -> None:
+        """Refuse a cluster on which events could be lost; see `check_cluster`."""
+        try:
+            await check_cluster(self.settings)
+        except CxError as error:
+            self.fail(error)
+
+    async def on_revoked(self) -> None:
+        """Stop before partitions move."""
+        self.stats.rebalances += 1
+        self.healing = False
+        self._fenced_s.clear()
+        await self.halt(self.settings.session_timeout_s / 2)
+
+    async def halt(self, timeout_s: float) -> None:
+        """Stop the flow, let the transactions in hand end, disown everything; recovery seeks to the markers."""
+        self.app.consumer.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        self._holding = True
+        await self._quiet(timeout_s)
+        self.session += 1
+        for owned in self.partitions:
+            owned.ready = False
+            owned.queue.clear()
+
+    async def load(self, numbers: set[int], generation: int) -> None:
+        """Own exactly `numbers`."""
+        await self.partitions.load(numbers, self.session, generation, healing=self.healing)
+
+    def activate(self) -> None:
+        """Begin to work; every input stands at its marker."""
+        self._holding = False
+        self.healing = False
+        for owned in self.partitions:
+            owned.queue.clear()
+            owned.ready = owned.state.loaded and not owned.problem and owned.state.session == self.session
+            if owned.ready and owned.task is None:
+                owned.task = asyncio.create_task(self._run(owned))
+
+    def needs_healing(self) -> bool:
+        """Tell whether a partition was lost, or is stopped and may have been mended by now."""
+        return any(owned.state.dirty or owned.problem for owned in self.partitions)
+
+    async def start_healing(self) -> bool:
+        """Stop, so that recovery can load again what is lost; the others keep their memory.
+
+        False where a rebalance came first. A worker that was frozen is fenced before it learns that it lost
+        its place in the group: without a heartbeat it would take the partitions back from their new owner.
+        """
+        if not await self._confirmed(monotonic()):
+            return False
+        self.healing = True
+        self.stats.heals += 1
+        self._heals_in_a_row += 1
+        if self._heals_in_a_row > MOST_HEALS and not self.partitions.halted():
+            msg = f"partitions were lost {self._heals_in_a_row} times without one commit between"
+            self.fail(CxError(msg, mend="cx doctor", code=Exit.STOPPED))
+        await self.halt(HEAL_QUIESCE_S)
+        return True
+
+    async def quiesce(self) -> None:
+        """Begin nothing new and wait, bounded, for the transactions in hand."""
+        self._holding = True
+        await self._quiet(QUIESCE_S)
+
+    async def stop(self) -> None:
+        """End the transactions in hand and let the producers go."""
+        await self.quiesce()
+        await self.partitions.close()
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker, loudly: going on could lose or double events."""
+        self._fatal(error)
+
+    # -- work
+
+    def _mine(self, owned: Owned) -> bool:
+        return owned.ready and not self._holding and owned.state.session == self.session
+
+    async def _quiet(self, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            log.warning("%d transactions still in hand after %.1f s", self._in_hand, timeout_s)
+
+    @asynccontextmanager
+    async def _work(self, owned: Owned) -> AsyncIterator[None]:
+        """Hold a partition for one transaction; whatever fails, it is loaded again or the worker ends."""
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            async with owned.lock:
+                yield
+        except Lost as error:
+            self._lost(owned, error)
+        except asyncio.CancelledError:
+            owned.state.dirty = True
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug in scoring or here: nothing may be skipped because of it
+            self._drop(owned)
+            self.fail(error)
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
+
+    async def _run(self, owned: Owned) -> None:
+        """Work on one partition until the task is cancelled."""
+        while True:
+            await owned.wake.wait()
+            owned.wake.clear()
+            while owned.queue and self._mine(owned):
+                await self._pace(owned)
+                async with self._work(owned):
+                    await self._apply(owned)
+
+    async def _pace(self, owned: Owned) -> None:
+        """Wait until the partition's flush interval is over; one idle for longer does not wait."""
+        interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
+        left = owned.flushed_s + interval - monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
+
+    async def _apply(self, owned: Owned) -> None:
+        if not self._mine(owned):
+            return
+        draft = owned.state.draft(owned.watermark(self.app.consumer, self.settings.clock))
+        started = monotonic()
+        while owned.queue and draft.records < self.settings.chunk_records:
+            draft.add(owned.queue.pop())
+            self.app.consumer.space.set()
+            if monotonic() - started > COMPUTE_S:
+                break
+            await asyncio.sleep(0)
+        if draft.records:
+            await self._write(owned, draft.seal())
+
+    async def _sweep(self, owned: Owned) -> None:
+        async with self._work(owned):
+            if not self._mine(owned):
+                return
+            now_s = owned.watermark(self.app.consumer, self.settings.clock)
+            if now_s == -math.inf:
+                return
+            keys = owned.sweep.due(owned.state.rows, now_s if self.settings.clock == "event" else monotonic())
+            if keys:
+                draft = owned.state.draft(now_s)
+                draft.sweep(keys, now_s)
+                self.stats.swept += len(keys)
+                transaction = draft.seal()
+                if transaction.effects:
+                    await self._write(owned, transaction)
+
+    async def _write(self, owned: Owned, transaction: Transaction) -> None:
+        """Commit `transaction`, then move memory. Raises `Lost` where it was not committed for certain."""
+        await self._lease(owned)
+        started = owned.flushed_s = monotonic()
+        try:
+            await owned.writer.write(transaction)
+        except BaseException:
+            # Written or not: only the log knows.
+            owned.state.dirty = True
+            raise
+        owned.state.commit(transaction)
+        self.stats.commits += 1
+        self.stats.records += transaction.records
+        self.stats.rows_written += len(transaction.effects.rows)
+        self.stats.commit_seconds += monotonic() - started
+        self._heals_in_a_row = 0
+
+    async def _lease(self, owned: Owned) -> None:
+        """Write only while the broker has confirmed the membership within the session timeout.
+
+        Fencing keeps a frozen worker's writes out in any case; this spares the new owner from being disturbed.
+        """
+        while True:
+            if not self._mine(owned) and not owned.ready:
+                msg = f"partition {owned.state.number} was taken away while it was worked on"
+                raise Lost(msg)
+            if self.app.consumer.lease_left_s() >= LEASE_MARGIN_S:
+                return
+            if self.app.rebalancing:
+                msg = f"partition {owned.state.number}: a rebalance began while the lease was over"
+                raise Lost(msg)
+            await asyncio.sleep(LEASE_POLL_S)
+
+    async def _confirmed(self, since_s: float) -> bool:
+        """Wait for a heartbeat after `since_s`; False where a rebalance came instead."""
+        deadline = since_s + 2 * self.settings.session_timeout_s
+        while self.app.consumer.last_heartbeat_s() < since_s and monotonic() < deadline:
+            if self.app.rebalancing:
+                return False
+            await asyncio.sleep(LEASE_POLL_S)
+        return not self.app.rebalancing
+
+    # -- failures
+
+    def _drop(self, owned: Owned) -> None:
+        """Stop working on a partition until it was loaded again."""
+        owned.state.dirty = True
+        owned.ready = False
+        owned.queue.clear()
+        self.broken.set()
+
+    def _lost(self, owned: Owned, error: Lost) -> None:
+        self.stats.failed += 1
+        if isinstance(error, OldSession | SequenceHole | Rewound):
+            self.stats.refused += 1
+        # A rebalance that took the partition away is the usual cause: nothing to warn of then.
+        expected = self._holding or self.app.rebalancing
+        log.log(
+            logging.INFO if expected else logging.WARNING,
+            "a transaction was dropped, its records are applied again: %s",
+            error,
+        )
+        if isinstance(error, Fenced):
+            self._fenced(owned, error, expected=expected)
+        self._drop(owned)
+
+    def _fenced(self, owned: Owned, error: Fenced, *, expected: bool) -> None:
+        """End when fenced twice without a rebalance: two processes take the partition from each other."""
+        self.stats.fenced += 1
+        if expected:
+            return
+        now, number = monotonic(), owned.state.number
+        last_s = self._fenced_s.get(number, -math.inf)
+        self._fenced_s[number] = now
+        if now - last_s < FENCED_WINDOW_S:
+            msg = f"another process writes as {self.settings.app_id}: {error}"
+            mend = "give each worker its own static_id, and each application its own app_id"
+            self.fail(CxError(msg, mend=mend, code=Exit.STOPPED))
+
+
+def exit_loudly(error: BaseException) -> None:
+    """Say why, then end the process at once: its open transactions are aborted by whoever comes next."""
+    code = error.code if isinstance(error, CxError) else Exit.STOPPED
+    log.critical("the worker stops: %s", error, exc_info=None if isinstance(error, CxError) else error)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.write(f"Error: {error}\n")
+    sys.stderr.flush()
+    os._exit(code)

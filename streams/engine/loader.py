@@ -1,0 +1,67 @@
+"""Bulk reading of the changelog: rows stay bytes, nothing is decoded but the marker."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from streams.engine.cluster import bounds
+from streams.engine.errors import Inconsistent
+from streams.engine.marker import MARKER_KEY, Marker, decode_marker
+
+POLL_MS = 200
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the changelog of one state partition says."""
+
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    marker: Marker | None = None
+    records: int = 0
+
+
+async def read_changelog(consumer: Any, changelog: str, partitions: Collection[int]) -> dict[int, Loaded]:
+    """Return the rows and marker of each partition; `consumer` is a `reader`.
+
+    Raises `Inconsistent` where there are rows without a marker: they were not written by this engine.
+    """
+    found = {TopicPartition(changelog, number): Loaded() for number in partitions}
+    consumer.assign(list(found))
+    begin, end = await bounds(consumer, list(found))
+    for tp in found:
+        consumer.seek(tp, begin[tp])
+    left = {tp for tp in found if end[tp] > begin[tp]}
+    while left:
+        for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+            _take(found[tp], records)
+        for tp in list(left):
+            # The position passes commit markers, which no record shows.
+            if await consumer.position(tp) >= end[tp]:
+                left.discard(tp)
+                consumer.pause(tp)
+        await asyncio.sleep(0)
+    for tp, loaded in found.items():
+        _find_marker(tp, loaded)
+    return {tp.partition: loaded for tp, loaded in found.items()}
+
+
+def _take(loaded: Loaded, records: Collection[Any]) -> None:
+    rows = loaded.rows
+    loaded.records += len(records)
+    for record in records:
+        if record.value is None:
+            rows.pop(record.key, None)
+        else:
+            rows[record.key] = record.value
+
+
+def _find_marker(tp: TopicPartition, loaded: Loaded) -> None:
+    data = loaded.rows.pop(MARKER_KEY, None)
+    if data is not None:
+        loaded.marker = decode_marker(data)
+    elif loaded.rows:
+        msg = f"{tp.topic}[{tp.partition}] holds rows without a marker: it was not written by this engine"
+        raise Inconsistent(msg)

@@ -1,0 +1,85 @@
+"""A state partition with everything this process needs to work on it."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from faust.types import TP
+
+from streams.engine.errors import OutOfRange
+from streams.engine.partition import Partition
+from streams.engine.queue import PartitionQueue
+from streams.engine.settings import Clock
+from streams.engine.stats import InputSnapshot, PartitionSnapshot, counts_as_dict
+from streams.engine.sweep import SweepCursor
+from streams.engine.watermark import InputState, watermark
+from streams.engine.writer import Writer
+
+
+@dataclass(eq=False, slots=True)
+class Owned:
+    """State, queue, producer and task of one partition."""
+
+    state: Partition
+    writer: Writer
+    generation: int
+    """Kafka's generation of the assignment that it was kept or loaded in."""
+    sweep: SweepCursor
+    queue: PartitionQueue = field(default_factory=PartitionQueue)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+    ready: bool = False
+    """Records may be applied: loaded, and every input stands at its marker."""
+    problem: OutOfRange | None = None
+    flushed_s: float = 0.0
+    _watermark_s: float = -math.inf
+
+    async def close(self) -> None:
+        """Stop the task and let the producer go."""
+        if self.task is not None:
+            self.task.cancel()
+        await self.writer.close()
+
+    def inputs(self, consumer: Any) -> Iterator[tuple[str, InputState, int | None]]:
+        """Yield each input with how far it is applied and where it ends (None before the first fetch)."""
+        for topic, position in self.state.marker.inputs.items():
+            tp = TP(topic, self.state.number)
+            reach = consumer.reaches.get(tp)
+            # Everything fetched is applied, and the fetch had reached the end.
+            drained = self.state.expected.get(topic, 0) == consumer.sequences.get(tp, 0)
+            at_end = reach is not None and drained and reach.position >= reach.end
+            reached_s = reach.seen_s if reach is not None else -math.inf
+            state = InputState(at_end, reached_s, position.last_record_s, position.newest_event_s)
+            yield topic, state, None if reach is None else reach.end
+
+    def watermark(self, consumer: Any, clock: Clock) -> float:
+        """Return the watermark of the partition; it never goes back."""
+        now_s = watermark((state for _, state, _ in self.inputs(consumer)), clock)
+        self._watermark_s = max(self._watermark_s, now_s)
+        return self._watermark_s
+
+    def snapshot(self, consumer: Any) -> PartitionSnapshot:
+        """Return the partition as metrics show it."""
+        state = self.state
+        loaded = state.loaded
+        return PartitionSnapshot(
+            partition=state.number,
+            ready=self.ready,
+            problem=str(self.problem or ""),
+            rows=len(state.rows),
+            queue_bytes=self.queue.bytes,
+            watermark_s=self._watermark_s,
+            transactions=state.marker.transactions if loaded else 0,
+            counts=counts_as_dict(state.marker.counts) if loaded else {},
+            inputs=tuple(self._input_snapshots(consumer)) if loaded else (),
+        )
+
+    def _input_snapshots(self, consumer: Any) -> Iterator[InputSnapshot]:
+        positions = self.state.marker.inputs
+        for topic, each, end in self.inputs(consumer):
+            yield InputSnapshot(
+                topic, positions[topic].next_offset, end, each.record_s, each.event_s, each.at_end
+            )

@@ -1,0 +1,191 @@
+"""The state of one partition and the life of one transaction on it, without any transport.
+
+        draft = partition.draft(watermark_s)
+        draft.add(chunk)                  # once per chunk; refuses holes and old chunks
+        transaction = draft.seal()        # rows, outputs and the next marker; memory is untouched
+        ... written and committed ...
+        partition.commit(transaction)     # now memory moves
+
+The Kafka lane and the in-memory log drive the same class: what the simulation proves here holds for both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streams.engine.errors import Lost, OldSession, Rewound, SequenceHole
+from streams.engine.handler import Effects, Handler, Record, Work
+from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Raw records of one partition of one input topic, in offset order.
+
+    `sequence` numbers the chunks of an input partition from 0 within a `session` (the time between two
+    rebalances of this process); `next_offset` is where the input goes on behind the chunk.
+    """
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    next_offset: int
+    sequence: int
+    session: int
+    size: int = 0
+    """Bytes of keys and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What is written at once: the effects and the marker that goes with them."""
+
+    partition: int
+    effects: Effects
+    marker: Marker
+    records: int
+    expected: Mapping[str, int]
+
+    def changelog(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """Yield the rows for the changelog, the marker last."""
+        yield from self.effects.rows.items()
+        yield MARKER_KEY, self.marker.encode()
+
+
+class Partition:
+    """One state partition: committed rows as bytes, and the marker they were committed with."""
+
+    def __init__(self, number: int, handler: Handler, *, session: int) -> None:
+        self.number = number
+        self.handler = handler
+        self.session = session
+        self.rows: dict[bytes, bytes] = {}
+        self.expected: dict[str, int] = {}
+        """Sequence number of the next chunk by topic."""
+        self.dirty = False
+        """A transaction has failed: whether it was written is for the log to say."""
+        self._marker: Marker | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Tell whether the rows and the marker are those of the log."""
+        return self._marker is not None and not self.dirty
+
+    @property
+    def marker(self) -> Marker:
+        """Return the marker of the last commit."""
+        if self._marker is None:
+            msg = f"partition {self.number} is not loaded"
+            raise Lost(msg)
+        return self._marker
+
+    def load(self, rows: dict[bytes, bytes], marker: Marker) -> None:
+        """Take what the log says."""
+        self.rows = rows
+        self._marker = marker
+        self.dirty = False
+        self.expected = {}
+
+    def reposition(self, marker: Marker) -> None:
+        """Take a marker that knows more (a new input, a topic's id) and goes out with the next transaction."""
+        self._marker = marker
+
+    def begin_session(self, session: int) -> None:
+        """Keep the memory over a rebalance; chunks are numbered from 0 again."""
+        self.session = session
+        self.expected = {}
+
+    def draft(self, watermark_s: float) -> "Draft":
+        """Start a unit of work on the committed rows."""
+        return Draft(self, watermark_s)
+
+    def commit(self, transaction: Transaction) -> None:
+        """Move memory to where the log is; called once the transaction is committed."""
+        for key, row in transaction.effects.rows.items():
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+        self._marker = transaction.marker
+        self.expected = dict(transaction.expected)
+        self.handler.committed(self.number, transaction.effects)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a draft has moved one input."""
+
+    next_offset: int
+    last: Fingerprint | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A unit of work in the making. Dropping it leaves no trace."""
+
+    partition: Partition
+    watermark_s: float
+    records: int = 0
+    skipped: int = 0
+    _progress: dict[str, _Progress] = field(default_factory=dict)
+    _expected: dict[str, int] = field(init=False)
+    _base: Marker = field(init=False)
+    _work: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        partition = self.partition
+        self._base = partition.marker
+        self._expected = dict(partition.expected)
+        self._work = partition.handler.begin(
+            partition.number, partition.rows, self._base.generation, self.watermark_s
+        )
+
+    def gap(self, chunk: Chunk) -> int:
+        """Return the number of offsets missing before `chunk`; negative where it starts below the position."""
+        return chunk.records[0].offset - self._next(chunk.topic)
+
+    def add(self, chunk: Chunk) -> None:
+        """Apply a chunk. Raises `OldSession`, `SequenceHole` or `Rewound` for one that must not be applied."""
+        if chunk.session != self.partition.session:
+            msg = f"{chunk.topic}[{chunk.partition}]: a chunk of session {chunk.session}"
+            raise OldSession(msg)
+        if chunk.sequence != (wanted := self._expected.get(chunk.topic, 0)):
+            msg = f"{chunk.topic}[{chunk.partition}]: chunk {chunk.sequence} where {wanted} was due"
+            raise SequenceHole(msg)
+        if self.gap(chunk) < 0:
+            msg = f"{chunk.topic}[{chunk.partition}]: offset {chunk.records[0].offset}, marker {self._next(chunk.topic)}"
+            raise Rewound(msg)
+        self._work.apply(chunk.topic, chunk.records)
+        self._expected[chunk.topic] = wanted + 1
+        self.records += len(chunk.records)
+        self.skipped += chunk.next_offset - self._next(chunk.topic) - len(chunk.records)
+        self._progress[chunk.topic] = _Progress(chunk.next_offset, fingerprint(chunk.records[-1]))
+
+    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+        """Evaluate customers at the watermark."""
+        self._work.sweep(keys, now_s)
+
+    def seal(self) -> Transaction:
+        """Return what this work changed, with the marker that goes with it.
+
+        Raises `Inconsistent` where the handler did not give every record exactly one outcome.
+        """
+        effects = self._work.finish()
+        base = self._base
+        inputs = dict(base.inputs)
+        for topic, progress in self._progress.items():
+            inputs[topic] = _moved(base.inputs[topic], progress, effects.newest_event_s.get(topic))
+        effects.counts.skipped += self.skipped
+        marker = Marker(
+            base.version, base.generation, inputs, base.counts.plus(effects.counts), base.transactions + 1
+        )
+        marker.check()
+        return Transaction(self.partition.number, effects, marker, self.records, self._expected)
+
+    def _next(self, topic: str) -> int:
+        progress = self._progress.get(topic)
+        return progress.next_offset if progress else self._base.inputs[topic].next_offset
+
+
+def _moved(old: Position, progress: _Progress, newest_event_s: float | None) -> Position:
+    newest = old.newest_event_s if newest_event_s is None else max(old.newest_event_s, newest_event_s)
+    return Position(progress.next_offset, old.origin, old.topic_id, newest, progress.last)

@@ -1,0 +1,87 @@
+"""What a worker refuses to start on: a cluster where events could be lost, doubled or split up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from streams.engine.settings import EngineSettings
+from streams.engine.wire import describe
+from streams.errors import CxError
+
+CONNECT_TIMEOUT_S = 10.0
+INIT_PRODUCER_ID = 22
+"""Key of the request that every broker with transactions answers."""
+REQUEST_TIMEOUT_MS = 20_000
+
+
+async def check_cluster(settings: EngineSettings) -> int:
+    """Return the partition count of the inputs; raise `CxError` with the command that mends.
+
+    Refused: a broker that is away or has no transactions, a topic that is missing, unequal partition counts
+    (partition p of all topics must lie on one worker), a changelog that is not compacted.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        **settings.security,
+    )
+    try:
+        await asyncio.wait_for(admin.start(), CONNECT_TIMEOUT_S)
+        counts = await _partition_counts(admin, (*settings.inputs, *settings.outputs))
+        _require_transactions(admin, settings)
+        partitions = _require_topics(settings, counts)
+        await _require_changelog(admin, settings, partitions)
+    except (KafkaError, OSError, TimeoutError) as error:
+        msg = f"no Kafka broker answers at {settings.bootstrap_servers} ({type(error).__name__})"
+        raise CxError(
+            msg, mend="cx kafka start, or set CX_BOOTSTRAP_SERVERS; cx doctor shows more"
+        ) from error
+    finally:
+        await admin.close()
+    return partitions
+
+
+def _require_transactions(admin: Any, settings: EngineSettings) -> None:
+    connections = admin._client._conns.values()  # noqa: SLF001  # aiokafka does not show what a broker can do
+    if not any(INIT_PRODUCER_ID in connection._versions for connection in connections):  # noqa: SLF001
+        msg = f"the broker at {settings.bootstrap_servers} has no transactions"
+        raise CxError(msg, mend="use Apache Kafka 2.8 or newer; cx kafka start runs one")
+
+
+async def _partition_counts(admin: Any, topics: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the partition count of each topic that exists."""
+    return {name: found.partitions for name, found in (await describe(admin, topics)).items()}
+
+
+def _require_topics(settings: EngineSettings, counts: Mapping[str, int]) -> int:
+    if missing := [name for name in (*settings.inputs, *settings.outputs) if not counts.get(name)]:
+        msg = f"missing topics: {', '.join(missing)}"
+        raise CxError(msg, mend="cx topics create")
+    if len(set(counts.values())) > 1:
+        usual = Counter(counts.values()).most_common(1)[0][0]
+        odd = ", ".join(f"{name} has {count}" for name, count in counts.items() if count != usual)
+        msg = f"partition counts differ: {odd}, the others {usual}"
+        raise CxError(msg, mend="cx topics check")
+    return counts[settings.inputs[0]]
+
+
+async def _require_changelog(admin: Any, settings: EngineSettings, partitions: int) -> None:
+    """Refuse a changelog that would lose rows; one that is not there yet is made by Faust."""
+    name = settings.changelog
+    found = (await _partition_counts(admin, (name,))).get(name)
+    if not found:
+        return
+    if found != partitions:
+        msg = f"the changelog {name} has {found} partitions, the inputs {partitions}"
+        raise CxError(msg, mend="cx topics check")
+    [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    configs = {entry[0]: entry[1] for resource in response.resources for entry in resource[4]}
+    if "compact" not in configs.get("cleanup.policy", ""):
+        msg = f"the changelog {name} is not compacted: it would lose customers"
+        mend = f"kafka-configs.sh --alter --topic {name} --add-config cleanup.policy=compact"
+        raise CxError(msg, mend=mend)

@@ -1,0 +1,151 @@
+"""Recovery: load what is new, seek every input to its marker, then let the flow go on."""
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any
+
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
+from mode import Service
+
+from streams.engine.errors import Lost
+from streams.errors import CxError, Exit
+
+log = logging.getLogger(__name__)
+
+RETRY_MIN_S = 0.5
+RETRY_MAX_S = 5.0
+HALTED_RETRY_S = 15.0
+"""How often a stopped partition is looked at again: it goes on by itself after `cx topics adopt`."""
+TABLES_SETTLE_S = 0.05
+
+
+class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
+    """Replaces Faust's recovery, record by record, with the lane's."""
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _slurp_changelogs(self) -> None:
+        """Leave the changelog to the bulk loader."""
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _restart_recovery(self) -> None:
+        failing_since: float | None = None
+        pause = RETRY_MIN_S
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start):
+                return
+            self.signal_recovery_start.clear()
+            try:
+                await self._recover(self._generation_id)
+            except (RebalanceAgain, IllegalStateError):
+                # IllegalState: an input was taken away between assignment and seek; a rebalance is on its way.
+                continue
+            except ServiceStopped:
+                return
+            except (KafkaError, Lost, OSError, TimeoutError) as error:
+                failing_since = failing_since or monotonic()
+                log.warning("partitions could not be loaded, trying again in %.1f s: %r", pause, error)
+                if monotonic() - failing_since > self.app.lane.settings.retry_limit_s:
+                    self.app.lane.fail(_gave_up(error))
+                await self.sleep(pause)
+                pause = min(RETRY_MAX_S, 2 * pause)
+                self.signal_recovery_start.set()
+            except Exception as error:  # noqa: BLE001  # whatever it is, work must not go on from a half-loaded state
+                self.app.lane.fail(error)
+            else:
+                failing_since, pause = None, RETRY_MIN_S
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _heal(self) -> None:
+        """Load again what was lost without a rebalance: nobody else will start a recovery (trap 8)."""
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.app.lane.broken):
+                return
+            self.app.lane.broken.clear()
+            if self.app.lane.needs_healing() and not self._busy():
+                if await self.app.lane.start_healing():
+                    self.signal_recovery_start.set()
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _look_again(self) -> None:
+        while not self.should_stop:
+            await self.sleep(HALTED_RETRY_S)
+            if self.app.lane.partitions.halted() and not self._busy():
+                self.app.lane.broken.set()
+
+    def _busy(self) -> bool:
+        return bool(self.app.rebalancing or self.in_recovery or self.app.lane.healing)
+
+    async def _recover(self, generation: int) -> None:
+        started = monotonic()
+        lane = self.app.lane
+        self._set_recovery_started()
+        changelog = lane.settings.changelog
+        assigned = {tp.partition for tp in self.active_tps if tp.topic == changelog}
+        await self._wait(lane.load(assigned, generation))
+        await self._go_on(generation)
+        lane.stats.ready_seconds = monotonic() - started
+
+    async def _go_on(self, generation: int) -> None:
+        app, consumer = self.app, self.app.consumer
+        self._same(generation)
+        self._set_recovery_ended()
+        await app.on_rebalance_complete.send()
+        inputs = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
+        ready = app.lane.partitions.loaded()
+        going = {tp for tp in inputs if tp.partition in ready and tp.topic in app.lane.settings.inputs}
+        # A record fetched before the seek would move the position after it (trap 1).
+        await self._wait(consumer.parked.wait())
+        await self._wait(self._seek(going))
+        self._same(generation)
+        app.lane.activate()
+        consumer.resume_partitions(going)
+        self.completed.set()
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()  # noqa: SLF001  # as stock recovery does
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+
+    async def _seek(self, inputs: set[Any]) -> None:
+        """Seek to the markers. No broker is asked: it would wait behind a long-poll fetch (trap 19)."""
+        consumer, positions = self.app.consumer, self.app.lane.partitions.positions()
+        await consumer._thread.seek_all(  # noqa: SLF001  # our own thread class
+            {ensure_aiokafka_TP(tp): positions[tp.partition, tp.topic] for tp in inputs}
+        )
+        for tp in inputs:
+            # Else Faust drops, silently, every message at or below its old read offset (trap 17).
+            consumer._read_offset[tp] = None  # noqa: SLF001  # the seam itself
+        consumer.sequences.clear()
+        consumer.reaches.clear()
+
+    def _same(self, generation: int) -> None:
+        if self.app.consumer_generation_id != generation:
+            raise RebalanceAgain
+
+
+def _gave_up(error: BaseException) -> CxError:
+    msg = f"partitions could not be loaded for too long: {error!r}"
+    return CxError(msg, mend="cx doctor", code=Exit.STOPPED)
+
+
+class LaneTableManager(TableManager):  # type: ignore[misc]  # Faust is untyped
+    """Brings the lane's recovery to Faust."""
+
+    @property
+    def recovery(self) -> LaneRecovery:
+        """Return the recovery service, made once."""
+        if self._recovery is None:
+            self._recovery = LaneRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    async def on_start(self) -> None:
+        """Start; stock sleeps for a second here."""
+        await asyncio.sleep(TABLES_SETTLE_S)
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()

@@ -1,0 +1,25 @@
+"""The schema of lane topics: a chunk goes to the agent as it is, undecoded."""
+
+from typing import Any
+
+import faust
+
+
+class LaneSchema(faust.Schema):  # type: ignore[misc]  # Faust is untyped
+    """Hands the chunk on: decoding is the handler's, a bad record is a reject and no exception."""
+
+    def compile(
+        self,
+        app: Any,
+        *,
+        on_key_decode_error: Any = None,  # noqa: ARG002  # Faust's signature
+        on_value_decode_error: Any = None,  # noqa: ARG002
+        default_propagate: bool = False,  # noqa: ARG002
+    ) -> Any:
+        """Return the function that makes an event of a message."""
+        create = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
+            return create(None, message.value, None, message)
+
+        return decode

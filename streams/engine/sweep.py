@@ -1,0 +1,49 @@
+"""Who is due: every customer of a partition once per interval, in slices."""
+
+from collections.abc import Collection, Sequence
+from math import ceil
+
+
+class SweepCursor:
+    """Walks over the customers of one partition at the pace of a clock.
+
+        cursor = SweepCursor(interval_s=900, most=500)
+        for key in cursor.due(rows, now_s): ...
+
+    `now_s` is any clock that goes forward: the wall's, or the watermark under the event clock. At most `most`
+    customers are due at once, so that a clock that jumps does not stop the partition for a whole pass. A
+    customer who came after a pass began is visited in the next one.
+    """
+
+    def __init__(self, interval_s: float, most: int) -> None:
+        self.interval_s = interval_s
+        self.most = most
+        self.passes = 0
+        self._keys: Sequence[bytes] = ()
+        self._visited = 0
+        self._started_s: float | None = None
+
+    def due(self, rows: Collection[bytes], now_s: float) -> Sequence[bytes]:
+        """Return the customers to visit now and count them as visited."""
+        if self._visited >= len(self._keys) and not self._begin(rows, now_s):
+            return ()
+        elapsed = now_s - (self._started_s or 0.0)
+        share = min(1.0, elapsed / self.interval_s)
+        upto = min(ceil(share * len(self._keys)), self._visited + self.most)
+        keys = self._keys[self._visited : upto]
+        self._visited = max(self._visited, upto)
+        return keys
+
+    def _begin(self, rows: Collection[bytes], now_s: float) -> bool:
+        """Begin a pass if the last one began an interval ago; the first begins at once."""
+        if self._started_s is None:
+            # The first pass starts as if half an interval old: not all at once, and not only after a quarter hour.
+            self._started_s = now_s - self.interval_s / 2
+        elif now_s - self._started_s < self.interval_s:
+            return False
+        else:
+            self.passes += 1
+            self._started_s = now_s
+        self._keys = list(rows)
+        self._visited = 0
+        return bool(self._keys)

@@ -1,0 +1,81 @@
+"""One transaction per partition and flush: rows, marker and outputs become visible at once or not at all."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from streams.engine.errors import Fenced, Lost
+from streams.engine.handler import Output
+from streams.engine.marker import MARKER_KEY, Marker
+from streams.engine.partition import Transaction
+from streams.engine.settings import EngineSettings
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 5.0
+
+Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+
+
+class Writer:
+    """Writes transactions of one state partition with the producer that owns it."""
+
+    def __init__(self, settings: EngineSettings, partition: int, producer: AIOKafkaProducer) -> None:
+        self.settings = settings
+        self.partition = partition
+        self.producer = producer
+
+    async def write(self, transaction: Transaction) -> None:
+        """Commit `transaction`. Raises `Lost` where it was not, or where nobody can tell."""
+        rows = ((key, value, ()) for key, value in transaction.changelog())
+        await self._in_transaction(rows, transaction.effects.outputs)
+
+    async def write_marker(self, marker: Marker) -> None:
+        """Commit a marker alone."""
+        await self._in_transaction([(MARKER_KEY, marker.encode(), ())], [])
+
+    async def close(self) -> None:
+        """Let the producer go; an open transaction is aborted by whoever takes the partition over."""
+        try:
+            await asyncio.wait_for(self.producer.stop(), STOP_TIMEOUT_S)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("the producer of partition %d did not stop: %r", self.partition, error)
+
+    async def _in_transaction(self, rows: Iterable[Item], outputs: Iterable[Output]) -> None:
+        try:
+            await self.producer.begin_transaction()
+            sent = await self._send(self.settings.changelog, rows)
+            for topic, group in groupby(sorted(outputs, key=_topic), key=_topic):
+                sent += await self._send(topic, ((each.key, each.value, each.headers) for each in group))
+            await asyncio.gather(*sent)
+            await self.producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            msg = f"partition {self.partition}: {error!r}"
+            raise Fenced(msg) from error
+        except (KafkaError, IllegalOperation, TimeoutError) as error:
+            msg = f"partition {self.partition}: {error!r}"
+            raise Lost(msg) from error
+
+    async def _send(self, topic: str, items: Iterable[Item]) -> list[Any]:
+        """Send items in batches; return the futures of the batches."""
+        sent = []
+        batch = self.producer.create_batch()
+        for key, value, headers in items:
+            # A full batch says None. An empty one takes a record of any size.
+            if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+                sent.append(await self.producer.send_batch(batch, topic, partition=self.partition))
+                batch = self.producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None, headers=list(headers))
+        if batch.record_count():
+            batch.close()
+            sent.append(await self.producer.send_batch(batch, topic, partition=self.partition))
+        return sent
+
+
+def _topic(output: Output) -> str:
+    return output.topic

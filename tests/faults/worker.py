@@ -1,0 +1,71 @@
+"""A worker for the fault tests: the product's application with the counting handler, as a process.
+
+Settings come from `CX_*` as for `cx worker`; `FAULT_SLOW_S` slows each chunk down, and the file named by
+`FAULT_STOP_FILE`, once it exists, freezes the process inside an open transaction.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from counting import CountingHandler, CountingWork
+
+from streams.app import build_app, install_uvloop
+from streams.engine.writer import Writer
+from streams.settings import load_settings
+from streams.topics import ALERTS, DEAD_LETTERS
+
+
+class SlowHandler(CountingHandler):
+    """Counts, but lets every transaction take its time."""
+
+
+def freeze_inside_transactions(path: Path) -> None:
+    """Send SIGSTOP to this process when `path` exists, after rows were sent and before the commit."""
+    send = Writer._send
+
+    async def freezing(self: Writer, topic: str, items: Any) -> Any:
+        sent = await send(self, topic, items)
+        if topic == self.settings.changelog and path.exists():
+            path.unlink()
+            await asyncio.gather(*sent)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return sent
+
+    Writer._send = freezing  # type: ignore[method-assign]
+
+
+def slow_transactions(seconds: float) -> None:
+    """Take `seconds` longer for every transaction, so that a kill finds one in hand."""
+    write = Writer.write
+
+    async def slow(self: Writer, transaction: Any) -> None:
+        await asyncio.sleep(seconds)
+        await write(self, transaction)
+
+    Writer.write = slow  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Run a worker until it is stopped."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    install_uvloop()
+    settings = load_settings()
+    if name := os.environ.get("FAULT_STOP_FILE"):
+        freeze_inside_transactions(Path(name))
+    if seconds := float(os.environ.get("FAULT_SLOW_S", "0")):
+        slow_transactions(seconds)
+    prefix = settings.topic_prefix
+    handler = CountingHandler(prefix + ALERTS.name, prefix + DEAD_LETTERS.name)
+    app = build_app(settings, handler=handler)
+    worker = app.Worker(loglevel="WARN", redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()
