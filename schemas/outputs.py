@@ -97,6 +97,7 @@ class ChurnAlert(Snapshot, frozen=True, kw_only=True):
     resolved_because: Annotated[str | None, says("Why it was resolved.")] = None
     lost: Annotated[float | None, says("Share of the chance of buying that silence has cost.")] = None
     expected_by: Annotated[str | None, says("When the customer was expected back, RFC 3339.")] = None
+    link: Annotated[str | None, says("The customer in the company's own system.")] = None
     segment: Annotated[str | None, says("From the profile.")] = None
     tier: Annotated[str | None, says("From the profile.")] = None
     locale: Annotated[str | None, says("From the profile.")] = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -139,6 +140,7 @@ def churn_alert(
     *,
     generation: str,
     announced: bool,
+    link_template: str = "",
 ) -> ChurnAlert:
     """Return the message of one step, read from the row as it was when the step was decided."""
     found = assess(scorer, state, decision.glance.at_s)
@@ -172,6 +174,7 @@ def churn_alert(
         lost=max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
         expected_by=at_time(expected_s) if expected_s is not None else None,
         evidence=[Evidence(source=last.source, id=last.id)] if last else [],
+        link=link_template.replace("{customer_id}", quote(customer_id, safe="")) or None,
         cause_owner=_cause_owner(scorer, found),
         announced=announced,
         policy_version=scorer.policy.hash,

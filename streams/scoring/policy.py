@@ -13,8 +13,7 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -252,11 +251,9 @@ def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    if isinstance(hint, type) and get_origin(hint) is None:
-        return hint if issubclass(hint, msgspec.Struct) else None
-    if get_origin(hint) in (dict, Union, UnionType):
-        return next((found for arg in get_args(hint) if (found := _struct_in(arg))), None)
-    return None
+    if get_origin(hint) is dict:
+        hint = get_args(hint)[1]
+    return hint if isinstance(hint, type) and issubclass(hint, msgspec.Struct) else None
 
 
 def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:

@@ -1,0 +1,315 @@
+"""The way of an event: records of a partition in; rows, scores, alerts and dead letters out.
+
+Pure but for the clock that it is given: it decodes, applies, evaluates, and returns `Effects`. The engine
+delivers the records and writes the effects in one transaction; the in-memory log drives the same code.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.codec import decode, judge_time
+from schemas.envelope import Touchpoint, time_s
+from schemas.outputs import encode
+from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
+from streams.engine.handler import Counts, Effects, Output, Record
+from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
+from streams.scoring.apply import Scorer
+from streams.scoring.explain import assess, churn_alert, score_updated
+from streams.scoring.policy import DAY_S, load_policy
+from streams.scoring.rules import SEVERITIES, Band, Decision, Rule, band_of
+from streams.scoring.state import CustomerState, Published, pack, unpack
+from streams.settings import Settings
+from streams.topics import ALERTS, DEAD_LETTERS, INPUTS, SCORES
+
+FRESH_S: Final = DAY_S
+"""A step is told to people if it is decided within this time of the clock; older ones are history."""
+FORGET_AFTER_S: Final = 3 * 365 * DAY_S
+FORGET_COVERAGE: Final = 0.01
+
+
+@dataclass(slots=True)
+class Processed(Effects):
+    """Effects with the counters that go with them."""
+
+    tally: Tally = field(default_factory=Tally)
+    census: Census | None = None
+    """A finished pass of the sweep over the partition."""
+
+
+class Processor:
+    """The product's handler: scores touchpoints. One per worker."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        *,
+        prefix: str = "",
+        max_customers: int = 2_000_000,
+        link_template: str = "",
+        event_clock: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.scorer = scorer
+        self.max_customers = max_customers
+        self.link_template = link_template
+        self.event_clock = event_clock
+        self.clock = clock
+        self.topics = {prefix + topic.name: index for index, topic in enumerate(INPUTS)}
+        self.scores_topic = prefix + SCORES.name
+        self.alerts_topic = prefix + ALERTS.name
+        self.dead_letters_topic = prefix + DEAD_LETTERS.name
+        self.tally = Tally()
+        """Everything committed since this worker started."""
+        self.alert_latency = Histogram(LATENCY_BUCKETS_S)
+        """Seconds from an event's record timestamp to the commit of the alert that it raised."""
+        self.censuses: dict[int, Census] = {}
+        """The last finished pass of the sweep, by partition."""
+        self._counting: dict[int, Census] = {}
+
+    def begin(
+        self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float
+    ) -> "PartitionWork":
+        """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
+        return PartitionWork(self, partition, rows, generation, watermark_s)
+
+    def committed(self, partition: int, effects: Effects) -> None:
+        """Add up what a committed transaction did."""
+        if not isinstance(effects, Processed):
+            msg = f"effects of another handler: {type(effects).__name__}"
+            raise TypeError(msg)
+        self.tally.add(effects.tally)
+        now_s = self.clock()
+        for record_s in effects.tally.alert_records_s:
+            self.alert_latency.observe(max(0.0, now_s - record_s))
+        if effects.census is not None:
+            self.censuses[partition] = effects.census
+
+    def counting(self, partition: int) -> Census:
+        """Return the census of the sweep's pass over `partition` that is under way."""
+        return self._counting.setdefault(partition, Census())
+
+    def counted(self, partition: int) -> Census:
+        """End the pass over `partition` and return what it found."""
+        return self._counting.pop(partition)
+
+
+def build_processor(settings: Settings) -> Processor:
+    """Return the product's handler for `settings`; raises CxError on a policy that is not valid."""
+    return Processor(
+        Scorer(load_policy(settings.policy)),
+        prefix=settings.topic_prefix,
+        max_customers=settings.max_customers,
+        link_template=settings.link_template,
+        event_clock=settings.clock == "event",
+    )
+
+
+class PartitionWork:
+    """One unit of work on one state partition; rows are read from memory and changed in copies."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        partition: int,
+        rows: Mapping[bytes, bytes],
+        generation: str,
+        watermark_s: float,
+    ) -> None:
+        self._processor = processor
+        self._scorer = processor.scorer
+        self._partition = partition
+        self._rows = rows
+        self._generation = generation
+        self._watermark_s = watermark_s
+        self._touched: dict[bytes, CustomerState] = {}
+        self._evaluated_s: dict[bytes, float] = {}
+        self._created = 0
+        self._accepted = self._duplicate = self._anonymous = self._rejected = 0
+        self._done = Processed()
+
+    def apply(self, topic: str, records: Sequence[Record]) -> None:
+        """Apply records of one input topic in offset order."""
+        index = self._processor.topics[topic]
+        ancient_s = self._scorer.policy.ancient_before_s
+        newest_s = self._done.newest_event_s.get(topic, 0.0)
+        channels = self._done.tally.newest_event_s
+        default_channel = INPUTS[index].default_channel
+        for record in records:
+            event = decode(record.value, record.key, record.headers)
+            if isinstance(event, Touchpoint):
+                event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event
+            if isinstance(event, Reject):
+                self._dead_letter(event, topic, record)
+                continue
+            if record.key is None or event.subject is None:
+                self._anonymous += 1
+                continue
+            event_s = time_s(event)
+            if self._count(event, event_s, index, topic, record):
+                newest_s = max(newest_s, event_s)
+                channel = event.channel or default_channel
+                if event_s > channels.get(channel, 0.0):
+                    channels[channel] = event_s
+        if newest_s:
+            self._done.newest_event_s[topic] = newest_s
+
+    def _count(self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record) -> bool:
+        """Apply one event to its customer's row; True if it was accepted."""
+        key = record.key or b""
+        state = self._state(key, event_s)
+        if state is None:
+            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
+            return False
+        scorer = self._scorer
+        admitted = scorer.admit(state, event, index)
+        if admitted is None:
+            self._duplicate += 1
+            return False
+        self._accepted += 1
+        strong = scorer.count(state, event, event_s, admitted)
+        at_s = self._evaluated_s[key] = state.newest_s
+        if admitted:
+            decisions = scorer.rules.evaluate(state, at_s, absence_until_s=self._watermark_s, strong=strong)
+        else:  # a neutral act: only time has passed
+            decisions = scorer.rules.evaluate_silence(state, at_s, absence_until_s=self._watermark_s)
+        if decisions:
+            self._alert(key, state, decisions, backfill=bool(event.backfill))
+            self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
+        return True
+
+    def _state(self, key: bytes, event_s: float) -> CustomerState | None:
+        """Return the customer's row to change, made anew if need be; None beyond the capacity."""
+        state = self._touched.get(key)
+        if state is not None:
+            return state
+        row = self._rows.get(key)
+        if row is not None:
+            state = unpack(row)
+        elif len(self._rows) + self._created >= self._processor.max_customers:
+            return None
+        else:
+            state = self._scorer.new(event_s)
+            self._created += 1
+        self._touched[key] = state
+        return state
+
+    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+        """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
+        census = self._processor.counting(self._partition)
+        for key in keys:
+            row = self._rows.get(key)
+            if row is None:
+                continue
+            state = self._touched.get(key) or unpack(row)
+            at_s = max(now_s, state.newest_s)
+            decisions = self._scorer.rules.evaluate_silence(state, at_s, absence_until_s=now_s)
+            if decisions:
+                self._alert(key, state, decisions, backfill=False)
+            score, coverage, band = self._take_census(census, state, at_s)
+            if coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
+                self._forget(key)
+            elif decisions or self._due(state, at_s, score, coverage, band) is not None:
+                self._touched[key] = state
+                self._evaluated_s[key] = at_s
+        if census.customers >= len(self._rows):
+            self._done.census = self._processor.counted(self._partition)
+
+    def _take_census(self, census: Census, state: CustomerState, at_s: float) -> tuple[float, float, Band]:
+        ledger = self._scorer.ledger
+        score, coverage, _ = ledger.figures(state, at_s)
+        band = band_of(self._scorer.policy, score, coverage)
+        census.customers += 1
+        census.bands[band.label] += 1
+        census.experience.observe(score)
+        census.service.observe(ledger.service_score(state, at_s))
+        census.other_policy += state.baked != self._scorer.baked
+        for rule, episode in state.episodes.items():
+            if episode.closed_s is None:
+                census.open_alerts[Rule(rule).label, SEVERITIES[episode.severity]] += 1
+        return score, coverage, band
+
+    @staticmethod
+    def _forgettable(state: CustomerState, at_s: float) -> bool:
+        if at_s - state.newest_s < FORGET_AFTER_S:
+            return False
+        return all(episode.closed_s is not None for episode in state.episodes.values())
+
+    def _forget(self, key: bytes) -> None:
+        """Tombstone a row of which nothing is left to know."""
+        self._touched.pop(key, None)
+        self._evaluated_s.pop(key, None)
+        self._done.rows[key] = None
+        self._done.outputs.append(Output(self._processor.scores_topic, key, None))
+
+    def _due(
+        self, state: CustomerState, at_s: float, score: float, coverage: float, band: Band
+    ) -> Published | None:
+        """Return what to remember as published if the score is to be published now, else None."""
+        publish = self._scorer.policy.publish
+        mu = self._scorer.policy.ledger.prior
+        last = state.published
+        service = self._scorer.ledger.service_score(state, at_s)
+        if last is None:
+            moved = max(abs(score - mu), abs(service - mu)) >= publish.min_move
+            due = moved or coverage >= publish.min_coverage
+        else:
+            moved = max(abs(score - last.experience), abs(service - last.service)) >= publish.min_move
+            old = at_s - last.at_s >= publish.max_age_days * DAY_S and coverage >= publish.min_coverage
+            due = moved or old or band != last.band
+        return Published(score, service, band, at_s) if due else None
+
+    def finish(self) -> Processed:
+        """Return everything that this work changed: due scores, then rows."""
+        done = self._done
+        for key, state in self._touched.items():
+            at_s = self._evaluated_s.get(key)
+            if at_s is not None:
+                self._publish(key, state, at_s)
+                done.rows[key] = pack(state)
+        done.counts = Counts(self._accepted, self._duplicate, self._anonymous, 0, self._rejected)
+        return done
+
+    def _publish(self, key: bytes, state: CustomerState, at_s: float) -> None:
+        score, coverage, _ = self._scorer.ledger.figures(state, at_s)
+        band = band_of(self._scorer.policy, score, coverage)
+        published = self._due(state, at_s, score, coverage, band)
+        if published is None:
+            return
+        state.published = published
+        message = score_updated(self._scorer, key.decode(), state, assess(self._scorer, state, at_s))
+        self._done.outputs.append(Output(self._processor.scores_topic, key, encode(message)))
+        self._done.tally.scores += 1
+
+    def _alert(self, key: bytes, state: CustomerState, decisions: list[Decision], *, backfill: bool) -> None:
+        processor = self._processor
+        customer_id = key.decode()
+        for decision in decisions:
+            fresh = processor.event_clock or abs(processor.clock() - decision.glance.at_s) <= FRESH_S
+            alert = churn_alert(
+                self._scorer,
+                customer_id,
+                state,
+                decision,
+                generation=self._generation,
+                announced=fresh and not backfill,
+                link_template=processor.link_template,
+            )
+            self._done.outputs.append(Output(processor.alerts_topic, alert.alert_id.encode(), encode(alert)))
+            self._done.tally.alerts[alert.rule, alert.severity, alert.step] += 1
+
+    def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
+        """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers."""
+        headers = dead_letter_headers(
+            found,
+            topic=topic,
+            partition=self._partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+        )
+        self._done.outputs.append(
+            Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
+        )
+        self._done.tally.rejects[topic, found.reason.value] += 1
+        self._rejected += 1
