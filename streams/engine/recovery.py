@@ -88,6 +88,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await self._wait(lane.load(assigned, generation))
         await self._go_on(generation)
         lane.stats.ready_seconds = monotonic() - started
+        log.info("working on partitions %s after %.2f s", sorted(lane.partitions.loaded()), monotonic() - started)
 
     async def _go_on(self, generation: int) -> None:
         app, consumer = self.app, self.app.consumer

@@ -52,7 +52,12 @@ def slow_transactions(seconds: float) -> None:
 
 def main() -> None:
     """Run a worker until it is stopped."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # Faust sets the level of the root's handlers: the engine's lines get one of their own.
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.getLogger("streams").addHandler(lines)
+    logging.getLogger("streams").setLevel(logging.INFO)
+    logging.getLogger("streams").propagate = False
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     install_uvloop()
     settings = load_settings()
@@ -63,7 +68,7 @@ def main() -> None:
     prefix = settings.topic_prefix
     handler = CountingHandler(prefix + ALERTS.name, prefix + DEAD_LETTERS.name)
     app = build_app(settings, handler=handler)
-    worker = app.Worker(loglevel="WARN", redirect_stdouts=False)
+    worker = app.Worker(loglevel="WARN", redirect_stdouts=False, quiet=True)
     worker.execute_from_commandline()
 
 

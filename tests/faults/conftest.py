@@ -1,0 +1,30 @@
+"""Fixtures of the fault tests, and the option for their long form."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the rig, the oracle and the worker lie beside the tests
+
+from rig import Rig  # noqa: E402  # found by the line above
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--kills`: how often the worker is killed (5 without it; 200 is the long form)."""
+    parser.addoption("--kills", type=int, default=5, help="kill -9 the worker so often (long form: 200)")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """Return how often to kill."""
+    return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture
+def rig(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Rig]:
+    """Return a rig on the shared Kafka; workers that are left are killed."""
+    made = Rig(kafka, topic_prefix, tmp_path)
+    yield made
+    made.end()
