@@ -115,8 +115,8 @@ class Churn:
         terms = {
             names.get(code, f"driver_{code}"): -self.per_point * x for code, x in experience.points.items()
         }
-        if trend < 0.0:
-            terms[TREND] = -self.per_trend * trend
+        # Named even at 0, so that rounding does not decide which drivers an output lists.
+        terms[TREND] = self.per_trend * max(0.0, -trend)
         for intent, amount in self.intents(state, at_s):
             terms[INTENT_NAMES[intent]] = self.intent_logits[intent] * amount
         total = sum(terms.values())
