@@ -14,6 +14,13 @@ from rig import Rig  # noqa: E402  # found by the line above
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--kills`: how often the worker is killed (5 without it; 200 is the long form)."""
     parser.addoption("--kills", type=int, default=5, help="kill -9 the worker so often (long form: 200)")
+    parser.addoption("--chaos", type=float, default=15.0, help="seconds of chaos (long form: 600)")
+
+
+@pytest.fixture
+def chaos_s(request: pytest.FixtureRequest) -> float:
+    """Return how long chaos lasts."""
+    return float(request.config.getoption("--chaos"))
 
 
 @pytest.fixture

@@ -107,19 +107,19 @@ class Rig:
         path = self.log_file(name)
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def times_ready(self, name: str) -> int:
+    def times_ready(self, name: str, what: str = READY) -> int:
         """Return how often a worker has begun to work."""
-        return self.log(name).count(READY)
+        return self.log(name).count(what)
 
-    async def ready(self, name: str, times: int = 1, wait_s: float = 60) -> float:
+    async def ready(self, name: str, times: int = 1, *, wait_s: float = 60, what: str = READY) -> float:
         """Wait until a worker has begun to work for the `times`-th time; return how long that took."""
         started = time.monotonic()
         await self.until(
-            lambda: self.times_ready(name) >= times or self.workers[name].poll() is not None,
+            lambda: self.times_ready(name, what) >= times or self.workers[name].poll() is not None,
             f"{name} ready #{times}",
             wait_s,
         )
-        assert self.times_ready(name) >= times, f"{name} ended\n{self.tails()}"
+        assert self.times_ready(name, what) >= times, f"{name} ended\n{self.tails()}"
         return time.monotonic() - started
 
     async def until(self, condition: Callable[[], bool], what: str, wait_s: float = 60) -> None:
