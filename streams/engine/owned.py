@@ -80,6 +80,13 @@ class Owned:
     def _input_snapshots(self, consumer: Any) -> Iterator[InputSnapshot]:
         positions = self.state.marker.inputs
         for topic, each, end in self.inputs(consumer):
+            position = positions[topic]
             yield InputSnapshot(
-                topic, positions[topic].next_offset, end, each.record_s, each.event_s, each.at_end
+                topic,
+                position.next_offset,
+                end,
+                each.record_s,
+                each.event_s,
+                each.at_end,
+                position.moved,
             )

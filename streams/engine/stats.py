@@ -45,6 +45,8 @@ class InputSnapshot:
     last_record_s: float
     newest_event_s: float
     at_end: bool
+    moved: int = 0
+    """Offsets moved since the changelog was made (guarantee G4)."""
 
     @property
     def lag(self) -> int | None:
