@@ -58,12 +58,15 @@ class Tally:
     """Record timestamps of the events that raised an alert, seconds; drained when committed."""
     newest_event_s: dict[str, float] = field(default_factory=dict)
     """By channel."""
+    misplaced: Counter[str] = field(default_factory=Counter)
+    """New customers on a partition that Kafka's default partitioner does not give, by topic."""
 
     def add(self, other: "Tally") -> None:
         """Add another tally, but for `alert_records_s`."""
         self.rejects.update(other.rejects)
         self.alerts.update(other.alerts)
         self.scores += other.scores
+        self.misplaced.update(other.misplaced)
         for channel, event_s in other.newest_event_s.items():
             if event_s > self.newest_event_s.get(channel, 0.0):
                 self.newest_event_s[channel] = event_s
