@@ -93,7 +93,7 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
     }
 
 
-def figures(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict[str, float | None]:
+def figures(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict[str, Any]:
     """Return every score of a row at a time by name, with all contributions."""
     found: Assessment = assess(scorer, state, at_s)
     return {
@@ -105,10 +105,9 @@ def figures(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict
         "trend": found.trend,
         "band": found.band,
         "churn": found.churn.logit if found.churn else None,
-        **{f"{each.ledger} {each.driver}": each.points for each in found.drivers},
-        **{f"logit {each.driver}": each.logit for each in found.churn_drivers},
-        "last age": found.last.age_s if found.last else None,
-        "last points": found.last.points if found.last else None,
+        **{f"{each['ledger']} {each['driver']}": each["points"] for each in found.drivers},
+        **{f"logit {each['driver']}": each["logit"] for each in found.churn_drivers},
+        **{f"last {name}": value for name, value in (found.last or {}).items()},
     }
 
 

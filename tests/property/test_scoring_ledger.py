@@ -108,10 +108,12 @@ def test_scores_are_sums(life: Life, under: Scorer, day: float):
     found = assess(under, state, seconds(day))
 
     for ledger, score in (("experience", found.experience.score), ("service", found.service.score)):
-        points = [each.points for each in found.drivers if each.ledger == ledger]
+        points = [each["points"] for each in found.drivers if each["ledger"] == ledger]
         assert found.prior + sum(points) == pytest.approx(score, abs=1e-9)
     if found.churn is not None:
-        assert sum(each.logit for each in found.churn_drivers) == pytest.approx(found.churn.logit, abs=1e-9)
+        assert sum(each["logit"] for each in found.churn_drivers) == pytest.approx(
+            found.churn.logit, abs=1e-9
+        )
 
 
 @given(lives(), scorers, days(0, 800))

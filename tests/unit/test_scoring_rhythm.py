@@ -167,7 +167,7 @@ SEASONS: list[tuple[str, Rhythm, date | None]] = [
     ("329 days", rhythm(date(2025, 1, 1), date(2025, 11, 26)), None),
     ("330 days", rhythm(date(2025, 1, 1), date(2025, 11, 27)), date(2026, 2, 1)),
     ("once", rhythm(date(2025, 12, 20)), None),
-    ("three months", rhythm(date(2024, 12, 3), date(2025, 5, 5), date(2025, 10, 20)), None),
+    ("three months", rhythm(date(2024, 12, 3), date(2025, 5, 5), date(2025, 11, 20)), None),
 ]
 
 

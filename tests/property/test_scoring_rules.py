@@ -1,0 +1,37 @@
+"""The rules on any life: the cheap look equals the full one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.envelope import Touchpoint, time_s
+from streams.scoring.apply import Applied, Scorer
+from streams.scoring.state import CustomerState, pack, unpack
+from tests.customers import DAY, DEFAULT, scorer
+from tests.lives import days, lives
+
+Life = list[Touchpoint]
+TOUCHY = scorer(
+    rules={"churn_open": 0.3, "churn_close": 0.2, "drop_open": -2, "drop_close": -1, "lost": 0.2},
+    ledger={"trend_half_life_days": 10},
+)
+"""A policy that alerts at little."""
+scorers = st.sampled_from([DEFAULT, TOUCHY])
+
+
+@given(lives(last=300), scorers, days(0, 400))
+def test_the_cheap_look_before_an_event(life: Life, under: Scorer, later: float):
+    """Before an event, looking at silence alone takes the steps that a full evaluation takes."""
+    state = under.new(min(map(time_s, life)))
+    for each in sorted(life, key=time_s):
+        at_s = time_s(each)
+        _compare(under, state, at_s)
+        strong = under.apply(state, each, at_s, 0) is Applied.STRONG
+        under.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
+    _compare(under, state, state.newest_s + later * DAY)
+
+
+def _compare(under: Scorer, state: CustomerState, at_s: float) -> None:
+    full, cheap = unpack(pack(state)), unpack(pack(state))
+    expected = under.rules.evaluate(full, at_s, absence_until_s=at_s)
+    assert under.rules.evaluate_silence(cheap, at_s, absence_until_s=at_s) == expected
+    assert cheap == full
