@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
+
 from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint, time_s
-from schemas.outputs import encode
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.engine.handler import Counts, Effects, Output, Record
+from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import assess, churn_alert, score_updated
+from streams.scoring.explain import Document, alert_document, assess, score_document
 from streams.scoring.policy import DAY_S, load_policy
-from streams.scoring.rules import SEVERITIES, Band, Decision, Rule, band_of
+from streams.scoring.rules import SEVERITIES, Decision, Glance, Rule
 from streams.scoring.state import CustomerState, Published, pack, unpack
 from streams.settings import Settings
 from streams.topics import ALERTS, DEAD_LETTERS, INPUTS, SCORES
@@ -48,12 +50,15 @@ class Processor:
         link_template: str = "",
         event_clock: bool = False,
         clock: Callable[[], float] = time.time,
+        partitions: int = 0,
     ) -> None:
         self.scorer = scorer
         self.max_customers = max_customers
         self.link_template = link_template
         self.event_clock = event_clock
         self.clock = clock
+        self.partitions = partitions
+        """Partitions of every input; 0 while unknown: then it is not checked where customers lie."""
         self.topics = {prefix + topic.name: index for index, topic in enumerate(INPUTS)}
         self.scores_topic = prefix + SCORES.name
         self.alerts_topic = prefix + ALERTS.name
@@ -65,6 +70,7 @@ class Processor:
         self.censuses: dict[int, Census] = {}
         """The last finished pass of the sweep, by partition."""
         self._counting: dict[int, Census] = {}
+        self._placement = PlacementWarnings()
 
     def begin(
         self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float
@@ -78,6 +84,7 @@ class Processor:
             msg = f"effects of another handler: {type(effects).__name__}"
             raise TypeError(msg)
         self.tally.add(effects.tally)
+        self._placement.warn(effects.tally.misplaced)
         now_s = self.clock()
         for record_s in effects.tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
@@ -105,6 +112,10 @@ def build_processor(settings: Settings) -> Processor:
     )
 
 
+def _encode(document: Document) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
 class PartitionWork:
     """One unit of work on one state partition; rows are read from memory and changed in copies."""
 
@@ -123,7 +134,7 @@ class PartitionWork:
         self._generation = generation
         self._watermark_s = watermark_s
         self._touched: dict[bytes, CustomerState] = {}
-        self._evaluated_s: dict[bytes, float] = {}
+        self._glances: dict[bytes, Glance] = {}
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._rejected = 0
         self._done = Processed()
@@ -157,7 +168,7 @@ class PartitionWork:
     def _count(self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
         key = record.key or b""
-        state = self._state(key, event_s)
+        state = self._state(key, event_s, topic)
         if state is None:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
             return False
@@ -168,9 +179,10 @@ class PartitionWork:
             return False
         self._accepted += 1
         strong = scorer.count(state, event, event_s, admitted)
-        at_s = self._evaluated_s[key] = state.newest_s
+        at_s = state.newest_s
         if admitted:
-            decisions = scorer.rules.evaluate(state, at_s, absence_until_s=self._watermark_s, strong=strong)
+            glance = self._glances[key] = scorer.rules.glance(state, at_s)
+            decisions = scorer.rules.decide(state, glance, absence_until_s=self._watermark_s, strong=strong)
         else:  # a neutral act: only time has passed
             decisions = scorer.rules.evaluate_silence(state, at_s, absence_until_s=self._watermark_s)
         if decisions:
@@ -178,7 +190,7 @@ class PartitionWork:
             self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
         return True
 
-    def _state(self, key: bytes, event_s: float) -> CustomerState | None:
+    def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""
         state = self._touched.get(key)
         if state is not None:
@@ -191,8 +203,16 @@ class PartitionWork:
         else:
             state = self._scorer.new(event_s)
             self._created += 1
+            if self._created <= CHECKED_ROWS:
+                self._check_place(key, topic)
         self._touched[key] = state
         return state
+
+    def _check_place(self, key: bytes, topic: str) -> None:
+        """Count a new customer whom the producer's partitioner put on a partition of its own choice."""
+        partitions = self._processor.partitions
+        if partitions and partition_of(key, partitions) != self._partition:
+            self._done.tally.misplaced[topic] += 1
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
@@ -206,28 +226,26 @@ class PartitionWork:
             decisions = self._scorer.rules.evaluate_silence(state, at_s, absence_until_s=now_s)
             if decisions:
                 self._alert(key, state, decisions, backfill=False)
-            score, coverage, band = self._take_census(census, state, at_s)
-            if coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
+            glance = self._take_census(census, state, at_s)
+            if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
                 self._forget(key)
-            elif decisions or self._due(state, at_s, score, coverage, band) is not None:
+            elif decisions or self._due(state, glance) is not None:
                 self._touched[key] = state
-                self._evaluated_s[key] = at_s
+                self._glances[key] = glance
         if census.customers >= len(self._rows):
             self._processor.counted(self._partition)
 
-    def _take_census(self, census: Census, state: CustomerState, at_s: float) -> tuple[float, float, Band]:
-        ledger = self._scorer.ledger
-        score, coverage, _ = ledger.figures(state, at_s)
-        band = band_of(self._scorer.policy, score, coverage)
+    def _take_census(self, census: Census, state: CustomerState, at_s: float) -> Glance:
+        glance = self._scorer.rules.glance(state, at_s)
         census.customers += 1
-        census.bands[band.label] += 1
-        census.experience.observe(score)
-        census.service.observe(ledger.service_score(state, at_s))
+        census.bands[glance.band.label] += 1
+        census.experience.observe(glance.score)
+        census.service.observe(self._scorer.ledger.service_score(state, at_s))
         census.other_policy += state.baked != self._scorer.baked
         for rule, episode in state.episodes.items():
             if episode.closed_s is None:
                 census.open_alerts[Rule(rule).label, SEVERITIES[episode.severity]] += 1
-        return score, coverage, band
+        return glance
 
     @staticmethod
     def _forgettable(state: CustomerState, at_s: float) -> bool:
@@ -238,17 +256,16 @@ class PartitionWork:
     def _forget(self, key: bytes) -> None:
         """Tombstone a row of which nothing is left to know."""
         self._touched.pop(key, None)
-        self._evaluated_s.pop(key, None)
+        self._glances.pop(key, None)
         self._done.rows[key] = None
         self._done.outputs.append(Output(self._processor.scores_topic, key, None))
 
-    def _due(
-        self, state: CustomerState, at_s: float, score: float, coverage: float, band: Band
-    ) -> Published | None:
+    def _due(self, state: CustomerState, glance: Glance) -> Published | None:
         """Return what to remember as published if the score is to be published now, else None."""
         publish = self._scorer.policy.publish
         mu = self._scorer.policy.ledger.prior
         last = state.published
+        at_s, score, coverage = glance.at_s, glance.score, glance.coverage
         service = self._scorer.ledger.service_score(state, at_s)
         if last is None:
             moved = max(abs(score - mu), abs(service - mu)) >= publish.min_move
@@ -256,29 +273,28 @@ class PartitionWork:
         else:
             moved = max(abs(score - last.experience), abs(service - last.service)) >= publish.min_move
             old = at_s - last.at_s >= publish.max_age_days * DAY_S and coverage >= publish.min_coverage
-            due = moved or old or band != last.band
-        return Published(score, service, band, at_s) if due else None
+            due = moved or old or glance.band != last.band
+        return Published(score, service, glance.band, at_s) if due else None
 
     def finish(self) -> Processed:
         """Return everything that this work changed: due scores, then rows."""
         done = self._done
         for key, state in self._touched.items():
-            at_s = self._evaluated_s.get(key)
-            if at_s is not None:
-                self._publish(key, state, at_s)
-                done.rows[key] = pack(state)
+            self._publish(key, state)
+            done.rows[key] = pack(state)
         done.counts = Counts(self._accepted, self._duplicate, self._anonymous, 0, self._rejected)
         return done
 
-    def _publish(self, key: bytes, state: CustomerState, at_s: float) -> None:
-        score, coverage, _ = self._scorer.ledger.figures(state, at_s)
-        band = band_of(self._scorer.policy, score, coverage)
-        published = self._due(state, at_s, score, coverage, band)
+    def _publish(self, key: bytes, state: CustomerState) -> None:
+        glance = self._glances.get(key)
+        if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
+            glance = self._scorer.rules.glance(state, state.newest_s)
+        published = self._due(state, glance)
         if published is None:
             return
         state.published = published
-        message = score_updated(self._scorer, key.decode(), state, assess(self._scorer, state, at_s))
-        self._done.outputs.append(Output(self._processor.scores_topic, key, encode(message)))
+        message = score_document(self._scorer, key.decode(), state, assess(self._scorer, state, glance.at_s))
+        self._done.outputs.append(Output(self._processor.scores_topic, key, _encode(message)))
         self._done.tally.scores += 1
 
     def _alert(self, key: bytes, state: CustomerState, decisions: list[Decision], *, backfill: bool) -> None:
@@ -286,7 +302,7 @@ class PartitionWork:
         customer_id = key.decode()
         for decision in decisions:
             fresh = processor.event_clock or abs(processor.clock() - decision.glance.at_s) <= FRESH_S
-            alert = churn_alert(
+            alert = alert_document(
                 self._scorer,
                 customer_id,
                 state,
@@ -295,8 +311,9 @@ class PartitionWork:
                 announced=fresh and not backfill,
                 link_template=processor.link_template,
             )
-            self._done.outputs.append(Output(processor.alerts_topic, alert.alert_id.encode(), encode(alert)))
-            self._done.tally.alerts[alert.rule, alert.severity, alert.step] += 1
+            key_bytes = alert["alert_id"].encode()
+            self._done.outputs.append(Output(processor.alerts_topic, key_bytes, _encode(alert)))
+            self._done.tally.alerts[alert["rule"], alert["severity"], alert["step"]] += 1
 
     def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
         """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers."""

@@ -9,12 +9,11 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from schemas.outputs import builtins
 from streams.cli.files import at_option, open_events, policy_option
 from streams.errors import Exit
 from streams.replay import Customer, Replay, replay
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import assess, score_updated
+from streams.scoring.explain import assess, score_document
 from streams.scoring.policy import load_policy
 from streams.scoring.rules import Band
 
@@ -59,9 +58,7 @@ def report_losses(result: Replay) -> None:
 def document(scorer: Scorer, customer_id: str, customer: Customer, at_s: float) -> dict[str, Any]:
     """Return what `--json` prints of a customer."""
     found = assess(scorer, customer.state, at_s)
-    content = builtins(score_updated(scorer, customer_id, customer.state, found))
-    content["alerts"] = customer.steps
-    return content
+    return score_document(scorer, customer_id, customer.state, found) | {"alerts": customer.steps}
 
 
 def _write_json(scorer: Scorer, result: Replay) -> None:
@@ -94,6 +91,6 @@ def _write_table(scorer: Scorer, result: Replay) -> None:
             f"{each.experience.score:.1f}",
             f"{each.service.score:.1f}",
             "-" if each.churn is None else f"{each.churn.probability:.0%}",
-            each.drivers[0].driver,
+            each.drivers[0]["driver"],
         )
     Console().print(table)

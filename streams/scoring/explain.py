@@ -1,4 +1,8 @@
-"""Scores and alerts with their reasons: the full reading of a row, as documents and in words."""
+"""Scores and alerts with their reasons: the full reading of a row, as documents and in words.
+
+Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to: one is made for
+every published score, and nested Structs would cost more than the scoring itself.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,19 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from schemas.envelope import at_time
-from schemas.outputs import (
-    REASON_MAX_CHARS,
-    ChurnAlert,
-    Coverage,
-    DriverLogit,
-    DriverPoints,
-    Evidence,
-    LastExperience,
-    ScoreUpdated,
-)
+from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
 from streams.scoring.ledger import Reading
@@ -30,9 +23,13 @@ from streams.scoring.state import CustomerState
 FILE_GENERATION: Final = "file"
 """The generation of alert ids that were made from a file, without a changelog."""
 TOP_DRIVERS: Final = 2
+HOUR_S: Final = 3600.0
+PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "owner")
+
+Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assessment:
     """A row read in full at one time: every score with the parts that it is the sum of."""
 
@@ -44,16 +41,19 @@ class Assessment:
     trend: float
     band: Band
     churn: ChurnReading | None
-    drivers: tuple[DriverPoints, ...]
-    churn_drivers: tuple[DriverLogit, ...]
-    last: LastExperience | None
+    drivers: list[Document]
+    """Each {driver, ledger, points}, the strongest first; prior plus the points of a ledger is its score."""
+    churn_drivers: list[Document]
+    """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
+    last: Document | None
+    """The last experience: {driver, age_s, points}."""
 
 
 def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
     """Read `state` at `at_s` (seconds), or at its newest event if that is later."""
     at_s = max(at_s, state.newest_s)
     ledger, policy = scorer.ledger, scorer.policy
-    experience, service = ledger.experience(state, at_s), ledger.service(state, at_s)
+    experience, service = ledger.read(state, at_s)
     trend = ledger.trend(state, at_s)
     known = policy.bands.min_coverage
     both = experience.coverage >= known and service.coverage >= known
@@ -78,52 +78,60 @@ def driver_name(scorer: Scorer, code: int) -> str:
     return scorer.policy.driver_names.get(code, f"driver_{code}")
 
 
-def _points(scorer: Scorer, ledger: str, reading: Reading) -> tuple[DriverPoints, ...]:
-    ranked = sorted(reading.points.items(), key=lambda item: (-abs(item[1]), item[0]))
-    return tuple(
-        DriverPoints(driver=driver_name(scorer, code), ledger=ledger, points=points)  # type: ignore[arg-type]
-        for code, points in ranked
-    )
+def _strength(item: tuple[Any, float]) -> tuple[float, Any]:
+    return -abs(item[1]), item[0]
 
 
-def _logits(churn: ChurnReading | None) -> tuple[DriverLogit, ...]:
+def _points(scorer: Scorer, ledger: str, reading: Reading) -> list[Document]:
+    return [
+        {"driver": driver_name(scorer, code), "ledger": ledger, "points": points}
+        for code, points in sorted(reading.points.items(), key=_strength)
+    ]
+
+
+def _logits(churn: ChurnReading | None) -> list[Document]:
     if churn is None:
-        return ()
-    ranked = sorted(churn.drivers.items(), key=lambda item: (-abs(item[1]), item[0]))
-    return tuple(DriverLogit(driver=name, logit=logit) for name, logit in ranked)
+        return []
+    return [{"driver": name, "logit": logit} for name, logit in sorted(churn.drivers.items(), key=_strength)]
 
 
-def _last(scorer: Scorer, state: CustomerState, at_s: float) -> LastExperience | None:
+def _last(scorer: Scorer, state: CustomerState, at_s: float) -> Document | None:
     if state.last is None:
         return None
-    return LastExperience(
-        driver=driver_name(scorer, state.last.key >> 3),
-        age_s=at_s - state.last.at_s,
-        points=scorer.ledger.last_points(state, at_s),
-    )
+    return {
+        "driver": driver_name(scorer, state.last.key >> 3),
+        "age_s": at_s - state.last.at_s,
+        "points": scorer.ledger.last_points(state, at_s),
+    }
 
 
-def score_updated(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> ScoreUpdated:
-    """Return the score message of a customer, as `cx.scores` and `cx score --json` write it."""
-    return ScoreUpdated(
-        customer_id=customer_id,
-        at=at_time(found.at_s),
-        prior=found.prior,
-        experience=found.experience.score,
-        service=found.service.score,
-        gap=found.gap,
-        trend=found.trend,
-        coverage=Coverage(experience=found.experience.coverage, service=found.service.coverage),
-        band=found.band.label,  # type: ignore[arg-type]
-        churn_probability=found.churn.probability if found.churn else None,
-        churn_reason=None if found.churn else NO_ENGAGEMENT,
-        horizon_days=scorer.policy.churn.alert_horizon_days,
-        drivers=list(found.drivers),
-        churn_drivers=list(found.churn_drivers),
-        last_experience=found.last,
-        events=state.events,
-        policy_version=scorer.policy.hash,
-    )
+def _standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
+    """Return the fields that scores and alerts share (`schemas.outputs.Snapshot`)."""
+    return {
+        "customer_id": customer_id,
+        "at": at_time(found.at_s),
+        "experience": found.experience.score,
+        "service": found.service.score,
+        "gap": found.gap,
+        "trend": found.trend,
+        "coverage": {"experience": found.experience.coverage, "service": found.service.coverage},
+        "band": found.band.label,
+        "churn_probability": None if found.churn is None else found.churn.probability,
+        "horizon_days": scorer.policy.churn.alert_horizon_days,
+        "drivers": found.drivers,
+        "churn_drivers": found.churn_drivers,
+        "last_experience": found.last,
+        "policy_version": scorer.policy.hash,
+    }
+
+
+def score_document(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> Document:
+    """Return a customer's `ScoreUpdated`, as `cx.scores` and `cx score --json` write it."""
+    document = _standing(scorer, customer_id, found)
+    document["prior"] = found.prior
+    document["churn_reason"] = NO_ENGAGEMENT if found.churn is None else None
+    document["events"] = state.events
+    return document
 
 
 def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
@@ -132,7 +140,32 @@ def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def churn_alert(
+def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> Document:
+    """Return one step of an alert as `cx score --json` lists it, with the generation `file`."""
+    found = assess(scorer, state, decision.glance.at_s)
+    return _step(scorer, customer_id, state, decision, found, FILE_GENERATION) | {"drivers": found.drivers}
+
+
+def _step(  # what was decided, of whom, and how they stood
+    scorer: Scorer,
+    customer_id: str,
+    state: CustomerState,
+    decision: Decision,
+    found: Assessment,
+    generation: str,
+) -> Document:
+    return {
+        "alert_id": alert_id(generation, customer_id, decision.rule, decision.number),
+        "rule": decision.rule.label,
+        "episode": decision.number,
+        "step": decision.step,
+        "at": at_time(found.at_s),
+        "severity": SEVERITIES[decision.severity],
+        "reason": reason_of(scorer, state, decision, found),
+    }
+
+
+def alert_document(
     scorer: Scorer,
     customer_id: str,
     state: CustomerState,
@@ -141,47 +174,28 @@ def churn_alert(
     generation: str,
     announced: bool,
     link_template: str = "",
-) -> ChurnAlert:
-    """Return the message of one step, read from the row as it was when the step was decided."""
+) -> Document:
+    """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided."""
     found = assess(scorer, state, decision.glance.at_s)
-    profile = profile_of(state)
     rhythm = state.rhythm
     horizon = float(scorer.policy.churn.alert_horizon_days)
     silence = scorer.churn.silence
     expected_s = silence.expected_by_s(rhythm, horizon, scorer.policy.rules.lost) if rhythm else None
     last = state.last
-    return ChurnAlert(
-        alert_id=alert_id(generation, customer_id, decision.rule, decision.number),
-        customer_id=customer_id,
-        rule=decision.rule.label,  # type: ignore[arg-type]
-        episode=decision.number,
-        step=decision.step,  # type: ignore[arg-type]
-        at=at_time(found.at_s),
-        severity=SEVERITIES[decision.severity],
-        reason=reason_of(scorer, state, decision, found),
-        resolved_because=decision.because.value if decision.because else None,
-        experience=found.experience.score,
-        service=found.service.score,
-        gap=found.gap,
-        trend=found.trend,
-        coverage=Coverage(experience=found.experience.coverage, service=found.service.coverage),
-        band=found.band.label,  # type: ignore[arg-type]
-        churn_probability=found.churn.probability if found.churn else None,
-        horizon_days=scorer.policy.churn.alert_horizon_days,
-        drivers=list(found.drivers),
-        churn_drivers=list(found.churn_drivers),
-        last_experience=found.last,
-        lost=max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
-        expected_by=at_time(expected_s) if expected_s is not None else None,
-        evidence=[Evidence(source=last.source, id=last.id)] if last else [],
-        link=link_template.replace("{customer_id}", quote(customer_id, safe="")) or None,
-        cause_owner=_cause_owner(scorer, found),
-        announced=announced,
-        policy_version=scorer.policy.hash,
-        **{
-            name: _text(profile, name) for name in ("segment", "tier", "locale", "timezone", "since", "owner")
-        },
-    )
+    document = _standing(scorer, customer_id, found)
+    document |= _step(scorer, customer_id, state, decision, found, generation)
+    profile = profile_of(state)
+    document |= {
+        "resolved_because": decision.because.value if decision.because else None,
+        "lost": max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
+        "expected_by": at_time(expected_s) if expected_s is not None else None,
+        "evidence": [{"source": last.source, "id": last.id}] if last else [],
+        "link": link_template.replace("{customer_id}", quote(customer_id, safe="")) or None,
+        "cause_owner": _cause_owner(scorer, found),
+        "announced": announced,
+    }
+    document |= {name: _text(profile, name) for name in PROFILE_IN_ALERTS}
+    return document
 
 
 def _text(profile: Mapping[str, object], name: str) -> str | None:
@@ -191,38 +205,23 @@ def _text(profile: Mapping[str, object], name: str) -> str | None:
 
 def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
     worst = _worst(found, 1)
-    return (
-        scorer.policy.drivers[worst[0]].owner or None if worst and worst[0] in scorer.policy.drivers else None
-    )
+    if not worst or worst[0] not in scorer.policy.drivers:
+        return None
+    return scorer.policy.drivers[worst[0]].owner or None
 
 
 def _worst(found: Assessment, count: int) -> list[str]:
     """Return the drivers that take most from the experience score, the worst first."""
-    taken = [entry for entry in found.drivers if entry.ledger == "experience" and entry.points < 0.0]
-    return [entry.driver for entry in taken[:count]]
-
-
-def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> dict[str, Any]:
-    """Return one step of an alert as `cx score --json` lists it, with the generation `file`."""
-    found = assess(scorer, state, decision.glance.at_s)
-    return {
-        "alert_id": alert_id(FILE_GENERATION, customer_id, decision.rule, decision.number),
-        "rule": decision.rule.label,
-        "episode": decision.number,
-        "step": decision.step,
-        "at": at_time(found.at_s),
-        "severity": SEVERITIES[decision.severity],
-        "reason": reason_of(scorer, state, decision, found),
-        "drivers": msgspec.to_builtins(found.drivers),
-    }
+    taken = [entry for entry in found.drivers if entry["ledger"] == "experience" and entry["points"] < 0.0]
+    return [entry["driver"] for entry in taken[:count]]
 
 
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
     """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
     sentence = _why(scorer, state, decision, found)
     if found.last is not None and decision.because is None:
-        age = in_words(found.last.age_s)
-        longer = f"{sentence}; last experience: {words(found.last.driver)}, {age} ago"
+        age = in_words(found.last["age_s"])
+        longer = f"{sentence}; last experience: {words(found.last['driver'])}, {age} ago"
         if len(longer) < REASON_MAX_CHARS:
             sentence = longer
     return sentence[: REASON_MAX_CHARS - 1] + "."
@@ -235,11 +234,10 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.rule is Rule.EXPERIENCE_DROP:
         return _why_drop(decision, found)
     if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
-        causes = (
-            " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS)) or "declared intent to leave"
-        )
+        causes = " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS))
         chance = found.churn.probability if found.churn else 0.0
-        return f"Churn risk within {horizon} days is {chance:.0%}, driven by {causes}"
+        driven = causes or "declared intent to leave"
+        return f"Churn risk within {horizon} days is {chance:.0%}, driven by {driven}"
     return _why_silent(scorer, state, decision, found, horizon)
 
 
@@ -280,8 +278,8 @@ def words(name: str) -> str:
 
 def in_words(seconds: float) -> str:
     """Return a duration as a person says it: 5 min, 3 h, 12 d."""
-    if seconds < 3600:  # noqa: PLR2004  # an hour
+    if seconds < HOUR_S:
         return f"{seconds / 60:.0f} min"
     if seconds < 2 * DAY_S:
-        return f"{seconds / 3600:.0f} h"
+        return f"{seconds / HOUR_S:.0f} h"
     return f"{seconds / DAY_S:.0f} d"

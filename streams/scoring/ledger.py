@@ -37,7 +37,7 @@ GROUP_BITS = 6  # of a key of `CustomerState.points`
 ROUTINE_BITS = 2 * Group.ROUTINE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: two are made for every published score
 class Reading:
     """A ledger at a time: the score, its coverage and the points of each driver code."""
 
@@ -207,27 +207,31 @@ class Ledger:
         """Return recent experience against the usual, in points: c30 (A30/Q30 - A90/Q90), unsaturated."""
         return self.figures(state, at_s)[2]
 
-    def experience(self, state: CustomerState, at_s: float) -> Reading:
-        """Return the experience ledger with the points of each driver: mu + their sum = score (G5)."""
-        decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        factors, denominator = self._saturation(state.mass, decay)
-        scale = self.mean_share * decay / denominator
-        points: dict[int, float] = {}
-        for key, a in state.points.items():
-            points[key >> 3] = points.get(key >> 3, 0.0) + a * factors[(key >> 1) & 3] * scale
-        self._add_peaks(points, state.peaks, BEST, WORST, at_s)
-        return Reading(self.mu + sum(points.values()), self.coverage(state, at_s), points)
+    def read(self, state: CustomerState, at_s: float) -> tuple[Reading, Reading]:
+        """Return the experience and the service ledger, each with the points of its drivers.
 
-    def service(self, state: CustomerState, at_s: float) -> Reading:
-        """Return the service ledger with the points of each driver."""
+        In each, mu + the sum of the points is the score (G5).
+        """
+        mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        scale = self.mean_share * decay / (self.kappa + state.mass.get(Q_SERVED, 0.0) * decay)
+        factors, denominator = self._saturation(mass, decay)
+        scale = self.mean_share * decay / denominator
+        service_scale = self.mean_share * decay / (self.kappa + mass.get(Q_SERVED, 0.0) * decay)
         points: dict[int, float] = {}
+        service: dict[int, float] = {}
         for key, a in state.points.items():
+            code = key >> 3
+            points[code] = points.get(code, 0.0) + a * factors[(key >> 1) & 3] * scale
             if key & 1:
-                points[key >> 3] = points.get(key >> 3, 0.0) + a * scale
-        self._add_peaks(points, state.peaks, BEST_SERVICE, WORST_SERVICE, at_s)
-        return Reading(self.mu + sum(points.values()), self.coverage(state, at_s, W_SERVICE), points)
+                service[code] = service.get(code, 0.0) + a * service_scale
+        self._add_peaks(points, state.peaks, BEST, WORST, at_s)
+        self._add_peaks(service, state.peaks, BEST_SERVICE, WORST_SERVICE, at_s)
+        weight = mass.get(W_EXPERIENCE, 0.0) * decay
+        served = mass.get(W_SERVICE, 0.0) * decay
+        return (
+            Reading(self.mu + sum(points.values()), weight / (2.0 + weight), points),
+            Reading(self.mu + sum(service.values()), served / (2.0 + served), service),
+        )
 
     def _add_peaks(
         self, points: dict[int, float], peaks: dict[int, Peak], best: int, worst: int, at_s: float

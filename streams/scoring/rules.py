@@ -13,7 +13,7 @@ from streams.scoring.churn import Churn, sigmoid
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
-from streams.scoring.state import CustomerState, Episode, Rhythm
+from streams.scoring.state import WORST, CustomerState, Episode, Rhythm
 
 SEVERITIES: Final = ("low", "medium", "high", "critical")
 LOW, MEDIUM, HIGH, CRITICAL_SEVERITY = range(4)
@@ -130,7 +130,12 @@ class Rules:
         `absence_until_s` is the time up to which every input was read: silence opens nothing for a later
         time. `strong` tells that a signal of the policy's `reopen_weight` was just applied.
         """
-        glance = self.glance(state, at_s)
+        return self.decide(state, self.glance(state, at_s), absence_until_s=absence_until_s, strong=strong)
+
+    def decide(
+        self, state: CustomerState, glance: Glance, *, absence_until_s: float, strong: bool = False
+    ) -> list[Decision]:
+        """Do what `evaluate` does with figures that the caller has read already."""
         absent = self._absent(state, glance.at_s, absence_until_s)
         if not (
             _any_open(state)
@@ -151,11 +156,12 @@ class Rules:
     ) -> list[Decision]:
         """Evaluate what silence since the row's newest event can change: the cheap look before an event.
 
-        Silence can open the rules of absence and resolve what is open; an experience that nothing new was
-        added to opens nothing that the evaluation after its newest event did not.
+        Silence can open the rules of absence and resolve what is open. Where something bad is remembered it
+        can open more: the risk of who was angry grows with each day, and a rule that rested may open again.
         """
         at_s = max(at_s, state.newest_s)
-        if _any_open(state) or self._absent(state, at_s, absence_until_s):
+        bad = state.intents or WORST in state.peaks
+        if bad or _any_open(state) or self._absent(state, at_s, absence_until_s):
             return self.evaluate(state, at_s, absence_until_s=absence_until_s)
         return []
 
