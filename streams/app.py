@@ -38,8 +38,8 @@ def build_app(
     """Return the application for `settings`, ready to be run by a worker.
 
     `handler` defaults to the product's own. `on_fatal` is called instead of ending the process when going on
-    could lose or double events. The engine is `app.lane`. Raises `CxError` where Faust or aiokafka are not the
-    versions that the engine was checked against.
+    could lose or double events. The engine is `app.lane`. Raises `CxError` where Faust or aiokafka are not
+    the versions that the engine was checked against.
     """
     check_seams()
     transport.register()
@@ -74,7 +74,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
 
 
 def install_uvloop() -> bool:
-    """Make event loops uvloop's where it can be had; tell whether it can. Call before the worker's loop runs."""
+    """Make event loops uvloop's where it can be had, and tell so. Call before the worker's loop runs."""
     try:
         import uvloop  # noqa: PLC0415  # not built for every platform
     except ImportError:

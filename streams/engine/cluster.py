@@ -1,4 +1,4 @@
-"""Own connections to the brokers, beside the group's: a question asked there waits behind a long-poll fetch."""
+"""Own connections to the brokers: a question on the group's connection waits behind a long-poll fetch."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager

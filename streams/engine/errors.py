@@ -15,7 +15,7 @@ class EngineError(Exception):
     """Base of the engine's own errors."""
 
 
-class Lost(EngineError):
+class Lost(EngineError):  # noqa: N818  # what happened, in the words of the design
     """The partition has to be loaded from the log again before it is worked on."""
 
 
@@ -35,7 +35,7 @@ class Fenced(Lost):
     """The broker refused a transaction because another process took the partition over."""
 
 
-class OutOfRange(EngineError):
+class OutOfRange(EngineError):  # noqa: N818  # as above
     """The position of an input cannot be read on from: records expired, or the topic was made anew."""
 
     def __init__(self, topic: str, partition: int, reason: str) -> None:
@@ -45,5 +45,5 @@ class OutOfRange(EngineError):
         self.reason = reason
 
 
-class Inconsistent(EngineError):
+class Inconsistent(EngineError):  # noqa: N818  # as above
     """The outcomes counted do not add up to the offsets moved (guarantee G4)."""

@@ -1,8 +1,8 @@
 """What the engine asks of the code it drives: work on one state partition, then the effects of that work.
 
-The engine delivers records and writes effects; it knows nothing of scores. A `Handler` computes and writes nothing.
-Rows in memory are the bytes that the changelog holds. They change only after the transaction that carried them was
-committed, so memory is never ahead of the log.
+The engine delivers records and writes effects; it knows nothing of scores. A `Handler` computes and writes
+nothing. Rows in memory are the bytes that the changelog holds. They change only after the transaction that
+carried them was committed, so memory is never ahead of the log.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,13 +16,25 @@ class Record(Protocol):
     """A raw Kafka record, as aiokafka's `ConsumerRecord` has it."""
 
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """Customer id as the producer keyed it."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The touchpoint, or None for a tombstone."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Kafka headers."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Offset in its partition."""
+        ...
+
     @property
     def timestamp(self) -> int:
         """Record timestamp, ms since the epoch."""

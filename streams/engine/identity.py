@@ -6,7 +6,7 @@ record applied is read again and compared.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Settled:
     problems: dict[int, OutOfRange]
 
 
-async def _check(  # noqa: PLR0913  # one position and the three facts it is held against
+async def _check(
     consumer: Any, tp: TopicPartition, marker: Marker, begin: int, end: int, ids: Mapping[str, str]
 ) -> None:
     position = marker.inputs.get(tp.topic)
@@ -64,14 +64,20 @@ async def _check(  # noqa: PLR0913  # one position and the three facts it is hel
         return
     topic_id = ids.get(tp.topic, "")
     if topic_id and position.topic_id and topic_id != position.topic_id:
-        raise OutOfRange(*tp, "the topic was deleted and made anew")
+        raise OutOfRange(tp.topic, tp.partition, "the topic was deleted and made anew")
     if position.next_offset > end:
-        raise OutOfRange(*tp, f"the marker stands at {position.next_offset}, the topic ends at {end}")
+        raise OutOfRange(
+            tp.topic, tp.partition, f"the marker stands at {position.next_offset}, the topic ends at {end}"
+        )
     if position.next_offset < begin:
         lost = begin - position.next_offset
-        raise OutOfRange(*tp, f"{lost} records were deleted before they were applied (retention)")
+        raise OutOfRange(
+            tp.topic, tp.partition, f"{lost} records were deleted before they were applied (retention)"
+        )
     if not (topic_id and position.topic_id) and not await _same_record(consumer, tp, position, begin):
-        raise OutOfRange(*tp, "the last record applied is not there any more: the topic was made anew")
+        raise OutOfRange(
+            tp.topic, tp.partition, "the last record applied is not there any more: the topic was made anew"
+        )
 
 
 async def _same_record(consumer: Any, tp: TopicPartition, position: Position, begin: int) -> bool:
@@ -113,10 +119,11 @@ class Adopted:
 
 
 async def adopt(settings: EngineSettings, name: str) -> tuple[Adopted, ...]:
-    """Accept the topic `name` as it is now: go on at the first record that is left, or of the topic made anew.
+    """Accept the topic `name` as it is now: go on at the first record that it has.
 
-    For each state partition whose position cannot be read on from, a marker with the new position is written;
-    a running worker is fenced there, loads it and goes on. Raises `CxError` for a name that is no input.
+    For each state partition whose position cannot be read on from, a marker with the new position is
+    written; a running worker loads it within 15 s and goes on. Raises `CxError` for a name that is no
+    input.
     """
     if name not in settings.inputs:
         msg = f"{name} is not an input topic of {settings.app_id}"

@@ -1,7 +1,8 @@
 """The lane: what is computed next, what is written, and what happens when a write fails.
 
-Each state partition has a queue, a task and a producer. A task gathers chunks, lets the handler compute, writes
-one transaction and only then moves memory; while one partition waits for its commit the others compute.
+Each state partition has a queue, a task and a producer. A task gathers chunks, lets the handler compute,
+writes one transaction and only then moves memory; while one partition waits for its commit the others
+compute.
 """
 
 import asyncio
@@ -139,7 +140,7 @@ class Lane:
         await self.halt(self.settings.session_timeout_s / 2)
 
     async def halt(self, timeout_s: float) -> None:
-        """Stop the flow, let the transactions in hand end, disown everything; recovery seeks to the markers."""
+        """Stop the flow, let transactions in hand end, disown everything; recovery seeks to the markers."""
         self.app.consumer.stop_flow()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
@@ -298,7 +299,7 @@ class Lane:
     async def _lease(self, owned: Owned) -> None:
         """Write only while the broker has confirmed the membership within the session timeout.
 
-        Fencing keeps a frozen worker's writes out in any case; this spares the new owner from being disturbed.
+        Fencing keeps a frozen worker's writes out in any case; this spares the new owner a disturbance.
         """
         while True:
             if not self._mine(owned) and not owned.ready:

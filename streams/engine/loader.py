@@ -36,7 +36,7 @@ async def read_changelog(consumer: Any, changelog: str, partitions: Collection[i
     left = {tp for tp in found if end[tp] > begin[tp]}
     while left:
         for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-            _take(found[tp], records)
+            take(found[tp], records)
         for tp in list(left):
             # The position passes commit markers, which no record shows.
             if await consumer.position(tp) >= end[tp]:
@@ -44,11 +44,12 @@ async def read_changelog(consumer: Any, changelog: str, partitions: Collection[i
                 consumer.pause(tp)
         await asyncio.sleep(0)
     for tp, loaded in found.items():
-        _find_marker(tp, loaded)
+        find_marker(f"{tp.topic}[{tp.partition}]", loaded)
     return {tp.partition: loaded for tp, loaded in found.items()}
 
 
-def _take(loaded: Loaded, records: Collection[Any]) -> None:
+def take(loaded: Loaded, records: Collection[Any]) -> None:
+    """Replay changelog records, tombstones too."""
     rows = loaded.rows
     loaded.records += len(records)
     for record in records:
@@ -58,10 +59,11 @@ def _take(loaded: Loaded, records: Collection[Any]) -> None:
             rows[record.key] = record.value
 
 
-def _find_marker(tp: TopicPartition, loaded: Loaded) -> None:
+def find_marker(where: str, loaded: Loaded) -> None:
+    """Take the marker out of the rows; raises `Inconsistent` for rows without one."""
     data = loaded.rows.pop(MARKER_KEY, None)
     if data is not None:
         loaded.marker = decode_marker(data)
     elif loaded.rows:
-        msg = f"{tp.topic}[{tp.partition}] holds rows without a marker: it was not written by this engine"
+        msg = f"{where} holds rows without a marker: it was not written by this engine"
         raise Inconsistent(msg)

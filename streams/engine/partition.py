@@ -85,10 +85,6 @@ class Partition:
         self.dirty = False
         self.expected = {}
 
-    def reposition(self, marker: Marker) -> None:
-        """Take a marker that knows more (a new input, a topic's id) and goes out with the next transaction."""
-        self._marker = marker
-
     def begin_session(self, session: int) -> None:
         """Keep the memory over a rebalance; chunks are numbered from 0 again."""
         self.session = session
@@ -140,11 +136,11 @@ class Draft:
         )
 
     def gap(self, chunk: Chunk) -> int:
-        """Return the number of offsets missing before `chunk`; negative where it starts below the position."""
+        """Return the offsets missing before `chunk`; negative where it starts below the position."""
         return chunk.records[0].offset - self._next(chunk.topic)
 
     def add(self, chunk: Chunk) -> None:
-        """Apply a chunk. Raises `OldSession`, `SequenceHole` or `Rewound` for one that must not be applied."""
+        """Apply a chunk. Raises `OldSession`, `SequenceHole` or `Rewound` if it must not be applied."""
         if chunk.session != self.partition.session:
             msg = f"{chunk.topic}[{chunk.partition}]: a chunk of session {chunk.session}"
             raise OldSession(msg)
@@ -152,7 +148,7 @@ class Draft:
             msg = f"{chunk.topic}[{chunk.partition}]: chunk {chunk.sequence} where {wanted} was due"
             raise SequenceHole(msg)
         if self.gap(chunk) < 0:
-            msg = f"{chunk.topic}[{chunk.partition}]: offset {chunk.records[0].offset}, marker {self._next(chunk.topic)}"
+            msg = f"{chunk.topic}[{chunk.partition}]: {-self.gap(chunk)} offsets below the marker"
             raise Rewound(msg)
         self._work.apply(chunk.topic, chunk.records)
         self._expected[chunk.topic] = wanted + 1

@@ -48,7 +48,7 @@ async def check_cluster(settings: EngineSettings) -> int:
 
 def _require_transactions(admin: Any, settings: EngineSettings) -> None:
     connections = admin._client._conns.values()  # noqa: SLF001  # aiokafka does not show what a broker can do
-    if not any(INIT_PRODUCER_ID in connection._versions for connection in connections):  # noqa: SLF001
+    if not any(INIT_PRODUCER_ID in connection._versions for connection in connections):  # noqa: SLF001  # the seam itself
         msg = f"the broker at {settings.bootstrap_servers} has no transactions"
         raise CxError(msg, mend="use Apache Kafka 2.8 or newer; cx kafka start runs one")
 

@@ -41,7 +41,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             try:
                 await self._recover(self._generation_id)
             except (RebalanceAgain, IllegalStateError):
-                # IllegalState: an input was taken away between assignment and seek; a rebalance is on its way.
+                # IllegalState: an input was taken away before the seek; a rebalance is on its way.
                 continue
             except ServiceStopped:
                 return
@@ -65,9 +65,9 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             if await self.wait_for_stopped(self.app.lane.broken):
                 return
             self.app.lane.broken.clear()
-            if self.app.lane.needs_healing() and not self._busy():
-                if await self.app.lane.start_healing():
-                    self.signal_recovery_start.set()
+            lane = self.app.lane
+            if lane.needs_healing() and not self._busy() and await lane.start_healing():
+                self.signal_recovery_start.set()
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _look_again(self) -> None:
@@ -88,7 +88,9 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await self._wait(lane.load(assigned, generation))
         await self._go_on(generation)
         lane.stats.ready_seconds = monotonic() - started
-        log.info("working on partitions %s after %.2f s", sorted(lane.partitions.loaded()), monotonic() - started)
+        log.info(
+            "working on partitions %s after %.2f s", sorted(lane.partitions.loaded()), monotonic() - started
+        )
 
     async def _go_on(self, generation: int) -> None:
         app, consumer = self.app, self.app.consumer
@@ -136,6 +138,8 @@ def _gave_up(error: BaseException) -> CxError:
 
 class LaneTableManager(TableManager):  # type: ignore[misc]  # Faust is untyped
     """Brings the lane's recovery to Faust."""
+
+    _recovery: LaneRecovery | None = None
 
     @property
     def recovery(self) -> LaneRecovery:

@@ -13,13 +13,13 @@ class LaneSchema(faust.Schema):  # type: ignore[misc]  # Faust is untyped
         app: Any,
         *,
         on_key_decode_error: Any = None,  # noqa: ARG002  # Faust's signature
-        on_value_decode_error: Any = None,  # noqa: ARG002
-        default_propagate: bool = False,  # noqa: ARG002
+        on_value_decode_error: Any = None,  # noqa: ARG002  # Faust's signature
+        default_propagate: bool = False,  # noqa: ARG002  # Faust's signature
     ) -> Any:
         """Return the function that makes an event of a message."""
         create = app.create_event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001  # Faust's signature
             return create(None, message.value, None, message)
 
         return decode

@@ -37,7 +37,7 @@ class SweepCursor:
     def _begin(self, rows: Collection[bytes], now_s: float) -> bool:
         """Begin a pass if the last one began an interval ago; the first begins at once."""
         if self._started_s is None:
-            # The first pass starts as if half an interval old: not all at once, and not only after a quarter hour.
+            # The first pass starts as if half an interval old: neither all at once nor only at its end.
             self._started_s = now_s - self.interval_s / 2
         elif now_s - self._started_s < self.interval_s:
             return False

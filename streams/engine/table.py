@@ -8,11 +8,11 @@ import faust
 class LaneTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
     """A table that only the lane's transactions write.
 
-    Faust keeps doing what it does well: the compacted changelog topic, its place in the assignment next to the
-    inputs, and `faust tables`. Its own storage stays empty.
+    Faust keeps doing what it does well: the compacted changelog topic, its place in the assignment next to
+    the inputs, and `faust tables`. Its own storage stays empty.
     """
 
-    def on_key_set(self, key: Any, value: Any) -> NoReturn:
+    def on_key_set(self, key: Any, value: Any) -> NoReturn:  # noqa: ARG002  # Faust's
         """Refuse: a row written outside a transaction would be ahead of the log."""
         msg = f"row {key!r} was set on the table; rows are written by the handler's effects only"
         raise TypeError(msg)

@@ -17,7 +17,6 @@ from typing import Any
 import aiokafka
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
-
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -169,7 +168,7 @@ def _reaches(consumer: Any) -> dict[TP, Reach]:
     for tp in assignment.tps:
         state = assignment.state_value(tp)
         if state.lso is not None and state._position is not None:  # noqa: SLF001  # `position` raises on None
-            found[TP(*tp)] = Reach(state._position, state.lso, state.timestamp / 1000)  # noqa: SLF001
+            found[TP(*tp)] = Reach(state._position, state.lso, state.timestamp / 1000)  # noqa: SLF001  # the seam itself
     return found
 
 
@@ -191,12 +190,13 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
 
     def last_heartbeat_s(self) -> float:
         """Return when the broker last confirmed our membership, by the monotonic clock."""
-        return float(self._thread.last_heartbeat_s)
+        seen: float = self._thread.last_heartbeat_s
+        return seen
 
     def lease_left_s(self) -> float:
         """Return for how long no other worker can have been given our partitions."""
         timeout_s: float = self.app.lane.settings.session_timeout_s
-        return timeout_s - (monotonic() - self._thread.last_heartbeat_s)
+        return timeout_s - (monotonic() - self.last_heartbeat_s())
 
     def on_out_of_range(self, positions: Mapping[Any, int]) -> None:
         """Hear from the thread that the broker does not have these positions."""
@@ -212,7 +212,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         finally:
             self.parked.set()
 
-    async def _chunks(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109
+    async def _chunks(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's signature
         records, _ = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return

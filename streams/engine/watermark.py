@@ -23,9 +23,9 @@ class InputState:
 def watermark(inputs: Iterable[InputState], clock: Clock) -> float:
     """Return the least time that any input has been read up to, -inf where one is unknown.
 
-    `wall`: an input at its end counts with the time the broker said so, one behind with the timestamp of its
-    last record. `event` (demos, data sets): one at its end counts with the newest event time of the partition,
-    one behind with its own.
+    `wall`: an input at its end counts with the time the broker said so, one behind with the timestamp of
+    its last record. `event` (demos, data sets): one at its end counts with the newest event time of the
+    partition, one behind with its own.
     """
     states = list(inputs)
     newest = max((state.event_s for state in states), default=-math.inf)

@@ -1,7 +1,7 @@
 """The one request that aiokafka lacks: metadata with topic ids, which never creates a topic.
 
-aiokafka's own metadata request lets the broker create a topic that is asked for: a changelog made like that is
-not compacted and loses customers.
+aiokafka's own metadata request lets the broker create a topic that is asked for: a changelog made like that
+is not compacted and loses customers.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ from aiokafka.protocol.types import (
 NO_ID = bytes(16)
 
 
-class Uuid(AbstractType[bytes]):
+class Uuid(AbstractType[bytes]):  # type: ignore[misc]  # aiokafka is untyped here
     """Sixteen bytes of the protocol, which aiokafka has no type for."""
 
     @classmethod
@@ -40,7 +40,7 @@ class Uuid(AbstractType[bytes]):
         return data.read(16)
 
 
-class TopicsResponse(Response):
+class TopicsResponse(Response):  # type: ignore[misc]  # as above
     """Metadata v11, the first version whose request may leave out the cluster's operations."""
 
     API_KEY = 3
@@ -87,7 +87,7 @@ class TopicsResponse(Response):
     )
 
 
-class TopicsRequestV11(RequestStruct):
+class TopicsRequestV11(RequestStruct):  # type: ignore[misc]  # as above
     """The request for `TopicsResponse`."""
 
     FLEXIBLE_VERSION = True
@@ -105,7 +105,7 @@ class TopicsRequestV11(RequestStruct):
     )
 
 
-class TopicsRequest(Request[TopicsRequestV11]):
+class TopicsRequest(Request[TopicsRequestV11]):  # type: ignore[misc]  # as above
     """Asks for topics by name, never creating one."""
 
     API_KEY = 3
@@ -115,7 +115,7 @@ class TopicsRequest(Request[TopicsRequestV11]):
 
     def build(self, request_struct_class: type[TopicsRequestV11]) -> TopicsRequestV11:
         """Return the request as it goes over the wire."""
-        topics = [(NO_ID, name, {}) for name in self._topics]
+        topics: Any = [(NO_ID, name, {}) for name in self._topics]
         return request_struct_class(topics, False, False, {})  # noqa: FBT003  # fields of the wire format
 
 
