@@ -23,7 +23,10 @@ from streams.scoring.state import CustomerState
 FILE_GENERATION: Final = "file"
 """The generation of alert ids that were made from a file, without a changelog."""
 TOP_DRIVERS: Final = 2
+MINUTE_S: Final = 60.0
 HOUR_S: Final = 3600.0
+OWNED_POINTS: Final = -1.0
+"""A driver that takes less than this is nobody's failure."""
 PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "owner")
 
 Document = dict[str, Any]
@@ -204,15 +207,16 @@ def _text(profile: Mapping[str, object], name: str) -> str | None:
 
 
 def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
-    worst = _worst(found, 1)
-    if not worst or worst[0] not in scorer.policy.drivers:
-        return None
-    return scorer.policy.drivers[worst[0]].owner or None
+    """Return who looks after the driver that takes most, where it takes enough to matter."""
+    for driver in _worst(found, 1, OWNED_POINTS):
+        if driver in scorer.policy.drivers:
+            return scorer.policy.drivers[driver].owner or None
+    return None
 
 
-def _worst(found: Assessment, count: int) -> list[str]:
-    """Return the drivers that take most from the experience score, the worst first."""
-    taken = [entry for entry in found.drivers if entry["ledger"] == "experience" and entry["points"] < 0.0]
+def _worst(found: Assessment, count: int, below: float = 0.0) -> list[str]:
+    """Return the drivers that take most from the experience score, the worst first, each less than `below`."""
+    taken = [each for each in found.drivers if each["ledger"] == "experience" and each["points"] < below]
     return [entry["driver"] for entry in taken[:count]]
 
 
@@ -220,8 +224,7 @@ def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: A
     """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
     sentence = _why(scorer, state, decision, found)
     if found.last is not None and decision.because is None:
-        age = in_words(found.last["age_s"])
-        longer = f"{sentence}; last experience: {words(found.last['driver'])}, {age} ago"
+        longer = f"{sentence}; last experience: {words(found.last['driver'])}, {ago(found.last['age_s'])}"
         if len(longer) < REASON_MAX_CHARS:
             sentence = longer
     return sentence[: REASON_MAX_CHARS - 1] + "."
@@ -276,10 +279,12 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def in_words(seconds: float) -> str:
-    """Return a duration as a person says it: 5 min, 3 h, 12 d."""
+def ago(seconds: float) -> str:
+    """Return an age as a person says it: just now, 5 min ago, 3 h ago, 12 d ago."""
+    if seconds < MINUTE_S:
+        return "just now"
     if seconds < HOUR_S:
-        return f"{seconds / 60:.0f} min"
+        return f"{seconds / MINUTE_S:.0f} min ago"
     if seconds < 2 * DAY_S:
-        return f"{seconds / HOUR_S:.0f} h"
-    return f"{seconds / DAY_S:.0f} d"
+        return f"{seconds / HOUR_S:.0f} h ago"
+    return f"{seconds / DAY_S:.0f} d ago"
