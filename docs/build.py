@@ -1,0 +1,224 @@
+"""Write docs/reference.md from the code's own tables: python docs/build.py."""  # noqa: INP001  # a script
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from schemas import export
+from schemas.rejects import DEAD_LETTER_HEADERS, REASONS
+from schemas.touchpoints import TYPES
+from streams.cli.main import COMMANDS, cx
+from streams.cli.schema import field_rows
+from streams.errors import Exit
+from streams.observe import metrics
+from streams.routing import topic_for
+from streams.scoring.policy import Policy, default_policy
+from streams.scoring.signals import SignalTable, intent_of
+from streams.settings import settings_table
+from streams.topics import TOPICS
+
+PAGE = Path(__file__).with_name("reference.md")
+MODULE = "the code's own tables: `python docs/build.py` writes it, a test compares it"
+Row = Sequence[object]
+
+
+def reference() -> str:
+    """Return the whole page."""
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            f"This page is generated from {MODULE}.",
+            "Ideas and formulas are in [concepts.md](concepts.md), running it is in",
+            "[operations.md](operations.md).",
+            "",
+            *_section("Commands", "`cx COMMAND --help` shows every option.", _commands()),
+            *_section("Exit codes", "Of every `cx` command.", _exit_codes()),
+            *_section(
+                "Topics",
+                "`cx topics create` makes them, with equal partition counts.",
+                _topics(),
+            ),
+            *_section(
+                "Envelope",
+                "CloudEvents 1.0, as one JSON object or in Kafka's binary mode (`ce_*` headers). "
+                "Unknown attributes are ignored.",
+                _envelope(),
+            ),
+            *_section(
+                "Touchpoint types",
+                "`cx schema show TYPE` has the fields, `cx schema example TYPE` a valid event. The last "
+                "column is what that example says: its signals and declared intents.",
+                _types(),
+            ),
+            *_section(
+                "Drivers",
+                "The default policy: `v` is how the moment felt (0 to 100), `w` how much it matters. "
+                "Every number is a prior, meant to be replaced by your own.",
+                _drivers(),
+            ),
+            *_section(
+                "Policy", "All other numbers of the default policy; `cx policy show` prints them.", _policy()
+            ),
+            *_section(
+                "Reject reasons",
+                "A closed set: the same word is the metric's label and the dead letter's header.",
+                _reasons(),
+            ),
+            *_section(
+                "Dead-letter headers",
+                "Value, key and headers of a dead letter are the original's bytes; these headers are added.",
+                _table(("header", "meaning"), ((f"`{k}`", v) for k, v in DEAD_LETTER_HEADERS.items())),
+            ),
+            *(line for name in export.OUTPUTS for line in _output(name)),
+            *_section(
+                "Settings",
+                "The later one wins: default, `cx.toml`, environment, option of the command.",
+                settings_table().rstrip("\n").splitlines(),
+            ),
+            *_section(
+                "Metrics", "Served at `/metrics` on `metrics_port`.", metrics.metrics_table().splitlines()
+            ),
+        ]
+    )
+
+
+def _section(title: str, intro: str, table: Iterable[str]) -> Iterator[str]:
+    yield from (f"## {title}", "", intro, "", *table, "")
+
+
+def _table(head: Row, rows: Iterable[Row]) -> Iterator[str]:
+    yield _line(head)
+    yield "|" + "---|" * len(head)
+    yield from map(_line, rows)
+
+
+def _line(cells: Row) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _commands() -> Iterator[str]:
+    context = click.Context(cx, info_name="cx")
+    return _table(("command", "what it does"), _leaves(cx, "cx", context))
+
+
+def _leaves(command: click.Command, name: str, context: click.Context) -> Iterator[Row]:
+    """Yield each command that can be run; `cx` knows its own by name before they are imported."""
+    if not isinstance(command, click.Group):
+        yield f"`{name}`", command.get_short_help_str(limit=200)
+        return
+    for inner in COMMANDS if command is cx else command.list_commands(context):
+        found = command.get_command(context, inner)
+        if found is not None:
+            yield from _leaves(found, f"{name} {inner}", context)
+
+
+def _exit_codes() -> Iterator[str]:
+    """Return the codes with the line of text that follows each in the source."""
+    [definition] = ast.parse(inspect.getsource(Exit)).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    meanings = {
+        assigned.targets[0].id: text.value.value
+        for assigned, text in pairwise(body)
+        if isinstance(assigned, ast.Assign) and isinstance(assigned.targets[0], ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+    rows = ((code.value, code.name, meanings.get(code.name, "Done.")) for code in Exit)
+    return _table(("code", "name", "meaning"), rows)
+
+
+def _topics() -> Iterator[str]:
+    rows = (
+        (
+            f"`{topic.name}`",
+            topic.role.value,
+            topic.key,
+            topic.value,
+            ", ".join(f"`{key}={value}`" for key, value in topic.config.items()),
+        )
+        for topic in TOPICS
+    )
+    return _table(("topic", "role", "key", "value", "created with"), rows)
+
+
+def _envelope() -> Iterator[str]:
+    """Return the attributes of the envelope: what any type's own schema says, but for type and data."""
+    own = {"type": ("one of the types below", "What happened."), "data": ("object", "The type's own fields.")}
+    rows = []
+    for path, kind, needed, meaning in field_rows(export.json_schema("cx.page.viewed.v1")):
+        if "." not in path:
+            shown, says = own.get(path, (kind, meaning))
+            rows.append((f"`{path}`", shown, needed, says))
+    return _table(("attribute", "type", "", "meaning"), rows)
+
+
+def _types() -> Iterator[str]:
+    signals = SignalTable(default_policy())
+    rows = []
+    for info in TYPES.values():
+        event = msgspec.json.decode(export.example(info.name), type=info.touchpoint)
+        said = [f"`{signal.driver}`" for signal in signals.of(event)]
+        if (intent := intent_of(event)) is not None:
+            said.append(f"intent `{intent.name.lower()}`")
+        topic = topic_for(info.name, None).name
+        rows.append(
+            (f"`{info.name}`", info.channel, f"`{topic}`", info.meaning, ", ".join(said) or "neutral")
+        )
+    return _table(("type", "usual channel", "topic", "meaning", "its example says"), rows)
+
+
+def _drivers() -> Iterator[str]:
+    rows = (
+        (
+            f"`{name}`",
+            f"{driver.value:g}",
+            f"{driver.weight:g}",
+            "both" if driver.service else "experience",
+            driver.group,
+            driver.severity_floor if driver.severity_floor != "low" else "",
+            driver.owner,
+            driver.reason,
+        )
+        for name, driver in default_policy().drivers.items()
+    )
+    return _table(("driver", "v", "w", "ledger", "group", "severity at least", "owner", "reason"), rows)
+
+
+def _policy() -> Iterator[str]:
+    policy = default_policy()
+    tables: dict[str, Any] = msgspec.to_builtins(policy)
+    rows: list[Row] = []
+    for name in Policy.__struct_fields__:
+        if name == "drivers":
+            continue
+        value = tables[name]
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        rows += ((f"`{name}.{key}`" if key else f"`{name}`", _value(inner)) for key, inner in pairs)
+    return _table(("key", "default"), rows)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_value, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _reasons() -> Iterator[str]:
+    rows = ((f"`{reason.value}`", info.meaning, info.mend) for reason, info in REASONS.items())
+    return _table(("reason", "meaning", "mend"), rows)
+
+
+def _output(name: str) -> Iterator[str]:
+    rows = ((f"`{path}`", kind, meaning) for path, kind, _, meaning in field_rows(export.json_schema(name)))
+    meaning = inspect.cleandoc(export.OUTPUTS[name].__doc__ or "")
+    return _section(name, meaning, _table(("field", "type", "meaning"), rows))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
