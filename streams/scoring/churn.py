@@ -21,6 +21,8 @@ BASE: Final = "base"
 RHYTHM: Final = "rhythm"
 ENGAGEMENT: Final = "engagement"
 CALIBRATION: Final = "calibration"
+BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, CALIBRATION})
+"""The drivers of the churn logit that are not experience."""
 TREND: Final = "trend"
 INTENT_NAMES: Final = {
     Intent.CANCEL_PAGE: "intent_cancel_page",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from schemas.envelope import at_time
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer, profile_of
-from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
+from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES, NO_ENGAGEMENT, ChurnReading
 from streams.scoring.ledger import Reading
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule, band_of
@@ -28,6 +28,9 @@ HOUR_S: Final = 3600.0
 OWNED_POINTS: Final = -1.0
 """A driver that takes less than this is nobody's failure."""
 PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "owner")
+
+_INTENT: Final = "declared intent to leave"
+_INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
 
 Document = dict[str, Any]
 
@@ -215,7 +218,7 @@ def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
 
 
 def _worst(found: Assessment, count: int, below: float = 0.0) -> list[str]:
-    """Return the drivers that take most from the experience score, the worst first, each less than `below`."""
+    """Return the drivers that take most from the experience score, the worst first, all less than `below`."""
     taken = [each for each in found.drivers if each["ledger"] == "experience" and each["points"] < below]
     return [entry["driver"] for entry in taken[:count]]
 
@@ -237,11 +240,20 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.rule is Rule.EXPERIENCE_DROP:
         return _why_drop(decision, found)
     if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
-        causes = " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS))
         chance = found.churn.probability if found.churn else 0.0
-        driven = causes or "declared intent to leave"
-        return f"Churn risk within {horizon} days is {chance:.0%}, driven by {driven}"
+        risk = f"Churn risk within {horizon} days is {chance:.0%}"
+        causes = " and ".join(_raising(found)[:TOP_DRIVERS])
+        return risk + (f", driven by {causes}" if causes else "")
     return _why_silent(scorer, state, decision, found, horizon)
+
+
+def _raising(found: Assessment) -> list[str]:
+    """Return in words what of the experience raises the risk of churn, the strongest first."""
+    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > 0.0]
+    named = [
+        _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
+    ]
+    return list(dict.fromkeys(named))
 
 
 def _why_drop(decision: Decision, found: Assessment) -> str:

@@ -155,6 +155,17 @@ class Ledger:
         score = self.mu + self.mean_share * total / denominator + self.peak_share * peak
         return score, weight / (2.0 + weight), trend
 
+    def worst_case(self, state: CustomerState, at_s: float) -> tuple[float, float]:
+        """Return bounds in a few operations: points below the prior, and points of a falling trend, both >= 0.
+
+        Bad signals lie in the plain group, so M and P- together take at most mu Q/(kappa + Q), Q its mass;
+        the trend is c30 times a difference of means that lie between -mu and 100 - mu.
+        """
+        mass = state.mass
+        plain = mass.get(Q_PLAIN, 0.0) * exp2((state.ref_s - at_s) / self.half_life_s)
+        recent = mass.get(Q_RECENT, 0.0) * exp2((state.ref_s - at_s) / self.recent_half_life_s)
+        return self.mu * plain / (self.kappa + plain), 100.0 * recent / (self.kappa + recent)
+
     def score(self, state: CustomerState, at_s: float) -> float:
         """Return the experience score at `at_s`, 0..100."""
         return self.figures(state, at_s)[0]
@@ -197,11 +208,6 @@ class Ledger:
             return 0.0
         m = peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
         return -self.mu * m / (self.kappa * self.mu + m)
-
-    def coverage(self, state: CustomerState, at_s: float, key: int = W_EXPERIENCE) -> float:
-        """Return how much is known, 0..1: W/(2 + W), of the ledger that `key` names."""
-        weight = state.mass.get(key, 0.0) * exp2((state.ref_s - at_s) / self.half_life_s)
-        return weight / (2.0 + weight)
 
     def trend(self, state: CustomerState, at_s: float) -> float:
         """Return recent experience against the usual, in points: c30 (A30/Q30 - A90/Q90), unsaturated."""

@@ -12,11 +12,11 @@ from schemas.outputs import REASON_MAX_CHARS, ChurnAlert, ScoreUpdated
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import (
     FILE_GENERATION,
+    ago,
     alert_document,
     alert_id,
     alert_step,
     assess,
-    in_words,
     reason_of,
     score_document,
     words,
@@ -165,7 +165,7 @@ REASONS: list[tuple[str, Life, float | None, str]] = [
         None,
         (
             "Experience is falling, 14 points below the usual, driven by failed delivery;"
-            " last experience: failed delivery, 0 min ago."
+            " last experience: failed delivery, just now."
         ),
     ),
     (
@@ -174,7 +174,7 @@ REASONS: list[tuple[str, Life, float | None, str]] = [
         None,
         (
             "Experience fell to critical, 24 of 100, driven by failed delivery and complaint;"
-            " last experience: failed delivery, 0 min ago."
+            " last experience: failed delivery, just now."
         ),
     ),
     (
@@ -238,6 +238,15 @@ def test_churn_risk_by_experience_names_its_drivers():
     assert re.match(r"Churn risk within 90 days is \d\d%, driven by .*(complaint|failed delivery)", reason)
 
 
+def test_intent_is_told_before_a_trifle():
+    """Where declared intent weighs more than a bad moment, it is named first."""
+    life = [*(event("order.placed", 30 * n) for n in range(3)), event("rage.clicked", 61)]
+    state, step = decided([*life, *(event("cancel_page.viewed", 61 + n) for n in (0, 1))])
+
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
+    assert "driven by declared intent to leave and rage click" in reason
+
+
 def test_a_long_reason_is_cut():
     """A reason is never longer than the contract allows, and ends as a sentence."""
     state, step = decided([*LOYAL, FAILED])
@@ -248,6 +257,17 @@ def test_a_long_reason_is_cut():
     reason = reason_of(DEFAULT, state, step, found)
     assert len(reason) == REASON_MAX_CHARS
     assert reason.endswith("x.")
+
+
+def test_churn_risk_without_a_cause():
+    """A policy that asks for no experience in churn risk tells the risk alone."""
+    _, step = decided([*LOYAL, FAILED])
+    step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
+    state = row(LOYAL)
+    found = assess(DEFAULT, state, 0)
+    found.last = None
+
+    assert re.fullmatch(r"Churn risk within 90 days is \d\d%\.", reason_of(DEFAULT, state, step, found))
 
 
 def test_a_fall_without_a_bad_driver():
@@ -361,17 +381,19 @@ def test_never_expected():
 @pytest.mark.parametrize(
     ("age_s", "text"),
     [
-        (0, "0 min"),
-        (59 * 60, "59 min"),
-        (3600, "1 h"),
-        (47.4 * 3600, "47 h"),
-        (2 * 86_400, "2 d"),
-        (400 * 86_400, "400 d"),
+        (0, "just now"),
+        (59, "just now"),
+        (60, "1 min ago"),
+        (59 * 60, "59 min ago"),
+        (3600, "1 h ago"),
+        (47.4 * 3600, "47 h ago"),
+        (2 * 86_400, "2 d ago"),
+        (400 * 86_400, "400 d ago"),
     ],
 )
-def test_durations_in_words(age_s: float, text: str):
-    """A duration is told in minutes, hours or days."""
-    assert in_words(age_s) == text
+def test_ages_in_words(age_s: float, text: str):
+    """An age is told in minutes, hours or days."""
+    assert ago(age_s) == text
 
 
 def test_words():
