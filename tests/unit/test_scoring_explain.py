@@ -267,7 +267,7 @@ def test_churn_risk_without_a_cause():
     found = assess(DEFAULT, state, 0)
     found.last = None
 
-    assert re.fullmatch(r"Churn risk within 90 days is \d\d%\.", reason_of(DEFAULT, state, step, found))
+    assert re.fullmatch(r"Churn risk within 90 days is \d+%\.", reason_of(DEFAULT, state, step, found))
 
 
 def test_a_fall_without_a_bad_driver():
