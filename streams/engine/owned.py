@@ -72,6 +72,7 @@ class Owned:
             rows=len(state.rows),
             queue_bytes=self.queue.bytes,
             watermark_s=self._watermark_s,
+            sweep_passes=self.sweep.passes,
             transactions=state.marker.transactions if loaded else 0,
             counts=counts_as_dict(state.marker.counts) if loaded else {},
             inputs=tuple(self._input_snapshots(consumer)) if loaded else (),

@@ -31,7 +31,6 @@ class Stats:
     """Times that a position of an input could not be read on from."""
     swept: int = 0
     """Customers visited by the sweep."""
-    sweep_passes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,8 @@ class PartitionSnapshot:
     rows: int
     queue_bytes: int
     watermark_s: float
+    sweep_passes: int
+    """Passes of the sweep finished since the partition was loaded."""
     transactions: int
     counts: dict[str, int]
     """Outcomes of all records ever applied (guarantee G4), from the marker."""

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the rig, the oracle and the worker lie beside the tests
 
-from rig import Rig  # noqa: E402  # found by the line above
+from rig import Rig  # found by the line above
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

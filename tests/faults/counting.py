@@ -12,7 +12,7 @@ ABSENT_FROM = 5
 
 
 class CountingHandler:
-    """Row: [events, sum, swept]. An alert at each tenth event, one `absent` alert a customer from the sweep."""
+    """Row: [events, sum, swept]. An alert at each tenth event, one `absent` a customer from the sweep."""
 
     def __init__(self, alerts: str, deadletters: str) -> None:
         self.alerts = alerts

@@ -43,12 +43,17 @@ async def read_all(
 ) -> dict[str, list[Any]]:
     """Return every record of `topics`, in offset order within a partition."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level=isolation, auto_offset_reset="earliest", fetch_max_wait_ms=50
+        bootstrap_servers=bootstrap,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
     )
     await consumer.start()
     try:
         await consumer._client.set_topics(topics)
-        tps = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+        tps = [
+            TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()
+        ]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         await consumer.seek_to_beginning(*tps)
@@ -159,8 +164,10 @@ def _markers(expected: Expected, markers: dict[int, Marker]) -> list[str]:
     for number, marker in markers.items():
         counts = (marker.counts.accepted, marker.counts.rejected)
         if counts != (expected.accepted[number], expected.rejected[number]):
-            wrong.append(f"partition {number}: counts {counts}, must be {expected.accepted[number]}, "
-                         f"{expected.rejected[number]}")
+            wrong.append(
+                f"partition {number}: counts {counts}, must be {expected.accepted[number]}, "
+                f"{expected.rejected[number]}"
+            )
         marker.check()
     return wrong
 
@@ -186,5 +193,7 @@ def _dead(expected: Expected, records: list[Any]) -> list[str]:
         times[origin] += 1
         if expected.dead.get(origin) != (record.key, record.value):
             wrong.append(f"dead letter {origin!r} is not the original")
-    wrong += [f"dead letter {origin!r} {times[origin]} times" for origin in expected.dead if times[origin] != 1]
+    wrong += [
+        f"dead letter {origin!r} {times[origin]} times" for origin in expected.dead if times[origin] != 1
+    ]
     return wrong

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,8 @@ class Rig:
         deadline = time.monotonic() + wait_s
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what} not seen in {wait_s} s\n{self.tails()}")
+                msg = f"{what} not seen in {wait_s} s\n{self.tails()}"
+                raise TimeoutError(msg)
             await asyncio.sleep(POLL_S)
 
     def end(self) -> None:
@@ -141,8 +142,10 @@ class Rig:
     def tails(self) -> str:
         """Return the last lines of each worker."""
         names = sorted(self.folder.glob("*.log"))
-        return "\n".join(f"--- {path.stem}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
-                         for path in names)
+        return "\n".join(
+            f"--- {path.stem}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:])
+            for path in names
+        )
 
     # -- input
 
@@ -195,7 +198,8 @@ class Rig:
             if left == 0:
                 return
             await asyncio.sleep(0.5)
-        raise TimeoutError(f"{left} records not applied after {wait_s} s\n{self.tails()}")
+        msg = f"{left} records not applied after {wait_s} s\n{self.tails()}"
+        raise TimeoutError(msg)
 
     async def verdict(self) -> None:
         """Fail with every difference that the oracle finds."""
@@ -218,6 +222,6 @@ def _record(rnd: random.Random, customer: bytes) -> tuple[bytes | None, bytes | 
     )
 
 
-async def wait(awaitable: Awaitable[Any], seconds: float) -> Any:
-    """Bound an await."""
-    return await asyncio.wait_for(awaitable, seconds)
+def say(line: str) -> None:
+    """Say what a test did; pytest shows it with -s and where it fails."""
+    sys.stdout.write(f"{line}\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rig import Rig
+from rig import Rig, say
 
 from streams.errors import CxError
 from streams.local_kafka.node import LocalKafka
@@ -43,7 +43,7 @@ async def test_broker_stopped_and_killed(broker: LocalKafka, topic_prefix: str, 
             await asyncio.sleep(DOWN_S)
             await asyncio.to_thread(broker.start)
             codes = {name: process.poll() for name, process in rig.workers.items()}
-            print(f"broker {how.__name__}: back, workers {codes}")
+            say(f"broker {how.__name__}: back, workers {codes}")
             assert set(codes.values()) == {None}, rig.tails()
             await rig.feed(5_000, seed=6)
         await rig.drained(150)

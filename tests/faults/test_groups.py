@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from rig import Rig
+from rig import Rig, say
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -23,7 +23,7 @@ async def test_one_two_three_one_workers(rig: Rig) -> None:
         took = await rig.ready(name)
         for other, times in before.items():
             await rig.ready(other, times + 1)
-        print(f"{count} workers: {name} ready after {took:.2f} s")
+        say(f"{count} workers: {name} ready after {took:.2f} s")
         await asyncio.sleep(SETTLE_S)
     for name, number, survivors in (
         ("w1", signal.SIGTERM, ("w0", "w2")),
@@ -32,9 +32,9 @@ async def test_one_two_three_one_workers(rig: Rig) -> None:
         before = {other: rig.times_ready(other) for other in survivors}
         rig.stop(name, number)
         took = max([await rig.ready(other, times + 1) for other, times in before.items()])
-        print(f"{number.name} {name}: taken over after {took:.2f} s")
+        say(f"{number.name} {name}: taken over after {took:.2f} s")
         await asyncio.sleep(SETTLE_S)
-    print(f"fed {await rig.stop_feeding()} records")
+    say(f"fed {await rig.stop_feeding()} records")
     await rig.drained()
     rig.stop("w2")
     await rig.verdict()
@@ -57,9 +57,9 @@ async def test_frozen_worker_is_replaced_and_returns(rig: Rig) -> None:
         await asyncio.sleep(rnd.uniform(0.5, 1.5))
         rig.send(frozen, signal.SIGCONT)
         back = await rig.ready(frozen, before[1] + 1)
-        print(f"froze {frozen}: taken over after {took:.2f} s, back in the group after {back:.2f} s")
+        say(f"froze {frozen}: taken over after {took:.2f} s, back in the group after {back:.2f} s")
         await asyncio.sleep(SETTLE_S)
-    print(f"fed {await rig.stop_feeding()} records")
+    say(f"fed {await rig.stop_feeding()} records")
     await rig.drained()
     for name in ("w0", "w1"):
         assert rig.stop(name) == 0
@@ -80,8 +80,8 @@ async def test_two_processes_with_one_static_id(rig: Rig) -> None:
     rig.send("w0", signal.SIGCONT)
     await asyncio.sleep(4)
     codes = {name: process.poll() for name, process in rig.workers.items()}
-    print(f"replacement ready after {took:.2f} s; 4 s after both ran: {codes}")
-    print(f"fed {await rig.stop_feeding()} records")
+    say(f"replacement ready after {took:.2f} s; 4 s after both ran: {codes}")
+    say(f"fed {await rig.stop_feeding()} records")
     for name, code in codes.items():
         if code is None and name == "w0":
             rig.stop(name)
@@ -101,8 +101,23 @@ async def test_chaos(rig: Rig, chaos_s: float) -> None:
         rig.start(name)
     await rig.ready("w0")
     rig.feed_on()
+    done = await chaos(rig, rnd, names, chaos_s)
+    for name in names:
+        rig.send(name, signal.SIGCONT)
+        if rig.workers[name].poll() is not None:
+            rig.start(name)
+    say(f"{', '.join(done)}; fed {await rig.stop_feeding()} records")
+    await rig.drained()
+    for name in names:
+        if rig.workers[name].poll() is None:
+            rig.stop(name)
+    await rig.verdict()
+
+
+async def chaos(rig: Rig, rnd: random.Random, names: tuple[str, ...], seconds: float) -> list[str]:
+    """Do harm to random workers for a while; return what was done."""
     loop = asyncio.get_running_loop()
-    end, thaw = loop.time() + chaos_s, dict.fromkeys(names, 0.0)
+    end, thaw = loop.time() + seconds, dict.fromkeys(names, 0.0)
     done: list[str] = []
     while loop.time() < end:
         await asyncio.sleep(rnd.uniform(0.3, 2.5))
@@ -110,24 +125,12 @@ async def test_chaos(rig: Rig, chaos_s: float) -> None:
             rig.send(name, signal.SIGCONT)
             thaw[name] = 0.0
         name = rnd.choice(names)
-        if thaw[name]:
-            continue
         if rig.workers[name].poll() is not None:
             done.append("start")
             rig.start(name)
-            continue
-        action = rnd.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
-        done.append(action.name)
-        rig.send(name, action)
-        if action is signal.SIGSTOP:
-            thaw[name] = loop.time() + rnd.uniform(1, 9)
-    for name in names:
-        rig.send(name, signal.SIGCONT)
-        if rig.workers[name].poll() is not None:
-            rig.start(name)
-    print(f"{', '.join(done)}; fed {await rig.stop_feeding()} records")
-    await rig.drained()
-    for name in names:
-        if rig.workers[name].poll() is None:
-            rig.stop(name)
-    await rig.verdict()
+        elif not thaw[name]:
+            action = rnd.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
+            done.append(action.name)
+            rig.send(name, action)
+            thaw[name] = loop.time() + rnd.uniform(1, 9) if action is signal.SIGSTOP else 0.0
+    return done

@@ -60,7 +60,7 @@ async def test_records_deleted_before_they_were_applied(rig: Rig) -> None:
 
 
 async def test_topic_deleted_and_made_anew(rig: Rig) -> None:
-    """A recreated input stops every partition, also where it has grown past the marker; adopting applies it all."""
+    """A recreated input stops every partition, also one grown past the marker; adopting applies it all."""
     admin = await prepared(rig)
     topic = rig.inputs[1]
     try:

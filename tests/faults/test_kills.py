@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from rig import Rig
+from rig import Rig, say
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -30,12 +30,11 @@ async def test_kill_9_at_random_moments(rig: Rig, kills: int) -> None:
         rig.start("w0")
         took = await rig.ready("w0", number + 1)
         pause = rnd.uniform(0.2, 1.5)
-        print(f"kill {number + 1}: ready after {took:.2f} s, killed {pause:.2f} s later")
+        say(f"kill {number + 1}: ready after {took:.2f} s, killed {pause:.2f} s later")
         await asyncio.sleep(pause)
         rig.stop("w0", signal.SIGKILL)
-    print(f"fed {await rig.stop_feeding()} records")
+    say(f"fed {await rig.stop_feeding()} records")
     rig.start("w0")
     await rig.drained()
     rig.stop("w0")
     await rig.verdict()
-

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import pytest
-from rig import Rig
+from rig import Rig, say
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -12,7 +12,7 @@ TRANSACTION_TIMEOUT_S = 5
 
 
 async def test_frozen_inside_an_open_transaction_past_its_timeout(rig: Rig) -> None:
-    """The broker aborts the transaction, nobody rebalances: the worker loads the partition again by itself."""
+    """The broker aborts the transaction, nobody rebalances: the worker loads the partition again."""
     await rig.create()
     freeze = rig.folder / "freeze"
     rig.start(
@@ -29,7 +29,7 @@ async def test_frozen_inside_an_open_transaction_past_its_timeout(rig: Rig) -> N
     await asyncio.sleep(3 * TRANSACTION_TIMEOUT_S)
     rig.send("w0", signal.SIGCONT)
     took = await rig.ready("w0", 2)
-    print(f"healed {took:.2f} s after it ran on; fed {await rig.stop_feeding()} records")
+    say(f"healed {took:.2f} s after it ran on; fed {await rig.stop_feeding()} records")
     await rig.drained()
     assert rig.stop("w0") == 0
     await rig.verdict()
@@ -51,8 +51,8 @@ async def test_frozen_inside_a_transaction_and_replaced(rig: Rig) -> None:
     await asyncio.sleep(1)
     rig.send("w0", signal.SIGCONT)
     back = await rig.ready("w0", before + 1)
-    print(f"taken over after {took:.2f} s, zombie back after {back:.2f} s")
-    print(f"fed {await rig.stop_feeding()} records")
+    say(f"taken over after {took:.2f} s, zombie back after {back:.2f} s")
+    say(f"fed {await rig.stop_feeding()} records")
     await rig.drained()
     for name in ("w0", "w1"):
         assert rig.stop(name) == 0
