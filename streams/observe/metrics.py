@@ -1,0 +1,207 @@
+"""The one table of metrics: what a worker exposes on /metrics, and what each figure means.
+
+Two sorts of counters, and each says which it is. Those of the *log* are read from the partitions' markers:
+they cover everything since the changelog was made, are exact through crashes (guarantee G4) and follow their
+partition to its next worker; sum them over partitions with `max by (partition, ...)`. Those of the *worker*
+begin at 0 when the process starts; use `rate()` and `increase()`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Since(StrEnum):
+    """What a figure covers."""
+
+    LOG = "log"
+    WORKER = "worker"
+    NOW = "now"
+    SWEEP = "sweep"
+    """The last whole pass of the sweep over each partition that is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric; `name` is the full name, with `_total` where it is a counter."""
+
+    name: str
+    kind: Kind
+    since: Since
+    labels: tuple[str, ...]
+    meaning: str
+    unit: str = ""
+
+
+def _counter(name: str, since: Since, labels: str, meaning: str, unit: str = "") -> Metric:
+    return Metric(name, Kind.COUNTER, since, tuple(labels.split()), meaning, unit)
+
+
+def _gauge(name: str, since: Since, labels: str, meaning: str, unit: str = "") -> Metric:
+    return Metric(name, Kind.GAUGE, since, tuple(labels.split()), meaning, unit)
+
+
+LOG, WORKER, NOW, SWEEP = Since.LOG, Since.WORKER, Since.NOW, Since.SWEEP
+
+METRICS: Final[tuple[Metric, ...]] = (
+    # What came in, and what became of it.
+    _counter(
+        "cx_records_total",
+        LOG,
+        "partition outcome",
+        "Records by outcome: accepted, duplicate, anonymous, suppressed, rejected; skipped are offsets "
+        "without a record. Their sum is the sum of cx_input_offsets_total.",
+        "records",
+    ),
+    _counter(
+        "cx_input_offsets_total", LOG, "topic partition", "Offsets of an input that were applied.", "records"
+    ),
+    _counter(
+        "cx_rejected_records_total", WORKER, "topic reason", "Records sent to the dead letters.", "records"
+    ),
+    _counter(
+        "cx_misplaced_customers_total",
+        WORKER,
+        "topic",
+        "New customers found on a partition that Kafka's default partitioner does not give, among those "
+        "looked at (the first few of each transaction).",
+        "customers",
+    ),
+    # What goes out.
+    _counter("cx_scores_total", WORKER, "", "Scores published.", "messages"),
+    _counter("cx_alert_steps_total", WORKER, "rule severity step", "Steps of alerts published.", "messages"),
+    Metric(
+        "cx_event_to_alert_seconds",
+        Kind.HISTOGRAM,
+        WORKER,
+        (),
+        "Time from the record timestamp of an event to the commit of the alert that it raised.",
+        "seconds",
+    ),
+    # The customers.
+    _gauge("cx_customers", NOW, "partition", "Customers in the table.", "customers"),
+    _gauge("cx_customers_by_band", SWEEP, "band", "Customers by band of their experience.", "customers"),
+    _gauge(
+        "cx_customers_by_score",
+        SWEEP,
+        "ledger le",
+        "Customers whose score is at most `le`: the buckets of a histogram, for histogram_quantile().",
+        "customers",
+    ),
+    _gauge("cx_open_alerts", SWEEP, "rule severity", "Alerts that are open.", "alerts"),
+    _gauge(
+        "cx_customers_other_policy",
+        SWEEP,
+        "",
+        "Customers whose sums hold the weights of an earlier policy.",
+        "customers",
+    ),
+    _counter("cx_swept_customers_total", WORKER, "", "Customers visited by the sweep.", "customers"),
+    # How far behind.
+    _gauge(
+        "cx_lag_records", NOW, "topic partition", "Offsets not applied yet, as of the last fetch.", "records"
+    ),
+    _gauge(
+        "cx_lag_seconds",
+        NOW,
+        "topic partition",
+        "Age of the last record applied (without one, of the worker); 0 where everything is applied.",
+        "seconds",
+    ),
+    _gauge(
+        "cx_watermark_timestamp_seconds",
+        NOW,
+        "partition",
+        "Time up to which every input was read.",
+        "unix time",
+    ),
+    _gauge(
+        "cx_newest_event_timestamp_seconds",
+        WORKER,
+        "channel",
+        "Newest event time applied from a channel.",
+        "unix time",
+    ),
+    # The engine.
+    _counter(
+        "cx_transactions_total",
+        WORKER,
+        "result",
+        "Transactions committed, or failed: those are done again from the log.",
+        "transactions",
+    ),
+    _counter(
+        "cx_commit_seconds_total",
+        WORKER,
+        "",
+        "Time spent in transactions, summed over partitions that commit at the same time.",
+        "seconds",
+    ),
+    _counter("cx_rows_written_total", WORKER, "", "Rows written to the changelog.", "rows"),
+    _counter(
+        "cx_fenced_total",
+        WORKER,
+        "",
+        "Transactions refused because another process took over.",
+        "transactions",
+    ),
+    _counter("cx_heals_total", WORKER, "", "Times that lost partitions were loaded again.", "times"),
+    _counter("cx_rebalances_total", WORKER, "", "Rebalances of the consumer group.", "times"),
+    _counter("cx_refused_chunks_total", WORKER, "", "Chunks refused: out of sequence, or too old.", "chunks"),
+    _counter(
+        "cx_kept_partitions_total",
+        WORKER,
+        "",
+        "Partitions that kept their memory over a rebalance.",
+        "partitions",
+    ),
+    _counter("cx_recovery_rows_total", WORKER, "", "Records of the changelog read to recover.", "rows"),
+    _counter("cx_recovery_seconds_total", WORKER, "", "Time spent reading the changelog.", "seconds"),
+    _gauge("cx_ready_seconds", NOW, "", "Time from the last assignment until work went on.", "seconds"),
+    _counter(
+        "cx_out_of_range_total",
+        WORKER,
+        "",
+        "Times that an input could not be read on from its marker.",
+        "times",
+    ),
+    _gauge("cx_queue_bytes", NOW, "partition", "Bytes fetched and not applied yet.", "bytes"),
+    _gauge("cx_partition_ready", NOW, "partition", "1 while the partition is worked on, else 0.", "boolean"),
+    _gauge(
+        "cx_partition_stopped",
+        NOW,
+        "partition",
+        "1 while the partition waits for a person (`cx topics adopt`), else 0.",
+        "boolean",
+    ),
+    _gauge("cx_ready", NOW, "", "1 while every partition assigned is worked on, else 0.", "boolean"),
+    _gauge("cx_build_info", NOW, "version policy_version", "1; the program and the policy.", "boolean"),
+)
+
+BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in METRICS}
+
+OF: Final[dict[Since, str]] = {
+    Since.LOG: "since the changelog was made",
+    Since.WORKER: "since the worker started",
+    Since.NOW: "now",
+    Since.SWEEP: "at the last pass of the sweep",
+}
+
+
+def metrics_table(metrics: Sequence[Metric] = METRICS) -> str:
+    """Return the table of metrics as Markdown, for the reference."""
+    lines = ["| metric | type | labels | unit | covers | meaning |", "|---|---|---|---|---|---|"]
+    for metric in metrics:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        cells = (f"`{metric.name}`", metric.kind, labels, metric.unit, OF[metric.since], metric.meaning)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

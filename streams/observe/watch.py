@@ -1,0 +1,117 @@
+"""What an observer may know of a running worker: copies, taken in the worker's own loop.
+
+The observers (metrics, health, customers) live in threads of their own, so that a slow client never holds the
+worker up; everything they say is made of what `Watch` hands out.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streams.engine.stats import Snapshot, Stats
+from streams.observe.placement import partition_of
+from streams.observe.tally import Census, Histogram, Tally
+from streams.scoring.apply import Scorer
+
+
+class Observed(Protocol):
+    """The handler, as far as it is watched; see `streams.processing.Processor`."""
+
+    scorer: Scorer
+    event_clock: bool
+    partitions: int
+    tally: Tally
+    alert_latency: Histogram
+    censuses: dict[int, Census]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A worker at a moment: everything that /metrics shows."""
+
+    engine: Snapshot
+    tally: Tally
+    alert_latency: Histogram
+    censuses: Mapping[int, Census]
+    """Of the partitions that are here."""
+    now_s: float
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a customer was looked for; `row` None: not known there."""
+
+    partition: int
+    here: bool
+    """The partition is this worker's, and worked on."""
+    row: bytes | None = None
+    generation: str = ""
+    at_s: float = -math.inf
+    """What the partition takes for now, seconds since the epoch."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at one worker. Call its methods in the worker's loop only."""
+
+    observed: Observed
+    lane: Any = None
+    """The engine, once the application is built."""
+    started_s: float = field(default_factory=time.time)
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the engine has been started: before that there is nothing to look at."""
+        return self.lane is not None and bool(self.lane.app.started)
+
+    def engine(self) -> Snapshot:
+        """Return the state of the engine."""
+        return self.lane.snapshot() if self.running else Snapshot(Stats(), rebalancing=True)
+
+    def read(self) -> Reading:
+        """Return everything that /metrics shows."""
+        engine, now_s = self.engine(), time.time()
+        here = {each.partition for each in engine.partitions}
+        censuses = {number: each for number, each in self.observed.censuses.items() if number in here}
+        return Reading(
+            engine=engine,
+            tally=_copy(self.observed.tally),
+            alert_latency=_copy_histogram(self.observed.alert_latency),
+            censuses=censuses,
+            now_s=now_s,
+            uptime_s=max(0.0, now_s - self.started_s),
+        )
+
+    def find(self, customer_id: str) -> Found:
+        """Return a customer's committed row, from the partition where the key belongs."""
+        key = customer_id.encode()
+        number = partition_of(key, max(1, self.observed.partitions))
+        owned = self.lane.partitions.get(number) if self.running else None
+        if owned is None or not owned.ready:
+            return Found(number, here=False)
+        state = owned.state
+        now_s = state.marker.newest_event_s if self.observed.event_clock else time.time()
+        return Found(
+            number, here=True, row=state.rows.get(key), generation=state.marker.generation, at_s=now_s
+        )
+
+
+def _copy(tally: Tally) -> Tally:
+    return Tally(
+        rejects=Counter(tally.rejects),
+        alerts=Counter(tally.alerts),
+        scores=tally.scores,
+        newest_event_s=dict(tally.newest_event_s),
+        misplaced=Counter(tally.misplaced),
+    )
+
+
+def _copy_histogram(histogram: Histogram) -> Histogram:
+    copy = Histogram(histogram.bounds)
+    copy.counts = list(histogram.counts)
+    copy.total = histogram.total
+    return copy
