@@ -6,7 +6,6 @@ every published score, and nested Structs would cost more than the scoring itsel
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -35,48 +34,96 @@ _INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
 Document = dict[str, Any]
 
 
-@dataclass(slots=True)
 class Assessment:
-    """A row read in full at one time: every score with the parts that it is the sum of."""
+    """A row read in full at one time: every score with the parts that it is the sum of.
 
-    at_s: float
-    prior: float
-    experience: Reading
-    service: Reading
-    gap: float | None
-    trend: float
-    band: Band
-    churn: ChurnReading | None
-    drivers: list[Document]
-    """Each {driver, ledger, points}, the strongest first; prior plus the points of a ledger is its score."""
-    churn_drivers: list[Document]
-    """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
-    last: Document | None
-    """The last experience: {driver, age_s, points}."""
+    What not every reader needs (trend, churn and the sorted lists) is computed when it is asked for; the row
+    must not change before that.
+    """
+
+    __slots__ = ("_churn", "_known", "_scorer", "_state", "_trend", "at_s", "experience", "prior", "service")
+
+    def __init__(self, scorer: Scorer, state: CustomerState, at_s: float) -> None:
+        self._scorer = scorer
+        self._state = state
+        self._trend: float | None = None
+        self._churn: ChurnReading | None = None
+        self._known = False
+        self.at_s = at_s
+        self.prior = scorer.policy.ledger.prior
+        self.experience, self.service = scorer.ledger.read(state, at_s)
+
+    @property
+    def gap(self) -> float | None:
+        """Service minus experience, None where either is hardly known."""
+        known = self._scorer.policy.bands.min_coverage
+        if self.experience.coverage < known or self.service.coverage < known:
+            return None
+        return self.service.score - self.experience.score
+
+    @property
+    def band(self) -> Band:
+        """The experience score in words."""
+        return band_of(self._scorer.policy, self.experience.score, self.experience.coverage)
+
+    @property
+    def trend(self) -> float:
+        """Recent experience against the usual, points."""
+        if self._trend is None:
+            self._trend = self._scorer.ledger.trend(self._state, self.at_s)
+        return self._trend
+
+    @property
+    def churn(self) -> ChurnReading | None:
+        """The probability at the alert horizon, None without any engagement."""
+        if not self._known:
+            scorer = self._scorer
+            index = scorer.policy.alert_horizon
+            self._churn = scorer.churn.read(self._state, self.at_s, self.experience, self.trend, index)
+            self._known = True
+        return self._churn
+
+    @property
+    def drivers(self) -> list[Document]:
+        """Each {driver, ledger, points}, the strongest first; prior plus their points is the score."""
+        return self._points("experience", self.experience) + self._points("service", self.service)
+
+    @property
+    def churn_drivers(self) -> list[Document]:
+        """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
+        if self.churn is None:
+            return []
+        ranked = sorted(self.churn.drivers.items(), key=_strength)
+        return [{"driver": name, "logit": logit} for name, logit in ranked]
+
+    @property
+    def last(self) -> Document | None:
+        """The last experience: {driver, age_s, points}."""
+        last = self._state.last
+        if last is None:
+            return None
+        return {
+            "driver": driver_name(self._scorer, last.key >> 3),
+            "age_s": self.at_s - last.at_s,
+            "points": self._scorer.ledger.last_points(self._state, self.at_s),
+        }
+
+    def worst(self, count: int, below: float = 0.0) -> list[str]:
+        """Return the drivers that take most from the experience score, all less than `below`, worst first."""
+        taken = sorted((x, code) for code, x in self.experience.points.items() if x < below)
+        return [driver_name(self._scorer, code) for _, code in taken[:count]]
+
+    def _points(self, ledger: str, reading: Reading) -> list[Document]:
+        names = self._scorer.policy.driver_names
+        return [
+            {"driver": names.get(code) or f"driver_{code}", "ledger": ledger, "points": points}
+            for code, points in sorted(reading.points.items(), key=_strength)
+        ]
 
 
 def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
     """Read `state` at `at_s` (seconds), or at its newest event if that is later."""
-    at_s = max(at_s, state.newest_s)
-    ledger, policy = scorer.ledger, scorer.policy
-    experience, service = ledger.read(state, at_s)
-    trend = ledger.trend(state, at_s)
-    known = policy.bands.min_coverage
-    both = experience.coverage >= known and service.coverage >= known
-    churn = scorer.churn.read(state, at_s, experience, trend, policy.alert_horizon)
-    return Assessment(
-        at_s=at_s,
-        prior=policy.ledger.prior,
-        experience=experience,
-        service=service,
-        gap=service.score - experience.score if both else None,
-        trend=trend,
-        band=band_of(policy, experience.score, experience.coverage),
-        churn=churn,
-        drivers=_points(scorer, "experience", experience) + _points(scorer, "service", service),
-        churn_drivers=_logits(churn),
-        last=_last(scorer, state, at_s),
-    )
+    return Assessment(scorer, state, max(at_s, state.newest_s))
 
 
 def driver_name(scorer: Scorer, code: int) -> str:
@@ -86,29 +133,6 @@ def driver_name(scorer: Scorer, code: int) -> str:
 
 def _strength(item: tuple[Any, float]) -> tuple[float, Any]:
     return -abs(item[1]), item[0]
-
-
-def _points(scorer: Scorer, ledger: str, reading: Reading) -> list[Document]:
-    return [
-        {"driver": driver_name(scorer, code), "ledger": ledger, "points": points}
-        for code, points in sorted(reading.points.items(), key=_strength)
-    ]
-
-
-def _logits(churn: ChurnReading | None) -> list[Document]:
-    if churn is None:
-        return []
-    return [{"driver": name, "logit": logit} for name, logit in sorted(churn.drivers.items(), key=_strength)]
-
-
-def _last(scorer: Scorer, state: CustomerState, at_s: float) -> Document | None:
-    if state.last is None:
-        return None
-    return {
-        "driver": driver_name(scorer, state.last.key >> 3),
-        "age_s": at_s - state.last.at_s,
-        "points": scorer.ledger.last_points(state, at_s),
-    }
 
 
 def _standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
@@ -211,23 +235,19 @@ def _text(profile: Mapping[str, object], name: str) -> str | None:
 
 def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
     """Return who looks after the driver that takes most, where it takes enough to matter."""
-    for driver in _worst(found, 1, OWNED_POINTS):
+    for driver in found.worst(1, OWNED_POINTS):
         if driver in scorer.policy.drivers:
             return scorer.policy.drivers[driver].owner or None
     return None
 
 
-def _worst(found: Assessment, count: int, below: float = 0.0) -> list[str]:
-    """Return the drivers that take most from the experience score, the worst first, all less than `below`."""
-    taken = [each for each in found.drivers if each["ledger"] == "experience" and each["points"] < below]
-    return [entry["driver"] for entry in taken[:count]]
-
-
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
     """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
     sentence = _why(scorer, state, decision, found)
-    if found.last is not None and decision.because is None:
-        longer = f"{sentence}; last experience: {words(found.last['driver'])}, {ago(found.last['age_s'])}"
+    last = state.last
+    if last is not None and decision.because is None:
+        driver = words(driver_name(scorer, last.key >> 3))
+        longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
         if len(longer) < REASON_MAX_CHARS:
             sentence = longer
     return sentence[: REASON_MAX_CHARS - 1] + "."
@@ -257,7 +277,7 @@ def _raising(found: Assessment) -> list[str]:
 
 
 def _why_drop(decision: Decision, found: Assessment) -> str:
-    causes = " and ".join(words(driver) for driver in _worst(found, TOP_DRIVERS))
+    causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
     what = f"fell to critical, {found.experience.score:.0f} of 100"
     if decision.cause != Cause.CRITICAL:
         what = f"is falling, {abs(found.trend):.0f} points below the usual"

@@ -156,15 +156,21 @@ class Ledger:
         return score, weight / (2.0 + weight), trend
 
     def worst_case(self, state: CustomerState, at_s: float) -> tuple[float, float]:
-        """Return bounds in a few operations: points below the prior, and points of a falling trend, both >= 0.
+        """Return, in a few operations, the most points that the score can lie below the prior, and the trend.
 
-        Bad signals lie in the plain group, so M and P- together take at most mu Q/(kappa + Q), Q its mass;
-        the trend is c30 times a difference of means that lie between -mu and 100 - mu.
+        Bad signals lie in the plain group, so M and P- together take at most mu Q/(kappa + Q), Q its mass.
         """
         mass = state.mass
-        plain = mass.get(Q_PLAIN, 0.0) * exp2((state.ref_s - at_s) / self.half_life_s)
-        recent = mass.get(Q_RECENT, 0.0) * exp2((state.ref_s - at_s) / self.recent_half_life_s)
-        return self.mu * plain / (self.kappa + plain), 100.0 * recent / (self.kappa + recent)
+        plain = mass.get(Q_PLAIN, 0.0)
+        usual = plain + mass.get(Q_ROUTINE, 0.0) + mass.get(Q_SERVICE, 0.0)
+        plain *= exp2((state.ref_s - at_s) / self.half_life_s)
+        below = self.mu * plain / (self.kappa + plain)
+        recent = mass.get(Q_RECENT, 0.0)
+        known = recent * exp2((state.ref_s - at_s) / self.recent_half_life_s)
+        if known < TINY or usual < TINY:
+            return below, 0.0
+        mean_recent = mass.get(A_RECENT, 0.0) / recent
+        return below, known / (self.kappa + known) * (mean_recent - sum(state.points.values()) / usual)
 
     def score(self, state: CustomerState, at_s: float) -> float:
         """Return the experience score at `at_s`, 0..100."""

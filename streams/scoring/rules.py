@@ -160,10 +160,27 @@ class Rules:
         can open more: the risk of who was angry grows with each day, and a rule that rested may open again.
         """
         at_s = max(at_s, state.newest_s)
-        bad = state.intents or WORST in state.peaks
-        if bad or _any_open(state) or self._absent(state, at_s, absence_until_s):
+        if (
+            _any_open(state)
+            or not self._surely_calm(state, at_s)
+            or self._absent(state, at_s, absence_until_s)
+        ):
             return self.evaluate(state, at_s, absence_until_s=absence_until_s)
         return []
+
+    def _surely_calm(self, state: CustomerState, at_s: float) -> bool:
+        """Tell in a few operations that no experience rule can open; False says nothing."""
+        if state.intents:
+            return False
+        if WORST not in state.peaks:
+            return True
+        below, trend = self.ledger.worst_case(state, at_s)
+        churn, limits = self.churn, self._limits
+        return (
+            below * churn.per_point - min(0.0, trend) * churn.per_trend < limits.churn_terms
+            and self.ledger.mu - below >= self.policy.bands.critical_below
+            and trend > limits.drop_open
+        )
 
     def _absent(self, state: CustomerState, at_s: float, absence_until_s: float) -> bool:
         """Tell whether silence has cost the policy's share, as far as it may be said at all."""

@@ -247,14 +247,12 @@ def test_intent_is_told_before_a_trifle():
     assert "driven by declared intent to leave and rage click" in reason
 
 
-def test_a_long_reason_is_cut():
+def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):
     """A reason is never longer than the contract allows, and ends as a sentence."""
     state, step = decided([*LOYAL, FAILED])
-    found = assess(DEFAULT, state, step.glance.at_s)
-    found.drivers = [{"driver": "x" * 200, "ledger": "experience", "points": -9.0}]
-    found.last = {"driver": "y" * 200, "age_s": 0.0, "points": -9.0}
+    monkeypatch.setattr("streams.scoring.explain.driver_name", lambda *_: "x" * 200)
 
-    reason = reason_of(DEFAULT, state, step, found)
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
     assert len(reason) == REASON_MAX_CHARS
     assert reason.endswith("x.")
 
@@ -265,7 +263,7 @@ def test_churn_risk_without_a_cause():
     step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
     state = row(LOYAL)
     found = assess(DEFAULT, state, 0)
-    found.last = None
+    state.last = None
 
     assert re.fullmatch(r"Churn risk within 90 days is \d+%\.", reason_of(DEFAULT, state, step, found))
 
@@ -274,7 +272,8 @@ def test_a_fall_without_a_bad_driver():
     """A falling trend with no driver below zero is told without one, and without a last experience."""
     state, step = decided([*LOYAL, FAILED])
     found = assess(DEFAULT, state, step.glance.at_s)
-    found.drivers, found.last = [], None
+    found.experience.points.clear()
+    state.last = None
 
     assert reason_of(DEFAULT, state, step, found) == "Experience is falling, 14 points below the usual."
 
