@@ -35,8 +35,9 @@ class EngineSettings:
     chunk_records: int = 2_000
     chunk_bytes: int = 4 * MIB
     queue_bytes: int = 64 * MIB
-    gather_s: float = 0.008
-    """Wait of the fetch loop when little arrives: at 1,000 events/s it saves most of a core's wake-ups."""
+    gather_s: float = 0.015
+    """Wait of the fetch loop when little arrives: without it 1,000 events/s cost most of a core in wake-ups,
+    with 8 ms 0.31, with 20 ms 0.24 of one."""
     flush_min_s: float = 0.020
     flush_per_partition_s: float = 0.008
     flush_max_s: float = 1.0
