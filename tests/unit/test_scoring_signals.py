@@ -19,6 +19,11 @@ READ: list[tuple[str, dict[str, Any], list[tuple[str, float, float, bool]]]] = [
     ("order.placed", {}, [("purchase", 85, 1, False)]),
     ("delivery.delivered", {}, []),
     ("delivery.delivered", {"promised_at": LATER}, [("delivery_on_time", 85, 1, False)]),
+    (
+        "delivery.delivered",
+        {"promised_at": "2026-01-01T01:00:00+01:00"},
+        [("delivery_on_time", 85, 1, False)],
+    ),
     ("delivery.delivered", {"promised_at": EARLIER}, [("late_delivery", 0, 1.5, False)]),
     ("delivery.failed", {}, [("failed_delivery", 0, 3, False)]),
     ("delivery.rescheduled", {"by": "customer"}, []),
