@@ -1,0 +1,127 @@
+"""`cx policy`: the numbers of the scoring, shown and checked."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+import msgspec
+import orjson
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from streams.cli.files import policy_option
+from streams.cli.tables import print_tables
+from streams.scoring.apply import baked_hash
+from streams.scoring.policy import DriverSection, Policy, default_policy, load_policy
+
+Values = dict[str, Any]
+_CHANGED: Final = "bold yellow"
+
+
+@click.group()
+def policy() -> None:
+    """Weights, thresholds and coefficients: what a score is made with."""
+
+
+@policy.command()
+@policy_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with every value and the hash.")
+def show(policy_path: str | None, *, as_json: bool) -> None:
+    """Show every value, marked where it differs from the default policy, and every driver with its reason."""
+    found = load_policy(policy_path)
+    if as_json:
+        content = {"hash": found.hash, **msgspec.to_builtins(found)}
+        click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+        return
+    click.echo(f"policy {found.version}, hash {found.hash}; changed values carry the default beside them")
+    print_tables(_values_table(found), _drivers_table(found))
+
+
+@policy.command()
+@click.argument("file")
+def check(file: str) -> None:
+    """Check the policy FILE: every mistake is named, else every value that it changes.
+
+    Exit codes: 0 valid, 2 not valid or not to be read.
+    """
+    found, default = load_policy(file), default_policy()
+    changed = differences(found, default)
+    click.echo(f"{file} is a valid policy: {found.version}, hash {found.hash}, {len(changed)} values changed")
+    for key, (value, before) in changed.items():
+        click.echo(f"  {key} = {words_of(value)}, default {words_of(before)}")
+    if baked_hash(found) != baked_hash(default):
+        click.echo(
+            "Rows made under another policy keep sums of its weights and half-lives: replay their events."
+        )
+
+
+def differences(found: Policy, default: Policy) -> dict[str, tuple[Any, Any]]:
+    """Return each key whose value differs from the default's, with both values."""
+    before = dict(flat(msgspec.to_builtins(default)))
+    return {
+        key: (value, before.get(key))
+        for key, value in flat(msgspec.to_builtins(found))
+        if value != before.get(key)
+    }
+
+
+def flat(tables: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested tables with its dotted key."""
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def words_of(value: Any) -> str:
+    """Return a value as TOML would write it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(words_of(each) for each in value)}]"
+    return msgspec.json.encode(value).decode()
+
+
+def _values_table(found: Policy) -> Table:
+    changed = differences(found, default_policy())
+    table = Table("key", "value", "default", box=box.SIMPLE)
+    for key, value in flat(msgspec.to_builtins(found)):
+        if key.startswith("drivers."):
+            continue
+        differs = key in changed
+        default = words_of(changed[key][1]) if differs else ""
+        table.add_row(key, Text(words_of(value), _CHANGED if differs else ""), default)
+    return table
+
+
+def _drivers_table(found: Policy) -> Table:
+    caption = "counts in both ledgers, in experience, or there as a routine whose good moments saturate"
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
+    table.add_column("driver", no_wrap=True)
+    table.add_column("value", justify="right")
+    table.add_column("weight", justify="right")
+    table.add_column("counts in", no_wrap=True)
+    table.add_column("why (owner)")
+    default = default_policy().drivers
+    for name, driver in found.drivers.items():
+        before = default[name]
+        table.add_row(
+            name,
+            _number(driver.value, before.value),
+            _number(driver.weight, before.weight),
+            _ledgers(driver),
+            f"{driver.reason} ({driver.owner or 'nobody'})",
+        )
+    return table
+
+
+def _number(value: float, default: float) -> Text:
+    if value == default:
+        return Text(f"{value:g}")
+    return Text(f"{value:g} ({default:g})", _CHANGED)
+
+
+def _ledgers(driver: DriverSection) -> str:
+    if driver.service:
+        return "both"
+    return driver.group or "experience"
