@@ -1,6 +1,7 @@
 """The Faust application: the only place that makes one.
 
-`faust -A streams.app worker` works on the settings of the environment; `cx worker` builds its own.
+`faust -A streams.app worker --without-web` works on the settings of the environment; `cx worker` builds its
+own.
 """
 
 import asyncio
@@ -123,6 +124,17 @@ def _faust_app(settings: Settings, engine: EngineSettings) -> Any:
     )
 
 
+def _build_for_faust(settings: Settings) -> Any:
+    """Return the application for Faust's own command, with metrics and health as `cx worker` has them."""
+    from streams.observe.service import attach  # noqa: PLC0415  # tests of the engine have no use for it
+    from streams.processing import build_processor  # noqa: PLC0415  # as above
+
+    processor = build_processor(settings)
+    app = build_app(settings, handler=processor)
+    attach(app, settings, processor)
+    return app
+
+
 _app: Any = None
 
 
@@ -134,5 +146,5 @@ def __getattr__(name: str) -> Any:
     global _app  # noqa: PLW0603  # one application per process, as Faust's CLI wants it
     if _app is None:
         install_uvloop()
-        _app = build_app(load_settings())
+        _app = _build_for_faust(load_settings())
     return _app

@@ -1,0 +1,58 @@
+"""`cx doctor`: why does it not work? One line for each thing looked at, with the command that mends it."""
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from streams.cli.topics import connection
+from streams.demo.words import printable
+from streams.errors import Exit
+from streams.observe.doctor import Finding, Status, examine
+from streams.settings import Settings, load_settings
+
+COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "red"}
+
+
+@click.command()
+@connection
+@click.option("--worker", "worker_url", metavar="URL", help="A worker's address.  [default: of the settings]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+def doctor(file: Path | None, worker_url: str | None, *, as_json: bool, **flags: Any) -> None:
+    """Look at the broker, the topics, the producers and a worker; say what mends what is wrong.
+
+    Exit code 1 if anything is an error; warnings leave it 0.
+    """
+    settings = load_settings(flags, file=file)
+    url = (worker_url or _url(settings)).rstrip("/")
+    found = asyncio.run(_examine(settings, url, as_json=as_json))
+    if as_json:
+        click.echo(orjson.dumps([dataclasses.asdict(each) for each in found]))
+    failed = any(each.status is Status.ERROR for each in found)
+    raise SystemExit(Exit.FINDING if failed else Exit.OK)
+
+
+async def _examine(settings: Settings, url: str, *, as_json: bool) -> list[Finding]:
+    found = []
+    async for each in examine(settings, url):
+        found.append(each)
+        if not as_json:
+            _print(each)
+    return found
+
+
+def _print(finding: Finding) -> None:
+    status = click.style(f"{finding.status:<8}", fg=COLORS[finding.status])
+    click.echo(f"{status}{finding.subject:<10} {printable(finding.message)}")
+    if finding.mend:
+        click.echo(f"{'':<19}try: {finding.mend}")
+
+
+def _url(settings: Settings) -> str:
+    """Return where a worker with these settings listens, seen from this machine."""
+    host = settings.metrics_host
+    host = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104  # nothing is bound here
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.metrics_port}"
