@@ -5,6 +5,7 @@ order of its log; then the events of each customer are applied by (time, source,
 evaluated at its time, applied, and evaluated again.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -69,14 +70,16 @@ def judge(line: bytes, scorer: Scorer) -> Touchpoint | Reject:
     event = decode_line(line)
     if isinstance(event, Reject):
         return event
-    recorded_s = float("inf") if event.recordedtime is None else event.recordedtime.timestamp()
-    return judge_time(event, recorded_s, scorer.policy.ancient_before_s) or event
+    ancient_s = scorer.policy.ancient_before_s
+    if event.recordedtime is not None:
+        return judge_time(event, event.recordedtime.timestamp(), ancient_s) or event
+    return event if time_s(event) >= ancient_s else judge_time(event, math.inf, ancient_s) or event
 
 
 @lru_cache(maxsize=1024)  # types and channels are closed sets
-def _topic_index(touchpoint_type: str, channel: str | None) -> int:
+def _topic_index(kind: type[Touchpoint], channel: str | None) -> int:
     """Return the number of the input topic that an event of that type and channel belongs on."""
-    return _TOPIC_INDEX[topic_for(touchpoint_type, channel).name]
+    return _TOPIC_INDEX[topic_for(str(kind.__struct_config__.tag), channel).name]
 
 
 def _admit(  # one line's way through the file's totals
@@ -102,7 +105,7 @@ def _admit(  # one line's way through the file's totals
     if customer is None:
         customer = result.customers[event.subject] = Customer(scorer.new(event_s))
         admitted[event.subject] = []
-    key = scorer.admit(customer.state, event, _topic_index(event.type, event.channel))
+    key = scorer.admit(customer.state, event, _topic_index(type(event), event.channel))
     if key is None:
         result.duplicates += 1
         return

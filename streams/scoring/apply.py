@@ -109,6 +109,8 @@ class Scorer:
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
         strong = False
+        if not event:  # a neutral act
+            return False
         for signal in self.signals.of(touchpoint):
             self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
             strong = strong or signal.weight >= self._reopen_weight
