@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+COMPILED := $(VENV)/.compiled
 ARGS   ?=
 FAULTS ?= short
 SOAK   ?= 1h
@@ -29,7 +30,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev$(LOCAL)]'
 	touch $@
 
-demo: $(READY)
+# Compiled where there is a C compiler; tests always run the sources, and one test holds both to the same bits.
+$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
+	if command -v cc >/dev/null 2>&1; then $(BIN)/python scripts/compile_core.py; fi
+	touch $@
+
+demo: $(COMPILED)
 	$(BIN)/cx demo $(ARGS)
 
 check: $(READY)
@@ -38,20 +44,21 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: check
+test: check $(COMPILED)
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest --cov --cov-report= -m "not long" $(ARGS)
 	$(BIN)/coverage report --include='streams/scoring/*' --fail-under=100
 	$(BIN)/coverage report --omit='streams/scoring/*' --fail-under=90
 
-faults: $(READY)
+faults: $(COMPILED)
 	$(BIN)/python -m pytest tests/faults $(if $(filter long,$(FAULTS)),,-m "not long") $(ARGS)
 
-bench: $(READY)
+bench: $(COMPILED)
 	$(BIN)/python tests/bench/bench.py $(ARGS)
 
-soak: $(READY)
+soak: $(COMPILED)
 	$(BIN)/python tests/bench/soak.py --for $(SOAK) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist
+	find . -name "*.so" -not -path "./$(VENV)/*" -delete

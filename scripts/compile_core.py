@@ -1,0 +1,69 @@
+"""Compile the hot modules with mypyc, in place: the same source and the same results, about twice as fast.
+
+        python scripts/compile_core.py            build the extension modules beside their sources
+        python scripts/compile_core.py --clean    remove them
+
+Optional: without a C compiler the sources run as they are. Tests import the sources in any case.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("streams", "schemas")
+MODULES = (
+    "schemas/codec.py",
+    "streams/replay.py",
+    "streams/scoring/apply.py",
+    "streams/scoring/churn.py",
+    "streams/scoring/explain.py",
+    "streams/scoring/ledger.py",
+    "streams/scoring/rhythm.py",
+    "streams/scoring/rules.py",
+    "streams/scoring/signals.py",
+)
+MYPY_INI = """[mypy]
+strict = True
+[mypy-aiokafka.*,mode.*,faust.*]
+ignore_missing_imports = True
+follow_imports = skip
+"""
+
+
+def clean() -> None:
+    """Remove every extension module from the tree."""
+    for found in (
+        *ROOT.glob("*__mypyc*.so"),
+        *(p for name in PACKAGES for p in ROOT.glob(f"{name}/**/*.so")),
+    ):
+        found.unlink()
+
+
+def compile_core() -> None:
+    """Build in a copy (the compiler leaves much behind), then put the modules beside their sources."""
+    with tempfile.TemporaryDirectory(prefix="cx-compile-") as folder:
+        copy = Path(folder)
+        for name in PACKAGES:
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        (copy / "mypy.ini").write_text(MYPY_INI)
+        command = [sys.executable, "-m", "mypyc", *MODULES]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)  # noqa: S603  # mypyc
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+            sys.exit(f"the hot modules could not be compiled; the sources work without:\n{tail}")
+        clean()
+        for built in (
+            *copy.glob("*__mypyc*.so"),
+            *(p for name in PACKAGES for p in copy.glob(f"{name}/**/*.so")),
+        ):
+            shutil.copy2(built, ROOT / built.relative_to(copy))
+
+
+if __name__ == "__main__":
+    if "--clean" in sys.argv[1:]:
+        clean()
+    else:
+        compile_core()

@@ -1,0 +1,40 @@
+"""The compiled modules give what their sources give."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import streams.scoring.ledger
+from streams.cli.main import cx
+from streams.demo.generator import generate
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = (
+    "import sys; from streams.cli.main import cx; import streams.scoring.ledger as ledger; {check}; cx()"
+)
+
+
+def score(events: Path, check: str) -> bytes:
+    """Return what `cx score --json` prints in a process of its own."""
+    command = [sys.executable, "-c", PROGRAM.format(check=check), "score", "--json", str(events)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def test_tests_run_the_sources():
+    """Coverage and breakpoints mean the sources, whatever was compiled."""
+    assert streams.scoring.ledger.__file__.endswith(".py")
+
+
+def test_compiled_and_source_agree_to_the_bit(tmp_path: Path):
+    """Scores, drivers and alerts of generated journeys are the same bytes, compiled or not."""
+    if not list((ROOT / "streams" / "scoring").glob("ledger.*.so")):
+        pytest.skip("the hot modules are not compiled: no C compiler, or `make` was not asked to")
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b"".join(record.value + b"\n" for record in generate(5_000, seed=3, poison=0.01)))
+    compiled = score(events, "assert ledger.__file__.endswith('.so')")
+    source = CliRunner().invoke(cx, ["score", "--json", str(events)])
+
+    assert source.stdout_bytes == compiled
