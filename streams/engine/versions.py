@@ -60,6 +60,7 @@ SEAMS: dict[Any, dict[str, str]] = {
         "_ensure_consumer": "self",
     },
     driver.Producer: {
+        "on_start": "self",
         "_settings_auth": "self",
         "_settings_extra": "self",
     },

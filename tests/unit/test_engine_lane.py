@@ -1,0 +1,444 @@
+"""The lane with a writer and a consumer of paper: what is written when, and what a failure does."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.engine.errors import Fenced, Lost
+from streams.engine.handler import Effects, Record
+from streams.engine.lane import Lane
+from streams.engine.marker import new_marker
+from streams.engine.memory import MemoryRecord
+from streams.engine.owned import Owned
+from streams.engine.partition import Chunk, Partition, Transaction
+from streams.engine.settings import EngineSettings
+from streams.engine.sweep import SweepCursor
+from streams.engine.transport import Reach
+from streams.errors import CxError, Exit
+
+WEB = "web"
+SETTINGS = EngineSettings(
+    bootstrap_servers="",
+    app_id="app",
+    inputs=(WEB,),
+    flush_min_s=0.0,
+    flush_per_partition_s=0.0,
+    queue_bytes=0,
+    chunk_bytes=100,
+)
+
+
+class Counting:
+    """Counts records a key."""
+
+    failing = False
+
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float) -> Any:
+        """Start a unit of work."""
+        del partition, generation, watermark_s
+        return CountingWork(rows, failing=self.failing)
+
+    def committed(self, partition: int, effects: Effects) -> None:
+        """Hear of a commit."""
+
+
+class CountingWork:
+    """One unit of work."""
+
+    def __init__(self, rows: Mapping[bytes, bytes], *, failing: bool) -> None:
+        self.rows = rows
+        self.failing = failing
+        self.effects = Effects()
+
+    def apply(self, topic: str, records: Sequence[Record]) -> None:
+        """Count."""
+        del topic
+        if self.failing:
+            raise ZeroDivisionError
+        for record in records:
+            key = record.key or b""
+            before = self.effects.rows.get(key) or self.rows.get(key) or b"0"
+            self.effects.rows[key] = b"%d" % (int(before) + 1)
+            self.effects.counts.accepted += 1
+
+    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+        """Write the watermark into each row."""
+        for key in keys:
+            self.effects.rows[key] = b"%d" % int(now_s)
+
+    def finish(self) -> Effects:
+        """Return what changed."""
+        return self.effects
+
+
+class PaperWriter:
+    """Writes nowhere; `outcomes` are raised in turn, `gate` holds the commit back."""
+
+    def __init__(self) -> None:
+        self.written: list[Transaction] = []
+        self.outcomes: list[Exception] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.closed = False
+
+    async def write(self, transaction: Transaction) -> None:
+        """Commit, or fail as told."""
+        await self.gate.wait()
+        if self.outcomes:
+            raise self.outcomes.pop(0)
+        self.written.append(transaction)
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+class PaperConsumer:
+    """What the lane asks of the consumer."""
+
+    def __init__(self) -> None:
+        self.space = asyncio.Event()
+        self.reaches: dict[TP, Reach] = {}
+        self.sequences: defaultdict[TP, int] = defaultdict(int)
+        self.lease = 10.0
+        self.heartbeat = -1.0
+        self.flowing = True
+
+    def stop_flow(self) -> None:
+        """Stop."""
+        self.flowing = False
+
+    def lease_left_s(self) -> float:
+        """Return how long nobody else can own our partitions."""
+        return self.lease
+
+    def last_heartbeat_s(self) -> float:
+        """Return when the broker last confirmed us."""
+        return self.heartbeat
+
+
+class PaperApp:
+    """What the lane asks of Faust."""
+
+    def __init__(self) -> None:
+        self.consumer = PaperConsumer()
+        self.flow_control = self
+        self.rebalancing = False
+        self.should_stop = False
+
+    def suspend(self) -> None:
+        """Do nothing."""
+
+    def clear(self) -> None:
+        """Do nothing."""
+
+
+class Bench:
+    """A lane at work on two partitions."""
+
+    def __init__(self) -> None:
+        self.app = PaperApp()
+        self.handler = Counting()
+        self.fatal: list[BaseException] = []
+        self.lane = Lane(self.app, SETTINGS, self.handler, on_fatal=self.fatal.append)
+        self.writers = [PaperWriter(), PaperWriter()]
+        for number in (0, 1):
+            self.own(number)
+        self.lane.activate()
+
+    def own(self, number: int) -> Owned:
+        """Own a partition that starts empty."""
+        state = Partition(number, self.handler, session=self.lane.session)
+        state.load({}, new_marker({WEB: 0}))
+        owned = Owned(state, self.writers[number], 1, SweepCursor(1.0, 10))  # type: ignore[arg-type]
+        self.lane.partitions._owned[number] = owned
+        return owned
+
+    def owned(self, number: int = 0) -> Owned:
+        """Return a partition."""
+        found = self.lane.partitions.get(number)
+        assert found is not None
+        return found
+
+    async def send(
+        self, first: int = 0, count: int = 1, *, partition: int = 0, session: int | None = None
+    ) -> None:
+        """Submit a chunk of records from offset `first` on."""
+        tp = TP(WEB, partition)
+        records = [MemoryRecord(b"k", b"v", (), first + step, 1000) for step in range(count)]
+        sequence, self.app.consumer.sequences[tp] = (
+            self.app.consumer.sequences[tp],
+            self.app.consumer.sequences[tp] + 1,
+        )
+        now = self.lane.session if session is None else session
+        await self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
+
+    async def settle(self, number: int = 0) -> None:
+        """Let the partition's task work until it has nothing to do."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+        if not self.writers[number].gate.is_set():
+            return
+        await asyncio.wait_for(self.lane._idle.wait(), 1)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """Return a lane at work; its tasks end with the test."""
+    made = Bench()
+    yield made
+    for owned in made.lane.partitions:
+        if owned.task is not None:
+            owned.task.cancel()
+
+
+async def test_a_chunk_is_written_and_then_in_memory(bench: Bench) -> None:
+    """The row and the position move together."""
+    await bench.send(0, 3)
+    await bench.settle()
+    assert bench.owned().state.rows == {b"k": b"3"}
+    assert bench.lane.partitions.positions()[0, WEB] == 3
+    assert (bench.lane.stats.commits, bench.lane.stats.records) == (1, 3)
+
+
+async def test_memory_waits_for_the_commit(bench: Bench) -> None:
+    """While the transaction is in flight, rows are the committed ones."""
+    bench.writers[0].gate.clear()
+    await bench.send(0, 3)
+    await bench.settle()
+    assert bench.owned().state.rows == {}
+    bench.writers[0].gate.set()
+    await bench.settle()
+    assert bench.owned().state.rows == {b"k": b"3"}
+
+
+async def test_other_partitions_compute_while_one_commits(bench: Bench) -> None:
+    """A slow commit of one partition holds nobody else up."""
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.send(0, partition=1)
+    await bench.settle()
+    assert [len(writer.written) for writer in bench.writers] == [0, 1]
+    bench.writers[0].gate.set()
+    await bench.settle()
+
+
+async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
+    """Chunks that came during a commit share the next one."""
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    for offset in (1, 2, 3):
+        await bench.send(offset)
+    bench.writers[0].gate.set()
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [1, 3]
+
+
+async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:
+    """Memory stays behind, nothing more is taken, and healing is asked for; the other partition works on."""
+    bench.writers[0].outcomes = [Lost("who knows")]
+    await bench.send(0)
+    await bench.settle()
+    await bench.send(1)
+    await bench.send(0, partition=1)
+    await bench.settle()
+    owned = bench.owned()
+    assert (owned.state.rows, owned.ready, owned.state.loaded) == ({}, False, False)
+    assert bench.lane.broken.is_set()
+    assert bench.lane.needs_healing()
+    assert bench.lane.stats.failed == 1
+    assert len(bench.writers[1].written) == 1
+    assert bench.fatal == []
+
+
+async def test_a_hole_drops_the_partition(bench: Bench) -> None:
+    """A chunk that was lost on the way is fetched again, not stepped over."""
+    bench.app.consumer.sequences[TP(WEB, 0)] += 1
+    await bench.send(5)
+    await bench.settle()
+    assert bench.writers[0].written == []
+    assert bench.lane.stats.refused == 1
+    assert bench.lane.broken.is_set()
+
+
+async def test_fenced_twice_without_a_rebalance_ends_the_worker(bench: Bench) -> None:
+    """Two processes with one id would take the partition from each other for ever."""
+    for _ in range(2):
+        bench.own(0)
+        bench.lane.activate()
+        bench.app.consumer.sequences.clear()
+        bench.writers[0].outcomes = [Fenced("epoch")]
+        await bench.send(0)
+        await bench.settle()
+    [error] = bench.fatal
+    assert isinstance(error, CxError)
+    assert error.code is Exit.STOPPED
+    assert "static_id" in error.mend
+
+
+async def test_fenced_twice_with_a_rebalance_between_goes_on(bench: Bench) -> None:
+    """A worker that was frozen twice is no clash."""
+    for _ in range(2):
+        bench.own(0)
+        bench.lane.activate()
+        bench.app.consumer.sequences.clear()
+        bench.writers[0].outcomes = [Fenced("epoch")]
+        await bench.send(0)
+        await bench.settle()
+        await bench.lane.on_revoked()
+    assert bench.fatal == []
+    assert bench.lane.stats.fenced == 2
+
+
+async def test_a_bug_in_the_handler_ends_the_worker(bench: Bench) -> None:
+    """A record is never skipped because scoring failed on it."""
+    bench.handler.failing = True
+    await bench.send(0)
+    await bench.settle()
+    assert [type(error) for error in bench.fatal] == [ZeroDivisionError]
+    assert bench.writers[0].written == []
+
+
+async def test_nothing_is_written_without_a_lease(bench: Bench) -> None:
+    """A worker that the broker has not heard of waits; a rebalance then takes the partition away."""
+    bench.app.consumer.lease = 0.5
+    await bench.send(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.writers[0].written == []
+    bench.app.rebalancing = True
+    await bench.settle()
+    assert bench.writers[0].written == []
+    assert bench.lane.stats.failed == 1
+
+
+async def test_the_lease_may_come_back(bench: Bench) -> None:
+    """After a heartbeat the transaction in hand is written."""
+    bench.app.consumer.lease = 0.5
+    await bench.send(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    bench.app.consumer.lease = 9.0
+    await bench.settle()
+    assert len(bench.writers[0].written) == 1
+
+
+async def test_halting_disowns_everything(bench: Bench) -> None:
+    """A new session begins; chunks of the old one are refused."""
+    before = bench.lane.session
+    await bench.lane.halt(1.0)
+    assert bench.lane.session == before + 1
+    assert not bench.app.consumer.flowing
+    await bench.send(0, session=before)
+    await bench.settle()
+    assert bench.lane.stats.refused == 1
+    assert bench.writers[0].written == []
+
+
+async def test_halting_lets_the_transaction_in_hand_end(bench: Bench) -> None:
+    """A rebalance waits for a commit, bounded."""
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    halting = asyncio.create_task(bench.lane.halt(5.0))
+    await asyncio.sleep(0)
+    bench.writers[0].gate.set()
+    await halting
+    assert bench.owned().state.rows == {b"k": b"1"}
+
+
+async def test_healing_waits_for_a_heartbeat(bench: Bench) -> None:
+    """A worker that was put out of the group must not take partitions back before it hears of it."""
+    bench.app.rebalancing = True
+    assert not await bench.lane.start_healing()
+    bench.app.rebalancing = False
+    bench.app.consumer.heartbeat = monotonic() + 60
+    assert await bench.lane.start_healing()
+    assert bench.lane.healing
+    assert bench.lane.stats.heals == 1
+
+
+async def test_healing_again_and_again_ends_the_worker(bench: Bench) -> None:
+    """Without one commit between, going on is an endless loop."""
+    bench.app.consumer.heartbeat = monotonic() + 60
+    for _ in range(11):
+        await bench.lane.start_healing()
+    assert [type(error) for error in bench.fatal] == [CxError]
+
+
+async def test_a_position_out_of_range_drops_the_partition(bench: Bench) -> None:
+    """Loading it again finds out why."""
+    bench.lane.on_out_of_range(WEB, 1, 77)
+    bench.lane.on_out_of_range(WEB, 9, 77)
+    assert not bench.owned(1).ready
+    assert bench.owned(0).ready
+    assert bench.lane.broken.is_set()
+
+
+async def test_a_full_queue_stops_fetching(bench: Bench) -> None:
+    """Bytes that wait are bounded by partition and topic."""
+    assert not bench.lane.is_full(TP(WEB, 0))
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    await bench.send(1, 5)
+    assert bench.lane.is_full(TP(WEB, 0))
+    assert not bench.lane.is_full(TP(WEB, 1))
+    assert not bench.lane.is_full(TP(WEB, 9))
+    bench.writers[0].gate.set()
+    await bench.settle()
+    assert not bench.lane.is_full(TP(WEB, 0))
+
+
+async def test_the_sweep_writes_like_any_batch(bench: Bench) -> None:
+    """Once the input was read to its end, customers that are due are evaluated at the watermark."""
+    bench.owned().state.load({b"k": b"1"}, bench.owned().state.marker)
+    await bench.lane._sweep(bench.owned())
+    assert bench.owned().state.rows == {b"k": b"1"}, "no watermark yet"
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=0, end=0, seen_s=5000.0)
+    await bench.lane._sweep(bench.owned())
+    assert bench.owned().state.rows == {b"k": b"5000"}
+    assert bench.lane.stats.swept == 1
+
+
+async def test_the_sweep_leaves_a_partition_that_is_not_ours(bench: Bench) -> None:
+    """Ownership is checked again under the lock."""
+    await bench.send(0)
+    await bench.settle()
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=1, end=1, seen_s=5000.0)
+    bench.owned().ready = False
+    await bench.lane._sweep(bench.owned())
+    assert bench.owned().state.rows == {b"k": b"1"}
+
+
+async def test_the_snapshot_shows_positions_and_lag(bench: Bench) -> None:
+    """What metrics need is there without asking a broker."""
+    await bench.send(0, 2)
+    await bench.settle()
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=7, seen_s=5000.0)
+    snapshot = bench.lane.snapshot()
+    first = snapshot.partitions[0]
+    [seen] = first.inputs
+    assert (seen.next_offset, seen.highwater, seen.lag, seen.at_end) == (2, 7, 5, False)
+    assert (first.rows, first.transactions, first.counts["accepted"]) == (1, 1, 2)
+    assert snapshot.ready
+
+
+async def test_stopping_ends_the_producers(bench: Bench) -> None:
+    """Nothing new is begun."""
+    await bench.lane.stop()
+    assert all(writer.closed for writer in bench.writers)
+    assert len(bench.lane.partitions) == 0
+
+
+@pytest.mark.parametrize(("partitions", "seconds"), [(1, 0.020), (4, 0.032), (100, 0.8), (500, 1.0)])
+def test_the_flush_interval_grows_with_the_partitions(partitions: int, seconds: float) -> None:
+    """Transactions cost a constant share of a core, and no partition waits longer than a second."""
+    settings = EngineSettings(bootstrap_servers="", app_id="a", inputs=())
+    assert settings.flush_interval_s(partitions) == pytest.approx(seconds)
