@@ -170,5 +170,6 @@ def _engine(reading: Reading) -> Iterator[Family]:
 def _partitions(reading: Reading) -> Iterator[Family]:
     partitions = reading.engine.partitions
     yield _family("cx_queue_bytes", {(str(each.partition),): each.queue_bytes for each in partitions})
+    yield _family("cx_sweep_passes_total", {(str(each.partition),): each.sweep_passes for each in partitions})
     yield _family("cx_partition_ready", {(str(each.partition),): each.ready for each in partitions})
     yield _family("cx_partition_stopped", {(str(each.partition),): bool(each.problem) for each in partitions})

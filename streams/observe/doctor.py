@@ -157,7 +157,9 @@ async def producers(settings: Settings, states: tuple[TopicState, ...]) -> Async
     }
     for name, share in misplaced.items():
         yield error(
-            "producers", f"{name}: {share} of the newest records lie where no murmur2 puts them", PARTITIONER
+            "producers",
+            f"{name}: {share} of the newest records do not lie on the partition of their key",
+            PARTITIONER,
         )
     latest_s = max((record.timestamp for found in samples.values() for record in found), default=0) / 1000
     if (ahead_s := latest_s - time.time()) > AHEAD_S:

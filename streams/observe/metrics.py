@@ -106,6 +106,9 @@ METRICS: Final[tuple[Metric, ...]] = (
         "customers",
     ),
     _counter("cx_swept_customers_total", WORKER, "", "Customers visited by the sweep.", "customers"),
+    _counter(
+        "cx_sweep_passes_total", WORKER, "partition", "Passes of the sweep over all customers.", "passes"
+    ),
     # How far behind.
     _gauge(
         "cx_lag_records", NOW, "topic partition", "Offsets not applied yet, as of the last fetch.", "records"

@@ -1,0 +1,88 @@
+"""Log lines."""
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.observe.logs import LIBRARIES, configure
+from streams.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Put the process's logging back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def lines(settings: Settings, name: str, level: int, message: str, **more: Any) -> list[str]:
+    """Return what one log call writes."""
+    stream = io.StringIO()
+    configure(settings, stream)
+    logging.getLogger(name).log(level, message, **more)
+    return stream.getvalue().splitlines()
+
+
+def test_a_line_is_one_json_object_where_nobody_watches():
+    """A program reads time, level, logger and event."""
+    (line,) = lines(Settings(), "streams.x", logging.WARNING, "lost")
+    found = orjson.loads(line)
+    assert found.pop("time").endswith("Z")
+    assert found == {"event": "lost", "level": "warning", "logger": "streams.x"}
+
+
+def test_an_exception_stays_on_its_line():
+    """A traceback in many lines would break whoever collects them."""
+    (line,) = lines(Settings(), "streams.x", logging.ERROR, "failed", exc_info=ValueError("why"))
+    assert "ValueError: why" in orjson.loads(line)["exception"]
+
+
+def test_text_is_for_people():
+    """`text` writes words, not JSON."""
+    (line,) = lines(Settings(log_format="text"), "streams.x", logging.WARNING, "lost")
+    assert "lost" in line
+    assert not line.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "message"),
+    [
+        ("faust.app", logging.INFO, "anything"),
+        ("aiokafka.consumer", logging.INFO, "Subscribed"),
+        ("streams.engine.transport", logging.INFO, "[^--LaneProducer]: Starting..."),
+        ("aiokafka.consumer.group_coordinator", logging.ERROR, "failed: GroupCoordinatorNotAvailableError"),
+        ("streams.x", logging.DEBUG, "detail"),
+    ],
+)
+def test_normal_operation_writes_nothing(name: str, level: int, message: str):
+    """Services that start and stop, and what clients try again by themselves, are no news."""
+    assert lines(Settings(), name, level, message) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "message"),
+    [
+        ("faust.app", logging.WARNING, "something"),
+        ("streams.engine.transport", logging.ERROR, "[^--LaneProducer]: Crashed reason=..."),
+        ("streams.engine.recovery", logging.INFO, "working on partitions [0]"),
+    ],
+)
+def test_what_is_worth_a_line_gets_one(name: str, level: int, message: str):
+    """Warnings of libraries and the engine's own words are written."""
+    assert len(lines(Settings(), name, level, message)) == 1
+
+
+def test_debug_shows_everything():
+    """Whoever asks for details gets those of the libraries too."""
+    assert lines(Settings(log_level="debug"), "aiokafka.consumer", logging.DEBUG, "fetched") != []

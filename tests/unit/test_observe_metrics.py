@@ -1,0 +1,241 @@
+"""The table of metrics, and what a scrape shows of a worker."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
+from streams.observe.collector import registry
+from streams.observe.metrics import METRICS, Kind, metrics_table
+from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
+from streams.observe.watch import Reading, Watch
+
+NOW = 1_800_000_000.0
+COUNTS = {"accepted": 5, "duplicate": 2, "anonymous": 1, "suppressed": 0, "rejected": 1, "skipped": 1}
+
+
+def an_input(topic: str = "web", **other: Any) -> InputSnapshot:
+    """Return an input with 7 of 10 records applied, the last of them 30 s old."""
+    usual = InputSnapshot(topic, 7, 10, NOW - 30, NOW - 40, at_end=False, moved=7)
+    return replace(usual, **other)
+
+
+def a_partition(number: int, *inputs: InputSnapshot, problem: str = "") -> PartitionSnapshot:
+    """Return a partition that is worked on, or stopped for `problem`."""
+    return PartitionSnapshot(
+        partition=number,
+        ready=not problem,
+        problem=problem,
+        rows=3,
+        queue_bytes=1000,
+        watermark_s=NOW - 1,
+        sweep_passes=2,
+        transactions=9,
+        counts=COUNTS,
+        inputs=inputs,
+    )
+
+
+def a_tally() -> Tally:
+    """Return counters with something in each."""
+    tally = Tally(scores=4)
+    tally.rejects["web", "not_json"] = 1
+    tally.alerts["silence", "low", "opened"] = 2
+    tally.misplaced["web"] = 6
+    tally.newest_event_s["phone"] = NOW - 40
+    return tally
+
+
+def a_census(customers: int) -> Census:
+    """Return a census of customers who are all steady, with one open alert."""
+    census = Census(customers=customers, other_policy=1)
+    census.bands["steady"] = customers
+    census.open_alerts["silence", "low"] = 1
+    for _ in range(customers):
+        census.experience.observe(60.0)
+        census.service.observe(100.0)
+    return census
+
+
+def a_reading(**other: Any) -> Reading:
+    """Return a reading of two partitions in which every metric has a value."""
+    latency = Histogram(LATENCY_BUCKETS_S)
+    for seconds in (0.004, 0.02, 400.0):
+        latency.observe(seconds)
+    partitions = (a_partition(0, an_input()), a_partition(3, an_input("store"), problem="gone"))
+    usual = Reading(
+        engine=Snapshot(Stats(commits=8, failed=1, fenced=2), partitions),
+        tally=a_tally(),
+        alert_latency=latency,
+        censuses={0: a_census(2), 3: a_census(1)},
+        now_s=NOW,
+        uptime_s=500.0,
+    )
+    return replace(usual, **other)
+
+
+def scrape(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return what Prometheus would read: value by (name, labels)."""
+    text = generate_latest(registry(lambda: reading, "policy1")).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def ours(reading: Reading) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the name and the label names of each of our series."""
+    for name, labels in scrape(reading):
+        if name.startswith("cx_"):
+            yield name, tuple(label for label, _ in labels)
+
+
+def test_every_metric_of_the_table_is_exposed_and_no_other():
+    """The table is the documentation: a name that is only in one of the two would be a lie."""
+    exposed = {
+        name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+        for name, _ in ours(a_reading())
+    }
+    assert exposed == {metric.name for metric in METRICS}
+
+
+def test_labels_are_those_of_the_table():
+    """Each series has exactly the labels that the table names."""
+    wanted = {
+        metric.name: tuple(sorted(metric.labels)) for metric in METRICS if metric.kind is not Kind.HISTOGRAM
+    }
+    seen = {name: labels for name, labels in ours(a_reading()) if name in wanted}
+    assert seen == wanted
+
+
+def test_no_label_can_grow_with_customers():
+    """Series stay bounded: topics, partitions and closed sets, never a customer or a source (G8)."""
+    bounded = {
+        *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
+        *("channel", "result", "version", "policy_version"),
+    }
+    assert {label for metric in METRICS for label in metric.labels} <= bounded
+
+
+def test_outcomes_of_a_partition_add_up_to_its_offsets():
+    """What the marker counted is shown outcome by outcome, and sums to the offsets applied (G4)."""
+    reading = a_reading(
+        engine=Snapshot(Stats(), (a_partition(0, an_input(moved=4), an_input("store", moved=6)),))
+    )
+    found = scrape(reading)
+    outcomes = [value for (name, _), value in found.items() if name == "cx_records_total"]
+    moved = [value for (name, _), value in found.items() if name == "cx_input_offsets_total"]
+    assert sum(outcomes) == sum(moved) == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "lag_s"),
+    [
+        (an_input(), 30.0),
+        (an_input(next_offset=10, at_end=True), 0.0),
+        (an_input(next_offset=10), 0.0),
+        (an_input(last_record_s=-math.inf), 500.0),
+        (an_input(highwater=None), None),
+    ],
+    ids=["behind", "at the end", "nothing left", "nothing applied yet", "nothing fetched yet"],
+)
+def test_lag_in_seconds_is_the_age_of_what_was_applied_last(given: InputSnapshot, lag_s: float | None):
+    """Behind: the age of the last record applied, or of the worker; at the end 0; unknown is left out."""
+    found = scrape(a_reading(engine=Snapshot(Stats(), (a_partition(0, given),))))
+    assert found.get(("cx_lag_seconds", (("partition", "0"), ("topic", "web")))) == lag_s
+
+
+def test_histograms_are_cumulative():
+    """A bucket holds everything at most its bound: the last holds all."""
+    found = scrape(a_reading())
+    assert found["cx_event_to_alert_seconds_bucket", (("le", "0.025"),)] == 2
+    assert found["cx_event_to_alert_seconds_bucket", (("le", "+Inf"),)] == 3
+    assert found["cx_event_to_alert_seconds_count", ()] == 3
+    assert found["cx_customers_by_score", (("le", "55"), ("ledger", "experience"))] == 0
+    assert found["cx_customers_by_score", (("le", "60"), ("ledger", "experience"))] == 3
+    assert found["cx_customers_by_score", (("le", "+Inf"), ("ledger", "service"))] == 3
+
+
+def test_customers_are_added_up_over_partitions():
+    """Bands, open alerts and rows of another policy are sums over what is here."""
+    found = scrape(a_reading())
+    assert found["cx_customers_by_band", (("band", "steady"),)] == 3
+    assert found["cx_open_alerts", (("rule", "silence"), ("severity", "low"))] == 2
+    assert found["cx_customers_other_policy", ()] == 2
+
+
+def test_a_stopped_partition_is_seen():
+    """A partition that waits for a person is not ready, and neither is the worker."""
+    found = scrape(a_reading())
+    assert found["cx_partition_stopped", (("partition", "3"),)] == 1
+    assert found["cx_partition_ready", (("partition", "3"),)] == 0
+    assert found["cx_ready", ()] == 0
+    assert found["cx_partition_ready", (("partition", "0"),)] == 1
+
+
+def test_times_that_are_not_known_are_left_out():
+    """A watermark of -inf would draw a line into the abyss."""
+    partition = replace(a_partition(0), watermark_s=-math.inf)
+    found = scrape(a_reading(engine=Snapshot(Stats(), (partition,))))
+    assert not [name for name, _ in found if name == "cx_watermark_timestamp_seconds"]
+
+
+def test_the_process_is_shown_too():
+    """CPU, memory and garbage collection come with the same scrape."""
+    names = {name for name, _ in scrape(a_reading())}
+    assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"} <= names
+
+
+def test_the_table_for_the_docs_has_a_row_a_metric():
+    """The reference names each metric with its labels, and what it covers."""
+    lines = metrics_table().splitlines()
+    assert len(lines) == 2 + len(METRICS)
+    assert (
+        "| `cx_records_total` | counter | `partition`, `outcome` | records | since the changelog was made |"
+        in lines[2]
+    )
+
+
+def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) -> Watch:
+    """Return a watch over a worker that owns `partitions`; censuses of 0 to 3 are left from before."""
+    observed = SimpleNamespace(
+        tally=a_tally(),
+        alert_latency=Histogram(LATENCY_BUCKETS_S),
+        censuses={number: a_census(1) for number in range(4)},
+        event_clock=False,
+        partitions=4,
+        scorer=None,
+    )
+    lane = SimpleNamespace(
+        snapshot=lambda: Snapshot(Stats(), partitions), app=SimpleNamespace(started=started)
+    )
+    return Watch(observed, lane)  # type: ignore[arg-type]
+
+
+def test_a_census_of_a_partition_that_went_away_is_not_counted():
+    """Else the customers of a partition would be counted here and at its new owner."""
+    assert set(a_watch((a_partition(1), a_partition(2))).read().censuses) == {1, 2}
+
+
+def test_a_reading_does_not_change_with_the_worker():
+    """The server's threads work on copies: the worker goes on counting meanwhile."""
+    watch = a_watch(())
+    reading = watch.read()
+    watch.observed.tally.add(a_tally())
+    watch.observed.alert_latency.observe(1.0)
+    assert reading.tally.rejects["web", "not_json"] == 1
+    assert reading.tally.misplaced["web"] == 6
+    assert sum(reading.alert_latency.counts) == 0
+
+
+def test_a_worker_that_has_not_started_is_not_ready():
+    """Before the engine runs there is nothing to look at, and nobody is told to send traffic."""
+    assert not a_watch((a_partition(0),), started=False).engine().ready
+    assert a_watch((a_partition(0),)).engine().ready

@@ -1,0 +1,375 @@
+"""The worker's HTTP server, on a real socket, over a worker made of a few plain objects."""
+
+import asyncio
+import http.client
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.engine.marker import Position, new_marker
+from streams.engine.stats import PartitionSnapshot, Snapshot, Stats
+from streams.errors import CxError, Exit
+from streams.observe import server as server_module
+from streams.observe.placement import partition_of
+from streams.observe.server import AdminServer, is_loopback
+from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Tally
+from streams.observe.watch import Watch
+from streams.scoring.explain import assess, score_document
+from streams.scoring.state import Episode, pack
+from streams.settings import Settings
+from tests.customers import DEFAULT, event, row, seconds
+
+PARTITIONS = 4
+ANNA = partition_of(b"anna", PARTITIONS)
+NEWEST = 1_790_000_000.0
+
+
+def a_snapshot(**other: Any) -> Snapshot:
+    """Return an engine that works on anna's partition."""
+    partition = PartitionSnapshot(
+        partition=ANNA,
+        ready=True,
+        problem="",
+        rows=1,
+        queue_bytes=0,
+        watermark_s=0.0,
+        sweep_passes=0,
+        transactions=1,
+        counts={"accepted": 3},
+        inputs=(),
+    )
+    return Snapshot(Stats(), (replace(partition, **other),))
+
+
+class Loop:
+    """An event loop in a thread, as a worker's is for the server."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Stop and close the loop."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@dataclass
+class Served:
+    """A server and what it serves."""
+
+    server: AdminServer
+    loop: Loop
+    lane: Any
+    observed: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Return status and body of GET `path`; JSON is decoded."""
+        host, port = self.server.url.removeprefix("http://").rsplit(":", 1)
+        with closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
+            connection.request("GET", path, headers=self.headers if headers is None else headers)
+            response = connection.getresponse()
+            body = response.read()
+        is_json = response.headers["Content-Type"] == "application/json"
+        return response.status, orjson.loads(body) if is_json else body.decode()
+
+
+STATE = row(
+    [
+        event("order.placed", 1.0, order_id="o", total=100, currency="EUR", lines=[]),
+        event("visit.assisted", 2.0),
+    ]
+)
+STATE.episodes[3] = Episode(2, seconds(2.0), None, "lost", 1, 5)
+STATE.episodes[1] = Episode(1, seconds(1.0), seconds(2.0), "lost", 3, 5)
+
+
+def a_lane() -> Any:
+    """Return an engine that owns anna's partition, with anna's row in it."""
+    marker = new_marker({"web": 0})
+    newest = Position(3, 0, newest_event_s=NEWEST)
+    state = SimpleNamespace(rows={b"anna": pack(STATE)}, marker=marker.replaced("web", newest))
+    owned = SimpleNamespace(ready=True, state=state)
+    return SimpleNamespace(
+        snapshot=a_snapshot,
+        app=SimpleNamespace(started=True),
+        partitions={ANNA: owned},
+    )
+
+
+Start = Callable[..., Served]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return what starts a server; all are stopped in the end."""
+    running: list[Served] = []
+
+    def starting(**settings: Any) -> Served:
+        observed = SimpleNamespace(
+            scorer=DEFAULT,
+            event_clock=False,
+            partitions=PARTITIONS,
+            tally=Tally(),
+            alert_latency=Histogram(LATENCY_BUCKETS_S),
+            censuses={},
+        )
+        lane, loop = a_lane(), Loop()
+        server = AdminServer(Settings(**{"metrics_port": 0, **settings}), Watch(observed, lane))
+        served = Served(server, loop, lane, observed)
+        running.append(served)
+        server.bind()
+        server.start(loop.loop)
+        return served
+
+    yield starting
+    for each in running:
+        each.server.stop()
+        each.loop.close()
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    """Return a file with a token."""
+    path = tmp_path / "token"
+    path.write_text("s3cret\n")
+    return path
+
+
+def test_metrics_are_in_prometheus_format(start: Start):
+    """GET /metrics answers with what the worker counts at that moment."""
+    served = start()
+    served.observed.tally.scores = 7
+    status, body = served.get("/metrics")
+    assert status == 200
+    assert "cx_scores_total 7.0" in body.splitlines()
+    served.observed.tally.scores = 8
+    assert "cx_scores_total 8.0" in served.get("/metrics")[1].splitlines()
+
+
+def test_openmetrics_is_served_to_who_asks_for_it(start: Start):
+    """Prometheus asks for OpenMetrics, which ends with its own mark."""
+    _, body = start().get("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert body.endswith("# EOF\n")
+
+
+def test_health_and_readiness(start: Start):
+    """A worker at work is healthy and ready, and says what it works on."""
+    served = start()
+    assert served.get("/healthz") == (200, {"status": "ok"})
+    assert served.get("/readyz") == (200, {"ready": True, "partitions": [ANNA], "customers": 1, "lag": 0})
+
+
+def test_a_worker_that_loads_is_healthy_but_not_ready(start: Start):
+    """A probe must not kill a worker that recovers, nor send anybody to it."""
+    served = start()
+    served.lane.snapshot = lambda: a_snapshot(ready=False)
+    assert served.get("/healthz")[0] == 200
+    status, body = served.get("/readyz")
+    assert (status, body["ready"], body["loading"]) == (503, False, [ANNA])
+
+
+def test_a_stopped_partition_is_named_with_its_reason(start: Start):
+    """Whoever asks why it is not ready reads why."""
+    served = start()
+    served.lane.snapshot = lambda: a_snapshot(ready=False, problem="web[1]: made anew")
+    assert served.get("/readyz")[1]["stopped"] == {str(ANNA): "web[1]: made anew"}
+
+
+def test_a_loop_that_hangs_is_seen_from_outside(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Health, readiness and metrics answer 503 when the worker's loop does not."""
+    served = start()
+    monkeypatch.setattr(server_module, "LOOP_TIMEOUT_S", 0.05)
+    hold = threading.Event()
+    served.loop.loop.call_soon_threadsafe(hold.wait)
+    assert [served.get(path)[0] for path in ("/healthz", "/readyz", "/metrics", "/customers/anna")] == [
+        503
+    ] * 4
+    hold.set()
+
+
+def test_a_worker_that_has_ended_is_not_healthy(start: Start):
+    """A loop that is closed answers nothing any more."""
+    served = start()
+    served.loop.loop.call_soon_threadsafe(served.loop.loop.stop)
+    served.loop.thread.join()
+    served.loop.loop.close()
+    assert served.get("/healthz")[0] == 503
+    served.loop = served.server._loop = Loop()  # type: ignore[assignment]  # for the fixture to close
+
+
+def test_a_customer_is_read_in_full(start: Start):
+    """GET /customers/ID is the reading of the committed row, at the time asked for."""
+    at = "2026-02-01T00:00:00Z"
+    status, body = start().get(f"/customers/anna?at={at}")
+    wanted = score_document(DEFAULT, "anna", STATE, assess(DEFAULT, STATE, seconds(31.0)))
+    assert status == 200
+    assert {name: body[name] for name in wanted} == orjson.loads(orjson.dumps(wanted))
+    assert body["partition"] == ANNA
+    assert body["profile"] == {}
+
+
+def test_open_alerts_come_with_the_customer(start: Start):
+    """An episode that is open is named with its id; one that is closed is history."""
+    (alert,) = start().get("/customers/anna")[1]["open_alerts"]
+    assert (alert["rule"], alert["episode"], alert["severity"]) == ("silence", 2, "medium")
+    assert alert["opened"] == "2026-01-03T00:00:00Z"
+    assert len(alert["alert_id"]) == 24
+
+
+def test_the_event_clock_reads_at_the_newest_event(start: Start):
+    """Where events make the time, a customer of years ago is not read as of today."""
+    served = start()
+    served.observed.event_clock = True
+    assert served.get("/customers/anna")[1]["at"].startswith("2026-09-21T")
+
+
+@pytest.mark.parametrize("offset", ["%2B00:00", "+00:00"])
+def test_a_time_with_an_offset_is_read_quoted_or_not(start: Start, offset: str):
+    """In a query a plus is a space: curl users forget to quote it."""
+    assert start().get(f"/customers/anna?at=2026-02-01T00:00:00{offset}".replace("+", "%20"))[0] == 200
+
+
+def test_an_unknown_customer_is_not_found(start: Start):
+    """Nobody was heard of under this id: 404."""
+    served = start()
+    name = next(name for name in map(str, range(99)) if partition_of(name.encode(), PARTITIONS) == ANNA)
+    assert served.get(f"/customers/{name}") == (404, {"error": "no such customer", "partition": ANNA})
+
+
+def test_a_customer_of_another_worker_is_misdirected(start: Start):
+    """421 names the partition, so that the caller can ask its owner."""
+    served = start()
+    name = next(name for name in map(str, range(99)) if partition_of(name.encode(), PARTITIONS) != ANNA)
+    status, body = served.get(f"/customers/{name}")
+    assert (status, body["partition"]) == (421, partition_of(name.encode(), PARTITIONS))
+
+
+def test_a_partition_that_is_not_ready_answers_for_nobody(start: Start):
+    """A row that may be behind the log is not shown."""
+    served = start()
+    served.lane.partitions[ANNA].ready = False
+    assert served.get("/customers/anna")[0] == 421
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/customers/anna?at=yesterday", 400),
+        ("/customers/anna?at=2026-02-01T00:00:00", 400),
+        ("/customers/%ff", 400),
+        ("/", 404),
+        ("/customers", 404),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(start: Start, path: str, status: int):
+    """A time without an offset, an id that is not UTF-8, a path that is not there."""
+    found, body = start().get(path)
+    assert found == status
+    assert body["error"]
+
+
+def test_with_a_token_metrics_and_customers_need_it(start: Start, token_file: Path):
+    """The right token opens; none or another one does not; health needs none (G9)."""
+    served = start(api_token_file=str(token_file))
+    right, wrong = {"Authorization": "Bearer s3cret"}, {"Authorization": "Bearer s3cre"}
+    for path in ("/metrics", "/customers/anna", "/nothing"):
+        assert served.get(path)[0] == served.get(path, wrong)[0] == 401
+    assert served.get("/metrics", right)[0] == served.get("/customers/anna", right)[0] == 200
+    assert served.get("/healthz")[0] == served.get("/readyz")[0] == 200
+
+
+def test_a_web_page_cannot_ask_through_a_browser(start: Start):
+    """A page may give its own name the loopback address: the name gives it away (G9)."""
+    served = start()
+    assert served.get("/metrics", {"Host": "evil.example"})[0] == 403
+    assert served.get("/customers/anna", {"Host": "evil.example:9464"})[0] == 403
+    for host in ("localhost:9464", "127.0.0.1", "[::1]:9464"):
+        assert served.get("/metrics", {"Host": host})[0] == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "", "worker.example"])  # noqa: S104  # refused
+def test_without_a_token_only_the_loopback_address_is_served(host: str):
+    """A worker that others can reach refuses to start without a token, and says how to make one (G9)."""
+    with pytest.raises(CxError) as refused:
+        AdminServer(Settings(metrics_host=host), Watch(SimpleNamespace(scorer=DEFAULT)))  # type: ignore[arg-type]
+    assert refused.value.code is Exit.USAGE
+    assert "CX_API_TOKEN_FILE" in refused.value.mend
+
+
+def test_an_empty_token_is_none(tmp_path: Path):
+    """A file that somebody forgot to fill must not open the door to `Bearer `."""
+    path = tmp_path / "token"
+    path.write_text("\n")
+    with pytest.raises(CxError, match="is empty"):
+        AdminServer(
+            Settings(metrics_host="127.0.0.1", api_token_file=str(path)),
+            Watch(SimpleNamespace(scorer=DEFAULT)),  # type: ignore[arg-type]
+        )
+
+
+def test_a_token_lets_other_addresses_be_served(token_file: Path):
+    """With a token, the address may be any."""
+    settings = Settings(metrics_host="0.0.0.0", api_token_file=str(token_file))  # noqa: S104  # not bound here
+    assert AdminServer(settings, Watch(SimpleNamespace(scorer=DEFAULT))).token == "s3cret"  # type: ignore[arg-type]  # noqa: S105
+
+
+def test_a_port_in_use_is_named_with_the_mend():
+    """Two workers on one machine: the second says which port, and what to do."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        server = AdminServer(Settings(metrics_port=port), Watch(SimpleNamespace(scorer=DEFAULT)))  # type: ignore[arg-type]
+        with pytest.raises(CxError, match=f"port {port}") as refused:
+            server.bind()
+    assert "CX_METRICS_PORT" in refused.value.mend
+    assert refused.value.code is Exit.ENVIRONMENT
+
+
+def test_stopping_frees_the_port(start: Start):
+    """A worker that starts again at once gets its port back."""
+    served = start()
+    port = int(served.server.url.rsplit(":", 1)[1])
+    served.server.stop()
+    served.server.stop()
+    with closing(socket.create_server(("127.0.0.1", port))):
+        pass
+
+
+def test_slow_clients_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a bound, further clients are turned away at once instead of taking a thread each (G8)."""
+    monkeypatch.setattr(server_module, "MOST_CLIENTS", 1)
+    served = start()
+    host, port = "127.0.0.1", int(served.server.url.rsplit(":", 1)[1])
+    with (
+        closing(socket.create_connection((host, port))),
+        closing(socket.create_connection((host, port))) as second,
+    ):
+        second.settimeout(10)
+        assert second.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("LocalHost", True),
+        ("10.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_what_is_loopback(host: str, *, loopback: bool):
+    """Only addresses that no other machine can reach count."""
+    assert is_loopback(host) is loopback
