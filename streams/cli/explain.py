@@ -1,0 +1,119 @@
+"""`cx explain`: one customer's ledger in words and numbers."""
+
+import difflib
+from collections.abc import Mapping
+from http import HTTPStatus
+from itertools import islice
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import click
+import orjson
+
+from schemas.envelope import at_time
+from streams.cli.files import at_option, open_events, policy_option
+from streams.cli.ledger_view import render
+from streams.cli.score import document, report_losses
+from streams.cli.tables import print_tables
+from streams.errors import CxError, Exit
+from streams.replay import replay
+from streams.scoring.apply import Scorer
+from streams.scoring.policy import load_policy
+from streams.settings import load_settings, read_secret
+
+TIMEOUT_S: Final = 10.0
+SEARCHED: Final = 50_000
+"""Customers among which one of a like name is looked for: each costs some microseconds."""
+
+
+@click.command()
+@click.argument("customer")
+@click.option("--events", metavar="FILE", help="Touchpoints as JSON lines; - is standard input.")
+@click.option("--worker", metavar="URL", help="Ask a worker, at the address on which it serves metrics.")
+@policy_option
+@at_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+def explain(  # options are the command's arguments
+    customer: str,
+    events: str | None,
+    worker: str | None,
+    policy_path: str | None,
+    at_s: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain where CUSTOMER stands, from the events of a file or by a worker.
+
+    Every point of both scores and every part of the risk is named, with the reason of its driver. A token
+    that the worker asks for is read from the file that the setting api_token_file names. Exit codes: 0 done,
+    2 no such customer, 4 no worker that can answer.
+    """
+    if (events is None) == (worker is None):
+        msg = "give either --events FILE or --worker URL"
+        raise CxError(msg, mend=f"cx explain {customer} --events events.jsonl", code=Exit.USAGE)
+    policy = load_policy(policy_path)
+    if worker is None:
+        found = _from_file(customer, events or "-", Scorer(policy), at_s)
+    else:
+        found = ask(worker, customer, at_s)
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        print_tables(*render(found, policy))
+
+
+def _from_file(customer: str, events: str, scorer: Scorer, at_s: float | None) -> dict[str, Any]:
+    with open_events(events) as lines:
+        result = replay(lines, scorer, at_s=at_s)
+    report_losses(result)
+    known = result.customers.get(customer)
+    if known is None:
+        raise _unknown(customer, events, result.customers)
+    return document(scorer, customer, known, result.at_s)
+
+
+def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxError:
+    close = difflib.get_close_matches(customer, islice(customers, SEARCHED), n=3)
+    mend = f"did you mean {' or '.join(close)}?" if close else f"cx score {events} --json names them all"
+    msg = f"no customer {customer} among the {len(customers):,} customers in {events}"
+    return CxError(msg, mend=mend, code=Exit.USAGE)
+
+
+def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
+    """Return what the worker at the address `worker` says of a customer; CxError where it cannot."""
+    if not worker.startswith(("http://", "https://")):
+        worker = f"http://{worker}"
+    url = f"{worker.rstrip('/')}/customers/{quote(customer, safe='')}"
+    if at_s is not None:
+        url += f"?at={quote(at_time(at_s))}"
+    token = read_secret(load_settings().api_token_file)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = Request(url, headers=headers)  # noqa: S310  # http or https: see above
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            found: dict[str, Any] = orjson.loads(answer.read())
+    except HTTPError as error:
+        with error:
+            raise _refused(worker, customer, error) from error
+    except (URLError, OSError, orjson.JSONDecodeError) as error:
+        msg = f"no worker answers at {worker}: {getattr(error, 'reason', error)}"
+        raise CxError(msg, mend="cx doctor") from error
+    return found
+
+
+def _refused(worker: str, customer: str, error: HTTPError) -> CxError:
+    """Return the error of an answer that is no customer."""
+    try:
+        said = str(orjson.loads(error.read())["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        said = f"{error.code} {error.reason}"
+    if error.code == HTTPStatus.NOT_FOUND:
+        msg = f"the worker at {worker} knows no customer {customer}"
+        return CxError(msg, mend="check the id: it is the subject of its events", code=Exit.USAGE)
+    mend: dict[int, str] = {
+        HTTPStatus.MISDIRECTED_REQUEST: "give the address of another worker",
+        HTTPStatus.UNAUTHORIZED: "set CX_API_TOKEN_FILE to the file of the worker's token",
+    }
+    return CxError(f"the worker at {worker} refuses: {said}", mend=mend.get(error.code, "cx doctor"))
