@@ -219,3 +219,13 @@ def test_a_trivial_event_is_trivial(data: st.DataObject, under: Scorer):
     count(under, state, Moment(trifle, 400, 10_000))
 
     assert score(under, state, 400) == pytest.approx(before, abs=0.1)
+
+
+@given(st.data(), scorers, days(400, 2500))
+def test_the_worst_case_is_never_exceeded(data: st.DataObject, under: Scorer, day: float):
+    """The quick bound on what lies below the prior holds, and its trend is the trend."""
+    state = ledger_row(under, data.draw(moments(under)))
+    below, trend = under.ledger.worst_case(state, seconds(day))
+
+    assert under.policy.ledger.prior - under.ledger.score(state, seconds(day)) <= below + 1e-9
+    assert trend == pytest.approx(under.ledger.trend(state, seconds(day)), abs=1e-9)

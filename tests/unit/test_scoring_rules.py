@@ -353,6 +353,14 @@ def test_the_risk_of_the_angry_grows_in_silence():
     assert (steps[0].rule, steps[0].cause) == (Rule.CHURN_RISK, Cause.EXPERIENCE)
 
 
+def test_what_is_long_forgotten_opens_nothing():
+    """A failure of ten years ago asks for no full evaluation and opens nothing."""
+    state = row([FAILED])
+
+    assert DEFAULT.ledger.worst_case(state, seconds(4000)) == (pytest.approx(0, abs=1e-6), 0.0)
+    assert DEFAULT.rules.evaluate_silence(state, seconds(4000), absence_until_s=seconds(4000)) == []
+
+
 def test_the_latest_engagement_is_what_closes():
     """An order that comes late, from before the silence began, does not close it."""
     state, steps = live(WEEKLY, until=392)
