@@ -4,7 +4,6 @@
 own.
 """
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,15 @@ from streams import agents
 from streams.engine import transport
 from streams.engine.handler import Handler
 from streams.engine.lane import Lane
+from streams.engine.loop import install_uvloop
 from streams.engine.recovery import LaneTableManager
 from streams.engine.settings import EngineSettings
 from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
 from streams.settings import Settings, load_settings
 from streams.topics import INPUTS, OUTPUTS
+
+__all__ = ["build_app", "engine_settings", "install_uvloop"]
 
 TABLE = "customers"
 BUFFERED_CHUNKS = 16
@@ -72,16 +74,6 @@ def engine_settings(settings: Settings) -> EngineSettings:
         chunk_bytes=settings.chunk_bytes,
         queue_bytes=settings.queue_bytes,
     )
-
-
-def install_uvloop() -> bool:
-    """Make event loops uvloop's where it can be had, and tell so. Call before the worker's loop runs."""
-    try:
-        import uvloop  # noqa: PLC0415  # not built for every platform
-    except ImportError:
-        return False
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    return True
 
 
 def _processor(settings: Settings) -> Handler:

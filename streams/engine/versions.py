@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -109,6 +110,10 @@ SEAMS: dict[Any, dict[str, str]] = {
         "append": "self, timestamp, key, value, headers",
         "close": "self",
         "record_count": "self",
+    },
+    AIOKafkaConnection: {
+        "send": "self, request, expect_response",
+        "close": "self, reason, exc",
     },
     AIOKafkaClient: {
         "set_topics": "self, topics",

@@ -1,0 +1,35 @@
+"""uvloop where it can be had, made safe for aiokafka.
+
+A write to a connection that was just reset raises OSError in asyncio's loop, which aiokafka turns into a lost
+connection; uvloop raises RuntimeError, which ends aiokafka's background tasks for good: a producer that never
+sends again, a consumer that leaves its group without a word.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
+
+_send = AIOKafkaConnection.send
+
+
+def install_uvloop() -> bool:
+    """Make event loops uvloop's and tell whether it can be had; call before the worker's loop is made."""
+    try:
+        import uvloop  # noqa: PLC0415  # not built for every platform
+    except ImportError:
+        return False
+    AIOKafkaConnection.send = send
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    return True
+
+
+def send(self: Any, request: Any, expect_response: Any = True) -> Any:  # noqa: FBT002  # aiokafka's signature
+    """Send as aiokafka does; a closed transport is a lost connection on every loop."""
+    try:
+        return _send(self, request, expect_response)
+    except RuntimeError as error:
+        self.close(reason=CloseReason.CONNECTION_BROKEN)
+        msg = f"Connection at {self.host}:{self.port} broken: {error}"
+        raise KafkaConnectionError(msg) from error
