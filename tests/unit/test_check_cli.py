@@ -201,6 +201,14 @@ def test_a_repeat_of_what_moves_nothing():
     assert documents(outbound, outbound)[1]["of_line"] == 1
 
 
+def test_neutral_events_have_no_repeats():
+    """A neutral event is counted each time, so the same one again is not warned of."""
+    found = documents(line("page.viewed"), line("page.viewed"))
+
+    assert [each["outcome"] for each in found] == ["neutral", "neutral"]
+    assert "repeats_line" not in found[1]
+
+
 def test_a_repeat_too_long_after_is_warned_of():
     """A repeat that a worker no longer knows as one is said to count again."""
     between = [line("rage.clicked", n, id=f"r{n}") for n in range(RING_IDS)]

@@ -353,6 +353,16 @@ def test_the_risk_of_the_angry_grows_in_silence():
     assert (steps[0].rule, steps[0].cause) == (Rule.CHURN_RISK, Cause.EXPERIENCE)
 
 
+def test_the_risk_of_who_said_so_grows_in_silence():
+    """Who declared intent to leave and lived through nothing bad is looked at in silence too."""
+    lasting = scorer(churn={"cancel_page": 2.4, "intent_half_life_days": 365})
+    state, steps = live([*WEEKLY, event("cancel_page.viewed", 357.2)], lasting)
+    assert steps == []
+
+    found = lasting.rules.evaluate_silence(state, seconds(382), absence_until_s=seconds(382))
+    assert [(step.rule, step.cause) for step in found] == [(Rule.CHURN_RISK, Cause.EXPERIENCE)]
+
+
 def test_what_is_long_forgotten_opens_nothing():
     """A failure of ten years ago asks for no full evaluation and opens nothing."""
     state = row([FAILED])
