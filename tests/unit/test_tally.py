@@ -1,0 +1,65 @@
+"""Counters of transactions and histograms, and how they add up."""
+
+from collections import Counter
+
+import pytest
+
+from streams.observe.tally import Census, Histogram, Tally
+
+
+def test_a_value_is_counted_under_its_upper_bound():
+    """A bound belongs to its own bucket; beyond the last one there is a bucket without a bound."""
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 2.1, 99.0):
+        histogram.observe(value)
+    assert histogram.counts == [2, 2, 2]
+    assert histogram.total == pytest.approx(106.1)
+
+
+def test_histograms_add_up_bucket_by_bucket():
+    """The other one stays as it is."""
+    one, other = Histogram((1.0,)), Histogram((1.0,))
+    one.observe(0.5)
+    other.observe(3.0)
+    one.add(other)
+    assert (one.counts, one.total) == ([1, 1], 3.5)
+    assert other.counts == [0, 1]
+
+
+def test_histograms_of_other_bounds_do_not_add_up():
+    """Counts by other bounds would be lies."""
+    with pytest.raises(ValueError, match="zip"):
+        Histogram((1.0,)).add(Histogram((1.0, 2.0)))
+
+
+def test_tallies_add_up_and_the_newest_time_wins():
+    """Counts are sums, times are maxima, and latencies are drained by whoever observes them."""
+    total = Tally(
+        rejects=Counter({("web", "not_json"): 1}), scores=2, newest_event_s={"web": 5.0, "app": 9.0}
+    )
+    total.add(
+        Tally(
+            rejects=Counter({("web", "not_json"): 2}),
+            alerts=Counter({("silence", "low", "opened"): 1}),
+            scores=3,
+            alert_records_s=[1.0],
+            newest_event_s={"web": 7.0, "app": 8.0, "store": 1.0},
+            misplaced=Counter({"web": 4}),
+        )
+    )
+    assert total == Tally(
+        rejects=Counter({("web", "not_json"): 3}),
+        alerts=Counter({("silence", "low", "opened"): 1}),
+        scores=5,
+        newest_event_s={"web": 7.0, "app": 9.0, "store": 1.0},
+        misplaced=Counter({"web": 4}),
+    )
+
+
+def test_two_censuses_share_nothing():
+    """Each partition counts for itself."""
+    one, other = Census(), Census()
+    one.experience.observe(50.0)
+    one.bands["steady"] += 1
+    assert sum(other.experience.counts) == 0
+    assert not other.bands
