@@ -10,23 +10,27 @@ sys.path.insert(0, str(Path(__file__).parent))  # the rig, the oracle and the wo
 
 from rig import Rig  # found by the line above
 
+KILLS = 5
+CHAOS_S = 15.0
+# The options exist only where this folder is named on the command line; elsewhere the defaults hold.
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--kills`: how often the worker is killed (5 without it; 200 is the long form)."""
-    parser.addoption("--kills", type=int, default=5, help="kill -9 the worker so often (long form: 200)")
-    parser.addoption("--chaos", type=float, default=15.0, help="seconds of chaos (long form: 600)")
+    parser.addoption("--kills", type=int, default=KILLS, help="kill -9 the worker so often (long form: 200)")
+    parser.addoption("--chaos", type=float, default=CHAOS_S, help="seconds of chaos (long form: 600)")
 
 
 @pytest.fixture
 def chaos_s(request: pytest.FixtureRequest) -> float:
     """Return how long chaos lasts."""
-    return float(request.config.getoption("--chaos"))
+    return float(request.config.getoption("--chaos", CHAOS_S))
 
 
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
     """Return how often to kill."""
-    return int(request.config.getoption("--kills"))
+    return int(request.config.getoption("--kills", KILLS))
 
 
 @pytest.fixture

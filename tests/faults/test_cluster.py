@@ -10,7 +10,7 @@ from rig import Rig, say
 from streams.errors import CxError
 from streams.local_kafka.node import LocalCluster
 
-pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.long]
 
 
 async def leader_of(rig: Rig, topic: str) -> int:

@@ -92,6 +92,7 @@ async def test_two_processes_with_one_static_id(rig: Rig) -> None:
     await rig.verdict()
 
 
+@pytest.mark.long
 async def test_chaos(rig: Rig, chaos_s: float) -> None:
     """Three workers killed, stopped, frozen and started at random count each event once."""
     await rig.create()

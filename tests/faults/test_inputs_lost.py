@@ -87,6 +87,7 @@ async def test_topic_deleted_and_made_anew(rig: Rig) -> None:
         marker.check()
 
 
+@pytest.mark.long
 async def test_records_deleted_under_a_running_worker(rig: Rig) -> None:
     """A position that falls out of range while the worker runs stops the partition, not the worker."""
     admin = await prepared(rig)

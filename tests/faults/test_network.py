@@ -65,6 +65,7 @@ async def finished(rig: Rig) -> None:
     await rig.verdict()
 
 
+@pytest.mark.long
 async def test_slow_network(wires: Wires) -> None:
     """With 60 ms more on every piece the workers are slow, and exact."""
     rig, proxy, _ = wires
@@ -89,6 +90,7 @@ async def test_resetting_network(wires: Wires) -> None:
     await finished(rig)
 
 
+@pytest.mark.long
 async def test_half_open_network(wires: Wires) -> None:
     """A network that goes silent past the session timeout, and comes back, loses and doubles nothing."""
     rig, proxy, _ = wires

@@ -35,6 +35,7 @@ async def test_frozen_inside_an_open_transaction_past_its_timeout(rig: Rig) -> N
     await rig.verdict()
 
 
+@pytest.mark.long
 async def test_frozen_inside_a_transaction_and_replaced(rig: Rig) -> None:
     """A zombie that wakes inside its open transaction cannot commit it after the take-over."""
     await rig.create()

@@ -1,8 +1,13 @@
 """Options of the simulation."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
-CI_SEEDS = 200
+sys.path.insert(0, str(Path(__file__).parent))  # the simulation lies beside its tests
+
+from simulation import CI_SEEDS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,6 +23,7 @@ ALERTS, DEAD = "alerts", "dead"
 PARTITIONS = 3
 WORKERS = 3
 STEPS = 400
+CI_SEEDS = 200
 CUSTOMERS = 40
 POISON = 0.03
 SETTINGS = EngineSettings(

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # the counting ha
 from counting import ALERT_EVERY, CountingHandler, amount  # found by the lines above
 from simulation import (
     ALERTS,
+    CI_SEEDS,
     DEAD,
     INPUTS,
     PARTITIONS,
@@ -33,8 +34,8 @@ _seen: Counter[str] = Counter()
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each seed a test of its own."""
     if "seed" in metafunc.fixturenames:
-        one = metafunc.config.getoption("--seed")
-        seeds = range(metafunc.config.getoption("--seeds")) if one is None else [one]
+        one = metafunc.config.getoption("--seed", None)
+        seeds = range(metafunc.config.getoption("--seeds", CI_SEEDS)) if one is None else [one]
         metafunc.parametrize("seed", seeds)
 
 
@@ -50,7 +51,10 @@ def test_every_event_is_counted_once_whatever_happens(seed: int) -> None:
 
 def test_the_simulation_reached_every_failure(request: pytest.FixtureRequest) -> None:
     """The runs before this one did lose fetches, fence zombies, kill and freeze: they prove something."""
-    if request.config.getoption("--seed") is not None or request.config.getoption("--seeds") < 50:
+    if (
+        request.config.getoption("--seed", None) is not None
+        or request.config.getoption("--seeds", CI_SEEDS) < 50
+    ):
         pytest.skip("needs many seeds")
     wanted = {"Fenced", "SequenceHole", "kill", "freeze", "thaw", "write_and_never_hear", "sweep"}
     wanted.add("heal_before_hearing_of_the_rebalance")
