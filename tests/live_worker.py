@@ -138,6 +138,17 @@ class LiveWorker:
             raise AssertionError(msg) from error
 
 
+async def _send(producer: AIOKafkaProducer, each: Sent) -> Any:
+    headers = list(each.headers)
+    if each.key is not None or each.value is not None:
+        return await producer.send(
+            each.topic, each.value, each.key, headers=headers, partition=each.partition
+        )
+    batch = producer.create_batch()  # `send` refuses a record of nothing; other producers do not
+    batch.append(key=None, value=None, timestamp=None, headers=headers)
+    return await producer.send_batch(batch, each.topic, partition=each.partition or 0)
+
+
 def send(kafka: str, records: Iterable[Sent]) -> int:
     """Write records in order and return their number."""
 
@@ -147,12 +158,7 @@ def send(kafka: str, records: Iterable[Sent]) -> int:
         )
         await producer.start()
         try:
-            waiting = [
-                await producer.send(
-                    each.topic, each.value, each.key, headers=list(each.headers), partition=each.partition
-                )
-                for each in records
-            ]
+            waiting = [await _send(producer, each) for each in records]
             await asyncio.gather(*waiting)
         finally:
             await producer.stop()
@@ -165,12 +171,16 @@ def read_topic(kafka: str, topic: str) -> list[Any]:
     """Return all committed records of a topic."""
 
     async def reading() -> list[Any]:
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka, isolation_level="read_committed")
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed")
         await consumer.start()
         try:
+            await consumer._client.set_topics({topic})
             tps = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            ends = await consumer.end_offsets(tps)
-            await consumer.seek_to_beginning(*tps)
+            assert tps, f"{topic} does not exist"
+            begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+            consumer.assign(tps)
+            for tp in tps:
+                consumer.seek(tp, begins[tp])
             found: list[Any] = []
             while [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
                 for batch in (await consumer.getmany(timeout_ms=200)).values():

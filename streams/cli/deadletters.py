@@ -216,7 +216,7 @@ def _report(done: Replayed, *, dry_run: bool) -> dict[str, Any]:
         "would_replay": done.total if dry_run else None,
         "by_topic": dict(sorted(done.by_topic.items())),
         "by_reason": dict(sorted(done.by_reason.items())),
-        "foreign": done.foreign,
+        "left": done.left,
         "next_since": _time(done.newest_ms + 1) if done.total else None,
     }
 
@@ -226,8 +226,8 @@ def _print_report(done: Replayed, *, dry_run: bool) -> None:
     click.echo(f"{done.total:,} dead letters {verb}")
     for topic, number in sorted(done.by_topic.items()):
         click.echo(f"  {number:>10,} to {topic}")
-    if done.foreign:
-        click.echo(f"  {done.foreign:>10,} came from no input of this application and stay where they are")
+    if done.left:
+        click.echo(f"  {done.left:>10,} stay: from no input of this application, or without key and value")
     if done.total and not dry_run:
         click.echo(f"{TWICE}\n  --since {_time(done.newest_ms + 1)}")
 

@@ -186,8 +186,8 @@ class Replayed:
 
     by_topic: Counter[str] = field(default_factory=Counter)
     by_reason: Counter[str] = field(default_factory=Counter)
-    foreign: int = 0
-    """Records that did not come from an input of ours; they stay where they are."""
+    left: int = 0
+    """Records that stay: from no input of ours, or with neither key nor value, which nothing can mend."""
     newest_ms: int = 0
     """When the newest of them was rejected."""
 
@@ -212,8 +212,8 @@ async def replay(
     done = Replayed()
     async with _sender(settings, dry_run=dry_run) as send:
         async for letter in read(settings, wanted):
-            if letter.topic not in inputs:
-                done.foreign += 1
+            if letter.topic not in inputs or (letter.key is None and letter.value is None):
+                done.left += 1
                 continue
             await send(letter)
             done.by_topic[letter.topic] += 1

@@ -53,6 +53,7 @@ BAD: dict[str, tuple[str, bytes | None, bytes | None]] = {
     "garbage": ("not_json", ANNA, b"\xff\x00{{"),
     "half a JSON": ("not_json", ANNA, an_event()[:50]),
     "tombstone": ("not_json", ANNA, None),
+    "nothing at all": ("not_json", None, None),
     "5 MB": ("too_large", ANNA, an_event(padding="x" * 5_000_000)),
     "depth 10,000": ("not_json", ANNA, b"[" * 10_000),
     "NaN": ("not_json", ANNA, raw("NaN")),
