@@ -1,9 +1,14 @@
 """`cx worker` on a real Kafka: scores as `cx score`, rejects byte for byte, metrics, restarts, refusals."""
 
+import asyncio
+import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 import zlib
 from collections import Counter
@@ -15,17 +20,20 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka.admin import NewTopic
+from click.testing import CliRunner
 
 from schemas.codec import decode
 from schemas.envelope import at_time
 from schemas.rejects import Reject
-from streams.admin import admin_client
+from streams.admin import admin_client, ensure_topics
 from streams.cli.doctor import doctor
 from streams.cli.score import document
-from streams.cli.worker import worker_command
+from streams.cli.worker import run_worker, worker_command
 from streams.demo.generator import generate
+from streams.engine.stats import Snapshot
 from streams.replay import replay
-from streams.topics import ACTIONS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
+from streams.settings import Settings
+from streams.topics import ACTIONS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, TOPICS, WEB
 from tests.customers import DEFAULT, line
 from tests.live_worker import LiveWorker, Sent, read_topic, send, until
 
@@ -239,8 +247,6 @@ def test_a_producer_with_the_wrong_partitioner_is_detected_and_named(
 
 def examine(kafka: str, prefix: str, url: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Return what `cx doctor --json` finds."""
-    from click.testing import CliRunner  # noqa: PLC0415  # beside its one use
-
     monkeypatch.delenv("CX_CONFIG", raising=False)
     where = [
         "--bootstrap-servers",
@@ -294,8 +300,6 @@ def test_topics_that_are_missing_are_named_with_the_mend(kafka: str, topic_prefi
 async def test_unequal_partition_counts_are_refused(kafka: str, topic_prefix: str, tmp_path: Path):
     """A customer would lie on two workers: the worker names the topic that differs and exits."""
     async with admin_client(kafka) as admin:
-        from streams.topics import TOPICS  # noqa: PLC0415  # beside its one use
-
         counts = {topic.name: 2 if topic is STORE else 4 for topic in TOPICS}
         await admin.create_topics([NewTopic(topic_prefix + name, count, 1) for name, count in counts.items()])
     code, said, _ = refused(kafka, topic_prefix, tmp_path)
@@ -335,3 +339,66 @@ def test_all_inputs_are_used(world: World):
     assert {topic for (topic,), count in moved.items() if count} == {
         world.prefix + each.name for each in INPUTS
     }
+
+
+@pytest.fixture
+def loop_policy() -> Iterator[None]:
+    """Put the loops of this process back: a worker makes them uvloop's."""
+    before = asyncio.get_event_loop_policy()
+    yield
+    asyncio.set_event_loop_policy(before)
+
+
+@pytest.mark.usefixtures("loop_policy")
+def test_a_worker_in_this_process_is_told_to_stop_by_a_signal(kafka: str, topic_prefix: str, tmp_path: Path):
+    """`run_worker` calls back once when it is ready, and returns after SIGTERM."""
+    settings = Settings(
+        bootstrap_servers=kafka,
+        topic_prefix=topic_prefix,
+        app_id=f"{topic_prefix}cx",
+        partitions=PARTITIONS,
+        data_dir=str(tmp_path),
+        metrics_port=0,
+    )
+    asyncio.run(ensure_topics(settings))
+    seen: list[tuple[int, str]] = []
+
+    def on_ready(engine: Snapshot, url: str) -> None:
+        seen.append((len(engine.partitions), url))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # The setting says 1, the topics have 3: the topics are right.
+    run_worker(dataclasses.replace(settings, partitions=1), on_ready=on_ready)
+    assert [count for count, _ in seen] == [PARTITIONS]
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(seen[0][1], timeout=5)  # noqa: S310  # our own
+
+
+BROKEN = """
+from streams.cli.worker import run_worker
+from streams.processing import build_processor
+from streams.settings import load_settings
+
+settings = load_settings()
+processor = build_processor(settings)
+processor.begin = lambda *_: 1 / 0
+run_worker(settings, on_ready=lambda *_: print("ready", flush=True), processor=processor)
+"""
+
+
+def test_a_bug_in_scoring_stops_the_worker_loudly(kafka: str, topic_prefix: str, tmp_path: Path):
+    """Nothing is skipped because of a bug: exit code 5 and one clear line, and the record is still there."""
+    worker = LiveWorker(kafka, topic_prefix, tmp_path, CX_PARTITIONS=1)
+    worker.start("--create-topics")
+    assert worker.stop() == 0
+    topic = topic_prefix + WEB.name
+    send(kafka, [Sent(topic, ANNA, an_event())])
+    worker.start(command=[sys.executable, "-c", BROKEN])
+    assert worker.process is not None
+    assert worker.process.wait(30) == 5
+    assert "error: the worker stopped itself: ZeroDivisionError: division by zero" in worker.said()
+    worker.start()
+    try:
+        worker.applied(1)
+    finally:
+        assert worker.stop() == 0
