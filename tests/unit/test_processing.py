@@ -290,6 +290,18 @@ def test_the_first_score_with_coverage_is_published():
     assert done.tally.scores == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("survey.answered", {"survey": "nps", "score": 7}), ("rage.clicked", {})],
+    ids=["known, not moved", "moved, hardly known"],
+)
+def test_a_first_score_is_published_by_coverage_or_by_move(kind: str, data: dict[str, Any]):
+    """A passive answer moves nothing but is known; a rage click is hardly known but moves a point."""
+    (found,) = documents(Rig().apply(line(kind, **data)), SCORES.name)
+    moved = abs(found["experience"] - found["prior"]) >= 1
+    assert moved != (found["coverage"]["experience"] >= 0.05)
+
+
 def test_of_whom_nothing_is_known_nothing_is_published():
     """Page views alone, now or a year later, are no news."""
     rig = Rig()
@@ -361,21 +373,26 @@ def test_a_day_is_no_news_where_hardly_anything_is_known():
 
 def test_neutral_acts_after_a_signal_are_in_the_published_time():
     """The score of a transaction is read at the row's newest time."""
-    done = Rig().apply(line("complaint.raised"), line("page.viewed", 2.0))
-    (found,) = documents(done, SCORES.name)
+    rig = Rig()
+    (found,) = documents(rig.apply(line("complaint.raised"), line("page.viewed", 2.0)), SCORES.name)
     assert found["at"] == "2026-01-03T00:00:00Z"
     assert found["events"] == 2
+    held = unpack(rig.rows[ANNA]).published
+    assert held is not None
+    assert held.at_s == seconds(2)
+    assert held.experience == pytest.approx(found["experience"], abs=1e-9)
 
 
-def silent(**changes: Any) -> list[bytes]:
-    """Return orders, then a page view 270 days later: silence has cost most of the chance."""
-    return [*orders([0, 10, 20, 30]), changed(line("page.viewed", 300.0), **changes)]
+def silent(kind: str = "page.viewed", **changes: Any) -> list[bytes]:
+    """Return orders, then something small 270 days later: silence has cost most of the chance."""
+    return [*orders([0, 10, 20, 30]), changed(line(kind, 300.0), **changes)]
 
 
-def test_silence_opens_up_to_the_watermark_only():
+@pytest.mark.parametrize("kind", ["page.viewed", "rage.clicked"])
+def test_silence_opens_up_to_the_watermark_only(kind: str):
     """Beside an event, absence is told only of a time up to which every input was read."""
-    assert not written(Rig().apply(*silent(), watermark_s=seconds(299)), ALERTS.name)
-    found = documents(Rig().apply(*silent(), watermark_s=seconds(300)), ALERTS.name)
+    assert not written(Rig().apply(*silent(kind), watermark_s=seconds(299)), ALERTS.name)
+    found = documents(Rig().apply(*silent(kind), watermark_s=seconds(300)), ALERTS.name)
     assert {each["rule"] for each in found} == {"churn_risk"}
 
 
