@@ -92,7 +92,8 @@ async def differences(bootstrap: str, prefix: str, changelog: str) -> list[str]:
     expected = await expect(bootstrap, prefix)
     alerts, dead = prefix + ALERTS.name, prefix + DEAD_LETTERS.name
     found = await read_all(bootstrap, [changelog, alerts, dead])
-    rows, markers, wrong = _replayed(found[changelog])
+    packed, markers, wrong = replayed(found[changelog])
+    rows = {key: orjson.loads(row) for key, row in packed.items()}
     return [
         *wrong,
         *_rows(expected, rows),
@@ -106,7 +107,7 @@ async def behind(bootstrap: str, prefix: str, changelog: str) -> int:
     """Return the number of records that no committed marker covers yet."""
     topics = [prefix + topic.name for topic in INPUTS]
     found = await read_all(bootstrap, [*topics, changelog])
-    _, markers, _ = _replayed(found[changelog])
+    _, markers, _ = replayed(found[changelog])
     ends: dict[tuple[str, int], int] = {}
     for topic in topics:
         for record in found[topic]:
@@ -118,14 +119,14 @@ def _next(marker: Marker | None, topic: str) -> int:
     return marker.inputs[topic].next_offset if marker and topic in marker.inputs else 0
 
 
-def _replayed(records: list[Any]) -> tuple[dict[bytes, list[int]], dict[int, Marker], list[str]]:
+def replayed(records: list[Any]) -> tuple[dict[bytes, bytes], dict[int, Marker], list[str]]:
     """Replay a changelog; every marker must be the successor of the one before."""
-    rows: dict[bytes, list[int]] = {}
+    rows: dict[bytes, bytes] = {}
     markers: dict[int, Marker] = {}
     wrong: list[str] = []
     for record in records:
         if record.key != MARKER_KEY:
-            rows[record.key] = orjson.loads(record.value)
+            rows[record.key] = record.value
             continue
         marker, before = decode_marker(record.value), markers.get(record.partition)
         markers[record.partition] = marker

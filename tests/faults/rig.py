@@ -39,6 +39,7 @@ class Rig:
         self.folder = folder
         self.app_id = f"{prefix}cx"
         self.changelog = f"{self.app_id}-customers-changelog"
+        self.command = [sys.executable, str(HERE / "worker.py")]
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._feed: asyncio.Task[int] | None = None
         self._stop_feed = asyncio.Event()
@@ -83,7 +84,7 @@ class Rig:
         }
         with self.log_file(name).open("ab") as log:
             self.workers[name] = subprocess.Popen(
-                ["nice", "-n", "5", sys.executable, str(HERE / "worker.py")],
+                ["nice", "-n", "5", *self.command],
                 env={**os.environ, **{key: str(value) for key, value in variables.items()}},
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,136 @@
+"""The product itself under faults: evidence, counts and alerts are those of the input logs.
+
+The oracle reads the inputs and applies them, partition by partition, with a processor of its own in one
+process; evidence must be equal to 1e-9 although the workers interleaved the topics otherwise (G2).
+"""
+
+import asyncio
+import signal
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from oracle import read_all, replayed
+from rig import PARTITIONS, Rig, say
+
+from streams.app import engine_settings
+from streams.demo.generator import DAYS, generate
+from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.processing import Processor, build_processor
+from streams.scoring.explain import assess, score_document
+from streams.scoring.state import unpack
+from streams.topics import ALERTS, DEAD_LETTERS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
+
+EVENTS = 12_000
+KILLS = 3
+
+
+async def feed_journeys(rig: Rig, log: MemoryLog) -> None:
+    """Write generated journeys, with duplicates, late events and poison."""
+    # Not older: the sweep forgets customers after three years of silence, and then rows depend on its moment.
+    start = datetime.now(UTC) - timedelta(days=DAYS + 20)
+    producer = AIOKafkaProducer(bootstrap_servers=rig.bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        for number, record in enumerate(generate(EVENTS, seed=9, start=start, poison=0.01)):
+            partition = log.partition_for(record.key)
+            await producer.send(rig.prefix + record.topic, record.value, record.key, partition=partition)
+            if number % 200 == 0:
+                await asyncio.sleep(0.3)
+    finally:
+        await producer.stop()
+
+
+async def recomputed(rig: Rig, log: MemoryLog, processor: Processor) -> MemoryWorker:
+    """Return a worker in this process that has applied the inputs as they are in Kafka."""
+    worker = MemoryWorker(log, engine_settings(rig.settings()), processor)
+    worker.assign(range(PARTITIONS))
+    for topic, records in (await read_all(rig.bootstrap, rig.inputs)).items():
+        for each in records:
+            log.append(
+                topic,
+                each.key,
+                each.value,
+                headers=each.headers,
+                timestamp_ms=each.timestamp,
+                partition=each.partition,
+            )
+    worker.drain()
+    return worker
+
+
+async def test_the_product_is_exact_through_kill_9(rig: Rig) -> None:
+    """Killed while it scores generated journeys, a worker leaves what an undisturbed one would have."""
+    rig.command = [sys.executable, "-m", "streams.cli.main", "worker", "--metrics-port", "0"]
+    await rig.create()
+    log = MemoryLog(PARTITIONS)
+    feeding = asyncio.create_task(feed_journeys(rig, log))
+    for number in range(KILLS):
+        rig.start("w0")
+        await rig.ready("w0", number + 1)
+        await asyncio.sleep(0.9)
+        rig.stop("w0", signal.SIGKILL)
+    rig.start("w0")
+    await feeding
+    await rig.ready("w0", KILLS + 1)
+    await rig.drained()
+    assert rig.stop("w0") == 0
+    processor = build_processor(rig.settings())
+    worker = await recomputed(rig, log, processor)
+    found = await read_all(
+        rig.bootstrap, [rig.changelog, rig.prefix + ALERTS.name, rig.prefix + DEAD_LETTERS.name]
+    )
+    rows, markers, wrong = replayed(found[rig.changelog])
+    assert not wrong
+    say(f"{KILLS} kills, {len(rows)} customers, {sum(m.counts.total() for m in markers.values())} records")
+    for number in range(PARTITIONS):
+        marker = markers[number]
+        marker.check()
+        assert marker.counts == worker.state(number).marker.counts
+    mine = {key: row for number in range(PARTITIONS) for key, row in worker.state(number).rows.items()}
+    assert rows.keys() == mine.keys()
+    at_s = max(marker.newest_event_s for marker in markers.values())
+    for key, row in rows.items():
+        assert document(processor, key, row, at_s) == approximately(document(processor, key, mine[key], at_s))
+    dead = Counter(tuple(each.headers) for each in found[rig.prefix + DEAD_LETTERS.name])
+    assert set(dead.values()) == {1}
+    assert len(dead) == sum(marker.counts.rejected for marker in markers.values())
+    steps = Counter(step_of(each.value) for each in found[rig.prefix + ALERTS.name])
+    assert steps
+    assert max(steps.values()) == 1, [step for step, times in steps.items() if times > 1][:5]
+
+
+def document(processor: Processor, key: bytes, row: bytes, at_s: float) -> Any:
+    """Return a customer's whole score at a time."""
+    state = unpack(row)
+    found = assess(processor.scorer, state, at_s)
+    whole = orjson.loads(orjson.dumps(score_document(processor.scorer, key.decode(), state, found)))
+    return {name: by_driver(each) for name, each in whole.items()}
+
+
+def step_of(value: bytes) -> tuple[str, str]:
+    """Return which step of which alert a record is."""
+    alert = orjson.loads(value)
+    return alert["alert_id"], alert["step"]
+
+
+def by_driver(value: Any) -> Any:
+    """Return a list of drivers as a dict: their order hangs on the last bit where two weigh the same."""
+    if isinstance(value, list) and all(isinstance(each, dict) and "driver" in each for each in value):
+        return {each["driver"]: each for each in value}
+    return value
+
+
+def approximately(value: Any) -> Any:
+    """Compare numbers at any depth to 1e-9."""
+    if isinstance(value, dict):
+        return {key: approximately(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [approximately(each) for each in value]
+    return pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
