@@ -18,7 +18,7 @@ from streams.engine.handler import Counts, Effects, Output, Record
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import Document, alert_document, assess, score_document
+from streams.scoring.explain import Document, alert_document, assess_at, score_document
 from streams.scoring.policy import DAY_S, load_policy
 from streams.scoring.rules import SEVERITIES, Decision, Glance, Rule
 from streams.scoring.state import CustomerState, Published, pack, unpack
@@ -293,7 +293,7 @@ class PartitionWork:
         if published is None:
             return
         state.published = published
-        message = score_document(self._scorer, key.decode(), state, assess(self._scorer, state, glance.at_s))
+        message = score_document(self._scorer, key.decode(), state, assess_at(self._scorer, state, glance))
         self._done.outputs.append(Output(self._processor.scores_topic, key, _encode(message)))
         self._done.tally.scores += 1
 

@@ -16,7 +16,7 @@ from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES, NO_ENGAGEMENT, ChurnReading
 from streams.scoring.ledger import Reading
 from streams.scoring.policy import DAY_S
-from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule, band_of
+from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Glance, Rule, band_of
 from streams.scoring.state import CustomerState
 
 FILE_GENERATION: Final = "file"
@@ -43,10 +43,10 @@ class Assessment:
 
     __slots__ = ("_churn", "_known", "_scorer", "_state", "_trend", "at_s", "experience", "prior", "service")
 
-    def __init__(self, scorer: Scorer, state: CustomerState, at_s: float) -> None:
+    def __init__(self, scorer: Scorer, state: CustomerState, at_s: float, trend: float | None = None) -> None:
         self._scorer = scorer
         self._state = state
-        self._trend: float | None = None
+        self._trend = trend
         self._churn: ChurnReading | None = None
         self._known = False
         self.at_s = at_s
@@ -126,6 +126,11 @@ def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
     return Assessment(scorer, state, max(at_s, state.newest_s))
 
 
+def assess_at(scorer: Scorer, state: CustomerState, glance: Glance) -> Assessment:
+    """Read `state` where `glance` was taken of it, without computing again what the glance has."""
+    return Assessment(scorer, state, glance.at_s, glance.trend)
+
+
 def driver_name(scorer: Scorer, code: int) -> str:
     """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
     return scorer.policy.driver_names.get(code, f"driver_{code}")
@@ -172,7 +177,7 @@ def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
 
 def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> Document:
     """Return one step of an alert as `cx score --json` lists it, with the generation `file`."""
-    found = assess(scorer, state, decision.glance.at_s)
+    found = assess_at(scorer, state, decision.glance)
     return _step(scorer, customer_id, state, decision, found, FILE_GENERATION) | {"drivers": found.drivers}
 
 
@@ -206,7 +211,7 @@ def alert_document(
     link_template: str = "",
 ) -> Document:
     """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided."""
-    found = assess(scorer, state, decision.glance.at_s)
+    found = assess_at(scorer, state, decision.glance)
     rhythm = state.rhythm
     horizon = float(scorer.policy.churn.alert_horizon_days)
     silence = scorer.churn.silence

@@ -19,6 +19,9 @@ MAP_MASK: Final = (1 << MAP_DAYS) - 1
 LOGIT_LIMIT: Final = 12.0
 COUNT_HALF_LIFE_SHARE: Final = 1.4  # of the horizon: the half-life at which a decayed counter predicts best
 QUIET: Final = 0.3
+SEARCH_FROM_DAYS: Final = 32.0
+SEARCH_TO_DAYS: Final = 8192.0
+EXPECTED_WITHIN_DAYS: Final = 1e-3
 EPOCH: Final = date(1970, 1, 1)
 
 
@@ -121,18 +124,28 @@ class Silence:
         return self._quiet_floor > (1.0 - lost) * (1.0 + u)
 
     def expected_by_s(self, rhythm: Rhythm, horizon: float, lost: float) -> float | None:
-        """Return the time at which silence reaches `lost`, seconds; None if not within 20 years."""
-        start = rhythm.last_day * DAY_S
-        low, high = 0.0, 20 * 365.0
-        if self.lost(rhythm, start + high * DAY_S, horizon) < lost:
+        """Return the time at which silence reaches `lost`, seconds; None if not within some 20 years."""
+        repeats, last = rhythm.repeats, self._last(rhythm)
+        if lost >= 1.0:
             return None
-        while high - low > 1e-3:  # noqa: PLR2004  # days
-            middle = (low + high) / 2
-            if self.lost(rhythm, start + middle * DAY_S, horizon) < lost:
-                low = middle
+        target = self.log_active(repeats, last, last, horizon) + math.log1p(-lost)
+        low, high = 0.0, SEARCH_FROM_DAYS
+        above, below = -math.log1p(-lost), self.log_active(repeats, last, last + high, horizon) - target
+        while below > 0.0:
+            low, above, high = high, below, 2.0 * high
+            if high > SEARCH_TO_DAYS:
+                return None
+            below = self.log_active(repeats, last, last + high, horizon) - target
+        # Regula falsi with halved weights (Illinois): ten steps do what fifty of a bisection would.
+        while high - low > EXPECTED_WITHIN_DAYS:
+            middle = low + (high - low) * above / (above - below)
+            middle = min(max(middle, low + EXPECTED_WITHIN_DAYS / 2), high - EXPECTED_WITHIN_DAYS / 2)
+            found = self.log_active(repeats, last, last + middle, horizon) - target
+            if found > 0.0:
+                low, above, below = middle, found, below / 2.0
             else:
-                high = middle
-        return start + high * DAY_S
+                high, below, above = middle, found, above / 2.0
+        return (rhythm.last_day + high) * DAY_S
 
     @staticmethod
     def _last(rhythm: Rhythm) -> float:
