@@ -56,7 +56,7 @@ def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None)
     result = Replay()
     admitted: dict[str, list[_Admitted]] = {}
     for number, line in enumerate(lines):
-        if not line.isspace():
+        if line and not line.isspace():
             _admit(line, number, scorer, at_s, result, admitted)
     newest_s = max((customer.state.newest_s for customer in result.customers.values()), default=0.0)
     result.at_s = newest_s if at_s is None else at_s

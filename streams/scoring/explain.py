@@ -137,7 +137,8 @@ def driver_name(scorer: Scorer, code: int) -> str:
 
 
 def _strength(item: tuple[Any, float]) -> tuple[float, Any]:
-    return -abs(item[1]), item[0]
+    # Rounded: the last bits of a sum depend on the order of its events, the order of a document must not.
+    return -round(abs(item[1]), 9), item[0]
 
 
 def _standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
