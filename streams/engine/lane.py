@@ -42,6 +42,8 @@ SWEEP_TICKS = 600
 """Ticks of the sweep in one interval: a pass is spread evenly."""
 SWEEP_TICK_MIN_S = 0.05
 SWEEP_TICK_MAX_S = 2.0
+EVENT_SWEEP_SHARE = 0.5
+"""The same under the event clock of demos and data sets, where a year goes by in seconds."""
 SWEEP_SHARE = 0.2
 """Most of a core that the sweep may take; a pass over too many customers takes longer than its interval."""
 
@@ -104,13 +106,16 @@ class Lane:
 
     async def sweep_forever(self) -> None:
         """Visit every customer once per sweep interval, in slices."""
-        pause = min(SWEEP_TICK_MAX_S, max(SWEEP_TICK_MIN_S, self.settings.sweep_interval_s / SWEEP_TICKS))
+        pause, share = SWEEP_TICK_MIN_S, EVENT_SWEEP_SHARE
+        if self.settings.clock == "wall":
+            pause = min(SWEEP_TICK_MAX_S, max(pause, self.settings.sweep_interval_s / SWEEP_TICKS))
+            share = SWEEP_SHARE
         while not self.app.should_stop:
             started = monotonic()
             for owned in self.partitions:
                 await self._sweep(owned)
             spent = monotonic() - started
-            await asyncio.sleep(max(pause, spent * (1 / SWEEP_SHARE - 1)))
+            await asyncio.sleep(max(pause, spent * (1 / share - 1)))
 
     def snapshot(self) -> Snapshot:
         """Return the state of the engine for metrics and health; cheap enough for every scrape."""
@@ -270,7 +275,11 @@ class Lane:
             now_s = owned.watermark(self.app.consumer, self.settings.clock)
             if now_s == -math.inf:
                 return
-            keys = owned.sweep.due(owned.state.rows, now_s if self.settings.clock == "event" else monotonic())
+            if self.settings.clock == "event":
+                stands = owned.at_end(self.app.consumer)
+                keys = owned.sweep.due(owned.state.rows, now_s, stands=stands)
+            else:
+                keys = owned.sweep.due(owned.state.rows, monotonic())
             if keys:
                 draft = owned.state.draft(now_s)
                 draft.sweep(keys, now_s)

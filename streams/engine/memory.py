@@ -261,7 +261,11 @@ class MemoryWorker:
         now_s = self.watermark(number)
         if now_s == float("-inf"):
             return 0
-        keys = held.sweep.due(held.state.rows, now_s if self.settings.clock == "event" else self.now())
+        if self.settings.clock == "event":
+            stands = all(self._input(held, topic).at_end for topic in self.settings.inputs)
+            keys = held.sweep.due(held.state.rows, now_s, stands=stands)
+        else:
+            keys = held.sweep.due(held.state.rows, self.now())
         transaction = self.sweep(number, keys) if keys else None
         if transaction is not None:
             self.write(transaction)

@@ -55,6 +55,10 @@ class Owned:
             state = InputState(at_end, reached_s, position.last_record_s, position.newest_event_s)
             yield topic, state, None if reach is None else reach.end
 
+    def at_end(self, consumer: Any) -> bool:
+        """Tell whether everything that every input holds is applied."""
+        return all(state.at_end for _, state, _ in self.inputs(consumer))
+
     def watermark(self, consumer: Any, clock: Clock) -> float:
         """Return the watermark of the partition; it never goes back."""
         now_s = watermark((state for _, state, _ in self.inputs(consumer)), clock)

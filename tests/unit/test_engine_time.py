@@ -76,3 +76,18 @@ def test_a_clock_that_goes_back_makes_nobody_due_twice() -> None:
     first = list(cursor.due(rows, 100.0))
     assert not cursor.due(rows, 50.0)
     assert first == [b"c%d" % number for number in range(len(first))]
+
+
+def test_a_clock_that_stands_lets_the_pass_end() -> None:
+    """At the end of every input the event clock goes no further: whoever is left is visited all the same."""
+    cursor, rows = SweepCursor(100.0, 30), keys(100)
+    slices = [len(cursor.due(rows, 500.0, stands=True)) for _ in range(6)]
+    assert slices == [30, 30, 30, 10, 0, 0]
+
+
+def test_a_clock_that_stood_and_moved_makes_another_pass() -> None:
+    """Also within the interval: the last events of a data set are followed by one whole pass."""
+    cursor, rows = SweepCursor(100.0, 1000), keys(10)
+    assert len(cursor.due(rows, 500.0, stands=True)) == 10
+    assert len(cursor.due(rows, 501.0, stands=True)) == 10
+    assert not cursor.due(rows, 501.0, stands=True)
