@@ -30,6 +30,8 @@ class Observer:
         self.rejected: Counter[str] = Counter()
         """Dead letters by reason."""
         self.newest_event: str | None = None
+        self.taken = 0
+        """Records looked at."""
         self._bands: dict[bytes, str] = {}
         self._counts: dict[int, Counts] = {}
         self._case: dict[str, Any] | None = None
@@ -43,6 +45,7 @@ class Observer:
         headers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Look at one record of an output topic or of the changelog."""
+        self.taken += 1
         if topic == self.changelog:
             if key == MARKER_KEY and value is not None:
                 self._counts[partition] = decode_marker(value).counts

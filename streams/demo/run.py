@@ -13,8 +13,10 @@ from streams.demo.stage import Stage
 from streams.demo.view import DemoSnapshot
 
 LOOK_S = 0.1
-SETTLE_S = 20.0
+SETTLE_S = 60.0
 """Longest wait for the last events to be scored after the feed has ended."""
+QUIET_S = 2.0
+"""Longer than the worker rests between two slices of its look at every customer."""
 RATES_KEPT = 24
 
 
@@ -39,6 +41,8 @@ class Demo:
         self._started_s = time.monotonic()
         self._rates: deque[float] = deque(maxlen=RATES_KEPT)
         self._second: tuple[float, int] = (self._started_s, 0)
+        self._news: tuple[float, tuple[int, int]] = (self._started_s, (0, 0))
+        """When it was last seen that something had changed: lag and records taken."""
 
     async def run(self, show: Callable[[DemoSnapshot], None]) -> DemoSnapshot:
         """Play to the end, calling `show` ten times a second; return the last snapshot."""
@@ -63,7 +67,7 @@ class Demo:
             if feed.done():
                 await feed  # raises what ended it
                 ended_s = ended_s or now_s
-                if self._lag() <= 0 or now_s - ended_s > SETTLE_S:
+                if self._settled(now_s) or now_s - ended_s > SETTLE_S:
                     return
             await asyncio.sleep(LOOK_S)
 
@@ -73,6 +77,13 @@ class Demo:
             total = self.stage.observer.counts.total()
             self._rates.append((total - before) / (now_s - since_s))
             self._second = (now_s, total)
+
+    def _settled(self, now_s: float) -> bool:
+        """Tell whether everything is scored and the last look at every customer brings nothing more."""
+        news = (self._lag(), self.stage.observer.taken)
+        if news != self._news[1]:
+            self._news = (now_s, news)
+        return news[0] <= 0 and now_s - self._news[0] >= QUIET_S
 
     def _lag(self) -> int:
         return self.sent.records - self.stage.observer.counts.total()

@@ -160,6 +160,12 @@ class Lane:
         """Own exactly `numbers`."""
         await self.partitions.load(numbers, self.session, generation, healing=self.healing)
 
+    async def check_identity(self) -> None:
+        """Drop the partitions whose input topic was made anew; loading them again stops them, loudly."""
+        for owned in await self.partitions.made_anew():
+            log.warning("partition %d: an input topic was made anew", owned.state.number)
+            self._drop(owned)
+
     def activate(self) -> None:
         """Begin to work; every input stands at its marker."""
         self._holding = False

@@ -91,3 +91,15 @@ def test_a_clock_that_stood_and_moved_makes_another_pass() -> None:
     assert len(cursor.due(rows, 500.0, stands=True)) == 10
     assert len(cursor.due(rows, 501.0, stands=True)) == 10
     assert not cursor.due(rows, 501.0, stands=True)
+
+
+def test_a_clock_that_stands_still_gets_one_whole_pass():
+    """At the end of a data set every customer is looked at once more at the last time, then nobody."""
+    cursor, rows = SweepCursor(100.0, 100), keys(250)
+    assert len(cursor.due(rows, 0.0)) == 100
+
+    seen = [key for _ in range(6) for key in cursor.due(rows, 7.0, stands=True)]
+
+    assert seen[-250:] == list(rows)  # after the pass under way, a whole one
+    assert len(seen) == 150 + 250
+    assert cursor.due(rows, 7.0, stands=True) == ()
