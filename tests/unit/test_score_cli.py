@@ -186,9 +186,9 @@ def test_a_time_is_read_in_its_offset():
 LOST = [
     line("order.placed"),
     line("order.placed"),
+    changed(line("page.viewed"), type="cx.page.veiwed.v1"),
     b"\xff\xfe garbage",
     b"{",
-    changed(line("page.viewed"), type="cx.page.veiwed.v1"),
     changed(line("page.viewed"), subject=None, anonymousid="a"),
 ]
 
@@ -304,7 +304,7 @@ def test_people_read_the_bands_and_the_lowest_scores():
     assert next(iter(bands)) == "delighted"
     assert sum(map(int, bands.values())) == WORST_SHOWN + 4
     assert sum(" complaint" in each for each in said) == WORST_SHOWN
-    assert "yan" not in result.stdout
+    assert not {"c00", "c01", "yan"} & set(result.stdout.split()), "the oldest complaints hurt least"
 
 
 def test_of_whom_nothing_is_known_no_table_is_made():
