@@ -182,3 +182,8 @@ def test_season(life: Rhythm, until: date | None):
     assert season_open(life, last_s, span_days=330, months=2)
     assert season_open(life, end_s - 1, span_days=330, months=2)
     assert not season_open(life, end_s, span_days=330, months=2)
+
+
+def test_all_is_never_lost():
+    """A policy that waits until the whole chance is gone expects nobody by any day."""
+    assert DEFAULT.churn.silence.expected_by_s(Rhythm(0, 30, 2, 1, [], 1), 90.0, 1.0) is None
