@@ -116,7 +116,9 @@ def _run(app: Any, server: AdminServer, watch: Watch, on_ready: OnReady | None) 
     server.start(loop)
     waiting = loop.create_task(_tell_when_ready(watch, server.url, on_ready))
     try:
-        loop.run_until_complete(worker.start())
+        # Where mode looks for it: a signal that comes during the start cancels the start.
+        worker._starting_fut = loop.create_task(worker.start())  # noqa: SLF001  # the seam itself
+        loop.run_until_complete(worker._starting_fut)  # noqa: SLF001  # as above
     except asyncio.CancelledError:
         log.debug("told to stop while starting")
     except Exception as error:  # noqa: BLE001  # whatever ended the worker, its supervisor has to see it
