@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -79,15 +79,18 @@ class Lane:
 
     # -- what transport and agents call
 
-    def is_full(self, tp: TP) -> bool:
-        """Tell whether so much of an input waits that no more should be fetched."""
-        owned = self.partitions.get(tp.partition)
-        if owned is None:
-            return False
-        shares = len(self.partitions) * len(self.settings.inputs)
-        return owned.queue.waiting(tp.topic) >= max(
-            self.settings.chunk_bytes, self.settings.queue_bytes // shares
-        )
+    def fetchable(self, inputs: Iterable[TP]) -> set[TP]:
+        """Return those of `inputs` that may be fetched: of each little waits, and of all together."""
+        queues = {owned.state.number: owned.queue for owned in self.partitions}
+        if sum(queue.bytes for queue in queues.values()) >= self.settings.queue_bytes:
+            return set()
+        shares = max(1, len(queues) * len(self.settings.inputs))
+        most = max(self.settings.chunk_bytes, self.settings.queue_bytes // shares)
+        return {
+            tp
+            for tp in inputs
+            if (queue := queues.get(tp.partition)) is None or queue.waiting(tp.topic) < most
+        }
 
     def on_out_of_range(self, topic: str, partition: int, offset: int) -> None:
         """Hear that the broker does not have a position; loading again finds out why."""

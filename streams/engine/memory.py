@@ -154,6 +154,10 @@ class MemoryWorker:
         """Return the state of a partition held."""
         return self._held[number].state
 
+    def sweep_passes(self, number: int) -> int:
+        """Return the passes of the sweep that were finished on a partition held."""
+        return self._held[number].sweep.passes
+
     def assign(self, numbers: Iterable[int]) -> None:
         """Hold exactly `numbers`: those held before keep their memory unless they are dirty."""
         self.session += 1

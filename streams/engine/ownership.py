@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 
 from streams.engine.cluster import new_producer, reader
@@ -15,6 +15,7 @@ from streams.engine.partition import Partition
 from streams.engine.settings import EngineSettings
 from streams.engine.stats import Stats
 from streams.engine.sweep import SweepCursor
+from streams.engine.wire import TopicInfo, describe
 from streams.engine.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ class Ownership:
         self.handler = handler
         self.stats = stats
         self._owned: dict[int, Owned] = {}
+        self._told: dict[int, str] = {}
+        """Problems that were logged and counted; a stopped partition is looked at again and again."""
 
     def __iter__(self) -> Iterator[Owned]:
         return iter(list(self._owned.values()))
@@ -58,6 +61,15 @@ class Ownership:
             if owned.state.loaded
             for topic, position in owned.state.marker.inputs.items()
         }
+
+    async def made_anew(self) -> list[Owned]:
+        """Return the partitions with an input whose topic is not the one that was read so far.
+
+        The group's consumer would not notice where the new topic has grown past the position.
+        """
+        async with reader(self.settings) as consumer:
+            found = await describe(consumer, self.settings.inputs)
+        return [owned for owned in self if owned.ready and _other_topics(owned, found)]
 
     async def load(self, numbers: set[int], session: int, generation: int, *, healing: bool) -> None:
         """Own exactly `numbers`: keep the memory of those owned just before, load the others from the log."""
@@ -118,13 +130,17 @@ class Ownership:
             if problem := settled.problems.get(number):
                 self._stop(each, problem, found[number])
             else:
+                self._told.pop(number, None)
                 each.state.load(found[number].rows, settled.markers[number])
 
     def _stop(self, owned: Owned, problem: OutOfRange, loaded: Loaded) -> None:
         owned.problem = problem
-        self.stats.out_of_range += 1
         if loaded.marker is not None:
             owned.state.load(loaded.rows, loaded.marker)
+        if self._told.get(owned.state.number) == str(problem):
+            return
+        self._told[owned.state.number] = str(problem)
+        self.stats.out_of_range += 1
         log.error(
             "partition %d is stopped: %s. Nothing was skipped. Accept the topic as it is now with: "
             "cx topics adopt %s",
@@ -132,3 +148,12 @@ class Ownership:
             problem,
             problem.topic,
         )
+
+
+def _other_topics(owned: Owned, found: Mapping[str, TopicInfo]) -> list[str]:
+    """Return the inputs that have another topic id now; one that is away for now says nothing."""
+    return [
+        topic
+        for topic, position in owned.state.marker.inputs.items()
+        if position.topic_id and topic in found and found[topic].topic_id not in ("", position.topic_id)
+    ]

@@ -21,6 +21,8 @@ RETRY_MIN_S = 0.5
 RETRY_MAX_S = 5.0
 HALTED_RETRY_S = 15.0
 """How often a stopped partition is looked at again: it goes on by itself after `cx topics adopt`."""
+IDENTITY_S = 30.0
+"""How often a running worker looks whether its inputs are still the same topics."""
 TABLES_SETTLE_S = 0.05
 
 
@@ -76,6 +78,17 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             await self.sleep(HALTED_RETRY_S)
             if self.app.lane.partitions.halted() and not self._busy():
                 self.app.lane.broken.set()
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _check_identity(self) -> None:
+        while not self.should_stop:
+            await self.sleep(IDENTITY_S)
+            if self._busy():
+                continue
+            try:
+                await self.app.lane.check_identity()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.info("the topics could not be looked at: %r", error)
 
     def _busy(self) -> bool:
         return bool(self.app.rebalancing or self.in_recovery or self.app.lane.healing)

@@ -268,7 +268,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             self.parked.set()
             await self.wait(self.can_resume_flow)
             self.parked.clear()
-        active = {tp for tp in self._get_active_partitions() if not self.app.lane.is_full(tp)}
+        active = self.app.lane.fetchable(self._get_active_partitions())
         if not active:
             # Stock sleeps for a second here.
             self.space.clear()

@@ -114,10 +114,10 @@ def document(processor: Processor, key: bytes, row: bytes, at_s: float) -> Any:
     return {name: by_driver(each) for name, each in whole.items()}
 
 
-def step_of(value: bytes) -> tuple[str, str]:
-    """Return which step of which alert a record is."""
+def step_of(value: bytes) -> tuple[str, str, str]:
+    """Return which step of which alert a record is; an alert may escalate once more, to a graver severity."""
     alert = orjson.loads(value)
-    return alert["alert_id"], alert["step"]
+    return alert["alert_id"], alert["step"], alert["severity"]
 
 
 def by_driver(value: Any) -> Any:

@@ -178,6 +178,33 @@ async def test_a_stopped_partition_goes_on_after_adopting(
     assert app.lane.snapshot().partitions[2].counts["skipped"] == done.skipped
 
 
+async def test_a_topic_made_anew_under_a_running_worker(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partitions stop, once loudly, although the worker never restarted."""
+    monkeypatch.setattr("streams.engine.recovery.IDENTITY_S", 0.3)
+    monkeypatch.setattr("streams.engine.recovery.HALTED_RETRY_S", 0.5)
+    rig = workers.rig
+    await rig.feed(1_000, seed=10)
+    app = await drained(workers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=rig.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([rig.inputs[1]])
+        await asyncio.sleep(0.5)
+        await rig.create()
+    finally:
+        await admin.close()
+    await workers.until(lambda: len(app.lane.partitions.halted()) == 4)
+    assert "made anew" in app.lane.snapshot().partitions[0].problem
+    told = app.lane.stats.out_of_range
+    assert told == 4
+    heals = app.lane.stats.heals
+    await workers.until(lambda: app.lane.stats.heals > heals + 1)
+    assert app.lane.stats.out_of_range == told
+    assert workers.fatal == []
+
+
 async def test_a_worker_refuses_topics_that_are_not_there(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:

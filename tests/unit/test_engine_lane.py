@@ -28,8 +28,8 @@ SETTINGS = EngineSettings(
     inputs=(WEB,),
     flush_min_s=0.0,
     flush_per_partition_s=0.0,
-    queue_bytes=0,
-    chunk_bytes=100,
+    queue_bytes=500,
+    chunk_bytes=200,
 )
 
 
@@ -382,18 +382,31 @@ async def test_a_position_out_of_range_drops_the_partition(bench: Bench) -> None
 
 
 async def test_a_full_queue_stops_fetching(bench: Bench) -> None:
-    """Bytes that wait are bounded by partition and topic."""
-    assert not bench.lane.is_full(TP(WEB, 0))
+    """Bytes that wait are bounded by partition and topic, and fetching goes on when they are applied."""
+    first, second, other = TP(WEB, 0), TP(WEB, 1), TP(WEB, 9)
+    assert bench.lane.fetchable([first, second, other]) == {first, second, other}
     bench.writers[0].gate.clear()
     await bench.send(0)
     await bench.settle()
     await bench.send(1, 5)
-    assert bench.lane.is_full(TP(WEB, 0))
-    assert not bench.lane.is_full(TP(WEB, 1))
-    assert not bench.lane.is_full(TP(WEB, 9))
+    assert bench.lane.fetchable([first, second, other]) == {second, other}
     bench.writers[0].gate.set()
     await bench.settle()
-    assert not bench.lane.is_full(TP(WEB, 0))
+    assert bench.lane.fetchable([first]) == {first}
+
+
+async def test_all_queues_together_are_bounded(bench: Bench) -> None:
+    """With many partitions little waits of each, and yet too much of all."""
+    for writer in bench.writers:
+        writer.gate.clear()
+    for number in (0, 1):
+        await bench.send(0, partition=number)
+        await bench.settle(number)
+        await bench.send(1, 7, partition=number)
+    assert bench.lane.fetchable([TP(WEB, 9)]) == set()
+    for writer in bench.writers:
+        writer.gate.set()
+    await bench.settle()
 
 
 async def test_the_sweep_writes_like_any_batch(bench: Bench) -> None:
