@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("streams", "schemas")
 MODULES = (
     "schemas/codec.py",
+    "streams/processing.py",
     "streams/replay.py",
     "streams/scoring/apply.py",
     "streams/scoring/churn.py",

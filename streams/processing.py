@@ -6,7 +6,6 @@ delivers the records and writes the effects in one transaction; the in-memory lo
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -16,7 +15,7 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.engine.handler import Counts, Effects, Output, Record
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
-from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
+from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Processed, Tally
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import Document, alert_document, assess_at, score_document
 from streams.scoring.policy import DAY_S, load_policy
@@ -29,13 +28,6 @@ FRESH_S: Final = DAY_S
 """A step is told to people if it is decided within this time of the clock; older ones are history."""
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
-
-
-@dataclass(slots=True)
-class Processed(Effects):
-    """Effects with the counters that go with them."""
-
-    tally: Tally = field(default_factory=Tally)
 
 
 class Processor:

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from streams.engine.handler import Effects
+
 LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 SCORE_BUCKETS: Final = (10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 90.0, 100.0)
 
@@ -70,3 +72,10 @@ class Tally:
         for channel, event_s in other.newest_event_s.items():
             if event_s > self.newest_event_s.get(channel, 0.0):
                 self.newest_event_s[channel] = event_s
+
+
+@dataclass(slots=True)
+class Processed(Effects):
+    """Effects with the counters that go with them."""
+
+    tally: Tally = field(default_factory=Tally)
