@@ -322,7 +322,7 @@ def ago(seconds: float) -> str:
     if seconds < MINUTE_S:
         return "just now"
     if seconds < HOUR_S:
-        return f"{seconds / MINUTE_S:.0f} min ago"
+        return f"{seconds // MINUTE_S:.0f} min ago"
     if seconds < 2 * DAY_S:
-        return f"{seconds / HOUR_S:.0f} h ago"
-    return f"{seconds / DAY_S:.0f} d ago"
+        return f"{seconds // HOUR_S:.0f} h ago"
+    return f"{seconds // DAY_S:.0f} d ago"
