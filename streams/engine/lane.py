@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -106,6 +106,8 @@ class Lane:
             return
         owned.queue.put(chunk)
         owned.wake.set()
+        if owned.queue.records >= self.settings.chunk_records:
+            owned.full.set()
 
     async def sweep_forever(self) -> None:
         """Visit every customer once per sweep interval, in slices."""
@@ -257,11 +259,16 @@ class Lane:
                     await self._apply(owned)
 
     async def _pace(self, owned: Owned) -> None:
-        """Wait until the partition's flush interval is over; one idle for longer does not wait."""
+        """Wait until the partition's flush interval is over, or enough is there for a whole transaction.
+
+        One that was idle for longer does not wait at all.
+        """
         interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
         left = owned.flushed_s + interval - monotonic()
-        if left > 0:
-            await asyncio.sleep(left)
+        if left > 0 and owned.queue.records < self.settings.chunk_records:
+            owned.full.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(owned.full.wait(), left)
 
     async def _apply(self, owned: Owned) -> None:
         if not self._mine(owned):

@@ -30,6 +30,8 @@ class Owned:
     queue: PartitionQueue = field(default_factory=PartitionQueue)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    full: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when enough waits for a transaction of the largest size."""
     task: "asyncio.Task[None] | None" = None
     ready: bool = False
     """Records may be applied: loaded, and every input stands at its marker."""

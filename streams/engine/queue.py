@@ -12,6 +12,7 @@ class PartitionQueue:
         self._topics: dict[str, deque[Chunk]] = {}
         self._bytes: dict[str, int] = {}
         self.bytes = 0
+        self.records = 0
 
     def __bool__(self) -> bool:
         return any(self._topics.values())
@@ -19,14 +20,14 @@ class PartitionQueue:
     def put(self, chunk: Chunk) -> None:
         """Add a chunk behind the others of its topic."""
         self._topics.setdefault(chunk.topic, deque()).append(chunk)
-        self._count(chunk.topic, chunk.size)
+        self._count(chunk.topic, chunk.size, len(chunk.records))
 
     def pop(self) -> Chunk:
         """Return the chunk whose first record is oldest among the heads; the queue is not empty."""
         heads = [queue for queue in self._topics.values() if queue]
         oldest = heads[0] if len(heads) == 1 else min(heads, key=lambda queue: queue[0].records[0].timestamp)
         chunk = oldest.popleft()
-        self._count(chunk.topic, -chunk.size)
+        self._count(chunk.topic, -chunk.size, -len(chunk.records))
         return chunk
 
     def waiting(self, topic: str) -> int:
@@ -37,8 +38,9 @@ class PartitionQueue:
         """Drop everything."""
         self._topics.clear()
         self._bytes.clear()
-        self.bytes = 0
+        self.bytes = self.records = 0
 
-    def _count(self, topic: str, size: int) -> None:
+    def _count(self, topic: str, size: int, records: int) -> None:
         self._bytes[topic] = self._bytes.get(topic, 0) + size
         self.bytes += size
+        self.records += records

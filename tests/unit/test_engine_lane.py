@@ -1,6 +1,7 @@
 """The lane with a writer and a consumer of paper: what is written when, and what a failure does."""
 
 import asyncio
+import dataclasses
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from time import monotonic
@@ -238,6 +239,22 @@ async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
     bench.writers[0].gate.set()
     await bench.settle()
     assert [transaction.records for transaction in bench.writers[0].written] == [1, 3]
+
+
+async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench) -> None:
+    """Little waits for the interval; what fills a transaction is written at once."""
+    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, chunk_records=5)
+    bench.lane.settings = slow
+    await bench.send(0)
+    await bench.settle()
+    await bench.send(1, 2)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [transaction.records for transaction in bench.writers[0].written] == [1], "it had been idle"
+    await bench.send(3, 3)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [transaction.records for transaction in bench.writers[0].written] == [1, 5]
 
 
 async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:

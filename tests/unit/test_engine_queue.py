@@ -44,7 +44,7 @@ def test_bytes_are_counted_by_topic(queue: PartitionQueue) -> None:
         105,
     )
     queue.pop()
-    assert (queue.waiting("web"), queue.bytes) == (0, 5)
+    assert (queue.waiting("web"), queue.bytes, queue.records) == (0, 5, 1)
 
 
 def test_a_cleared_queue_is_empty(queue: PartitionQueue) -> None:
@@ -53,4 +53,4 @@ def test_a_cleared_queue_is_empty(queue: PartitionQueue) -> None:
     assert queue
     queue.clear()
     assert not queue
-    assert (queue.bytes, queue.waiting("web")) == (0, 0)
+    assert (queue.bytes, queue.records, queue.waiting("web")) == (0, 0, 0)
