@@ -18,8 +18,9 @@ from streams.demo.closing import closing, did
 from streams.demo.datasets import DATASETS
 from streams.demo.feed import Pace
 from streams.demo.generator import generate
+from streams.demo.memory import MemoryStage
 from streams.demo.run import Demo, Play
-from streams.demo.stage import KafkaStage, MemoryStage, Stage
+from streams.demo.stage import KafkaStage, Stage
 from streams.demo.view import DemoSnapshot, LiveView, alert_line, progress_line
 from streams.demo.words import Diary
 from streams.errors import CxError

@@ -1,4 +1,4 @@
-"""What a demo runs on: a real Kafka with a worker of its own, or the in-memory log."""
+"""What a demo runs on: here a real Kafka with a worker of its own (the in-memory log: `demo.memory`)."""
 
 import asyncio
 import os
@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.error import URLError
@@ -17,14 +19,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.admin import ensure_topics
 from streams.app import engine_settings
-from streams.demo.feed import Record
 from streams.demo.observer import Observer
 from streams.demo.sinks import KafkaSink, Sink
-from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.errors import CxError
 from streams.local_kafka.node import LocalKafka
 from streams.local_kafka.wire import free_port
-from streams.processing import build_processor
 from streams.settings import Settings, variable
 
 PARTITIONS = 4
@@ -73,6 +72,8 @@ class KafkaStage:
         self._broker = LocalKafka(self._folder / "kafka")
         self._worker: subprocess.Popen[bytes] | None = None
         self._consumer: Any = None
+        self._clients: list[Any] = []
+        """How what talks to the broker is ended."""
         self._port = free_port()
         self.name = "a local Kafka"
         self.metrics_url: str | None = f"http://127.0.0.1:{self._port}/metrics"
@@ -98,7 +99,9 @@ class KafkaStage:
         await ensure_topics(settings)
         self._start_worker(settings)
         await self._until_ready()
-        self.sink: Sink = await KafkaSink(settings.bootstrap_servers).__aenter__()
+        sink = await KafkaSink(settings.bootstrap_servers).__aenter__()
+        self.sink: Sink = sink
+        self._clients.append(sink.__aexit__)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.bootstrap_servers,
             isolation_level="read_committed",
@@ -106,6 +109,7 @@ class KafkaStage:
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
         )
+        self._clients.append(self._consumer.stop)
         await self._consumer.start()
         topics = (*self.observer.topics, self.observer.changelog)
         self._consumer.assign(
@@ -113,11 +117,12 @@ class KafkaStage:
         )
 
     def _start_worker(self, settings: Settings) -> None:
-        names = ("bootstrap_servers", "clock", "sweep_interval_s", "metrics_port", "data_dir", "log_level")
-        own = {variable(name): str(getattr(settings, name)) for name in names}
+        # All of them: what the user has set for workers of their own is not meant for this one.
+        own = {variable(each.name): str(getattr(settings, each.name)) for each in fields(settings)}
+        worker = (sys.executable, "-m", "streams.cli.main", "worker")
         with (self._folder / "worker.log").open("wb") as log:
-            self._worker = subprocess.Popen(  # this program itself
-                [sys.executable, "-m", "streams.cli.main", "worker"],
+            self._worker = subprocess.Popen(  # noqa: S603  # this program itself, which dies with this process
+                [sys.executable, "-m", "streams.local_kafka.tether", str(os.getpid()), *worker],
                 env={**os.environ, **own},
                 stdout=log,
                 stderr=log,
@@ -129,31 +134,39 @@ class KafkaStage:
         url = f"http://127.0.0.1:{self._port}/readyz"
         while not await asyncio.to_thread(_answers, url):
             if self._worker is None or self._worker.poll() is not None or time.monotonic() > deadline:
-                lines = (self._folder / "worker.log").read_text(errors="replace").splitlines()
-                msg = "the demo's worker did not get ready:\n" + "\n".join(lines[-LOG_TAIL:])
+                msg = f"the demo's worker did not get ready:\n{self._log_tail()}"
                 raise CxError(msg, mend="cx demo --memory runs without Kafka")
             await asyncio.sleep(POLL_S)
 
+    def _log_tail(self) -> str:
+        lines = (self._folder / "worker.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines[-LOG_TAIL:])
+
     async def __aexit__(self, *_: object) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
-            await self.sink.__aexit__()  # type: ignore[attr-defined]  # a KafkaSink here
-        if self._worker is not None and self._worker.poll() is None:
-            self._worker.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.to_thread(self._worker.wait, STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._worker.kill()
-                self._worker.wait()
-        self._broker.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            async with AsyncExitStack() as clients:  # whatever one of them says, the processes are ended
+                for client in self._clients:
+                    clients.push_async_callback(client)
+        finally:
+            await asyncio.to_thread(self._end_worker)
+            self._broker.stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_worker(self) -> None:
+        if self._worker is None or self._worker.poll() is not None:
+            return
+        self._worker.send_signal(signal.SIGTERM)
+        try:
+            self._worker.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._worker.kill()
+            self._worker.wait()
 
     async def poll(self) -> None:
         """Show new output to the observer; raises CxError where the worker has died."""
         if self._worker is not None and self._worker.poll() is not None:
-            lines = (self._folder / "worker.log").read_text(errors="replace").splitlines()
-            msg = f"the demo's worker ended with {self._worker.returncode}:\n" + "\n".join(lines[-LOG_TAIL:])
-            raise CxError(msg, mend="cx doctor")
+            msg = f"the demo's worker ended with {self._worker.returncode}:\n{self._log_tail()}"
+            raise CxError(msg, mend="cx demo --memory runs without Kafka")
         for where, records in (await self._consumer.getmany(timeout_ms=0)).items():
             for record in records:
                 self.observer.take(where.topic, where.partition, record.key, record.value, record.headers)
@@ -165,56 +178,3 @@ def _answers(url: str) -> bool:
             return bool(response.status == 200)  # noqa: PLR2004  # OK
     except (URLError, OSError):
         return False
-
-
-class MemoryStage:
-    """The in-memory log: one process, no Kafka; the same function scores."""
-
-    def __init__(self) -> None:
-        settings = demo_settings("127.0.0.1:9092")
-        engine = engine_settings(settings)
-        self.name = "the in-memory log"
-        self.metrics_url: str | None = None
-        self.observer = Observer(settings.topic_prefix, engine.changelog)
-        self.log = MemoryLog(settings.partitions)
-        self.sink: Sink = MemorySink(self.log)
-        self.processor = build_processor(settings)
-        self._worker = MemoryWorker(self.log, engine, self.processor)
-        self._seen: dict[tuple[str, int], int] = {}
-
-    async def __aenter__(self) -> Self:
-        self._worker.assign(range(self.log.partitions))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    async def poll(self) -> None:
-        """Score what was fed, look at whom it is time to look at, and show the output to the observer."""
-        for number in self._worker.partitions:
-            self._worker.step(number)
-            await asyncio.sleep(0)
-        self._worker.sweep_due()
-        for topic in (*self.observer.topics, self.observer.changelog):
-            for number in self._worker.partitions:
-                self._show(topic, number)
-
-    def _show(self, topic: str, number: int) -> None:
-        records = self.log.read(topic, number, self._seen.get((topic, number), 0))
-        for record in records:
-            self.observer.take(topic, number, record.key, record.value, record.headers)
-        self._seen[topic, number] = self._seen.get((topic, number), 0) + len(records)
-
-
-class MemorySink:
-    """Appends to the in-memory log; record timestamps are now, as on Kafka."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        self._log = log
-
-    async def add(self, record: Record) -> None:
-        """Append a record to its topic."""
-        self._log.append(record.topic, record.key, record.value)
-
-    async def flush(self) -> None:
-        """Nothing is held back."""
