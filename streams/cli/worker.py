@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,12 @@ log = logging.getLogger(__name__)
 
 LEVELS = ("debug", "info", "warning", "error")
 READY_POLL_S = 0.05
+STOP_S = 20.0
+"""Longest orderly stop; supervisors kill after 30 s."""
+UNFINISHED = (
+    f"the worker could not stop in order within {STOP_S:g} s; nothing is lost, the state is in the log"
+)
+UNFINISHED_MEND = "look whether the broker is there: cx doctor"
 OnReady = Callable[[Snapshot, str], None]
 
 
@@ -113,6 +120,7 @@ def _run(app: Any, server: AdminServer, watch: Watch, on_ready: OnReady | None) 
     # Faust's own logging and banner are left out: ours are set up, and the ready line is the banner.
     worker = app.Worker(loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
+    _bound_the_stop(loop, worker)
     server.start(loop)
     waiting = loop.create_task(_tell_when_ready(watch, server.url, on_ready))
     try:
@@ -128,6 +136,17 @@ def _run(app: Any, server: AdminServer, watch: Watch, on_ready: OnReady | None) 
         _close(loop, worker)
     if worker.crash_reason is not None:
         _stop_loudly(worker.crash_reason)
+
+
+def _bound_the_stop(loop: asyncio.AbstractEventLoop, worker: Any) -> None:
+    """End the process when a stop takes too long: without a broker, its clients would wait for ever."""
+    schedule = worker._schedule_shutdown  # noqa: SLF001  # what a signal calls
+
+    def bounded(number: signal.Signals) -> None:
+        loop.call_later(STOP_S, _stop_loudly, CxError(UNFINISHED, mend=UNFINISHED_MEND))
+        schedule(number)
+
+    worker._schedule_shutdown = bounded  # noqa: SLF001  # as above
 
 
 async def _tell_when_ready(watch: Watch, url: str, on_ready: OnReady | None) -> None:

@@ -1,13 +1,20 @@
 """Log lines: one JSON object a line for programs, text for people. Normal operation says next to nothing."""
 
 import logging
+import math
+import re
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 import structlog
 
 from streams.settings import Settings
 
+REPEAT_S: Final = 10.0
+MOST_REMEMBERED: Final = 1_000
+DIGITS: Final = re.compile(r"\d+")
 LIBRARIES: Final = ("faust", "mode", "aiokafka", "asyncio", "kafka")
 """Their lines below a warning are about their insides, and many."""
 COMING_UP: Final = "GroupCoordinatorNotAvailableError"
@@ -20,6 +27,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.addFilter(_is_worth_a_line)
+    handler.addFilter(Repeats())
     handler.setFormatter(_formatter(as_json=as_json, colors=stream.isatty()))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -28,6 +36,28 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     for name in LIBRARIES:
         quiet = level if level <= logging.DEBUG else max(level, logging.WARNING)
         logging.getLogger(name).setLevel(quiet)
+
+
+class Repeats:
+    """Lets a line through once in `every_s`: a client says ninety times a second that a broker is away."""
+
+    def __init__(self, every_s: float = REPEAT_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._said_s: dict[tuple[str, int, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the line is to be written (the protocol of `logging`)."""
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True  # ours are few, and each is meant
+        now_s = self._clock()
+        key = (record.name, record.levelno, DIGITS.sub("", record.getMessage()))
+        if now_s - self._said_s.get(key, -math.inf) < self._every_s:
+            return False
+        if len(self._said_s) >= MOST_REMEMBERED:
+            self._said_s.clear()
+        self._said_s[key] = now_s
+        return True
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:

@@ -1,7 +1,9 @@
 """`cx worker`: what it refuses before it starts, and how it ends when it must not go on."""
 
+import asyncio
 import logging
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -166,6 +168,26 @@ def test_a_known_failure_keeps_its_words_and_its_code(exits: list[int], capsys: 
         "  try: give each its own id",
         "error: no broker",
     ]
+
+
+async def test_a_stop_that_takes_too_long_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Without a broker its clients wait for ever: the worker gives up, says so, exit code 4."""
+    ended = asyncio.Event()
+    codes: list[int] = []
+    monkeypatch.setattr(module.os, "_exit", lambda code: (codes.append(code), ended.set()))
+    monkeypatch.setattr(module.logging, "shutdown", lambda: None)
+    monkeypatch.setattr(module, "STOP_S", 0.01)
+    told: list[signal.Signals] = []
+    worker = SimpleNamespace(_schedule_shutdown=told.append)
+    module._bound_the_stop(asyncio.get_running_loop(), worker)
+    assert not codes
+    worker._schedule_shutdown(signal.SIGTERM)
+    assert told == [signal.SIGTERM]
+    await asyncio.wait_for(ended.wait(), 10)
+    assert codes == [Exit.ENVIRONMENT]
+    assert "could not stop in order" in capsys.readouterr().err
 
 
 def test_a_snapshot_has_what_the_ready_line_needs():

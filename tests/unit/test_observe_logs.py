@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.observe.logs import LIBRARIES, configure
+from streams.observe.logs import LIBRARIES, MOST_REMEMBERED, Repeats, configure
 from streams.settings import Settings
 
 
@@ -81,6 +81,36 @@ def test_normal_operation_writes_nothing(name: str, level: int, message: str):
 def test_what_is_worth_a_line_gets_one(name: str, level: int, message: str):
     """Warnings of libraries and the engine's own words are written."""
     assert len(lines(Settings(), name, level, message)) == 1
+
+
+def a_record(name: str, message: str) -> logging.LogRecord:
+    """Return one line on its way."""
+    return logging.LogRecord(name, logging.ERROR, "", 0, message, None, None)
+
+
+def test_a_client_that_repeats_itself_is_heard_once_in_a_while():
+    """While a broker is away, a line comes once in ten seconds, whatever numbers are in it."""
+    now = [0.0]
+    repeats = Repeats(every_s=10, clock=lambda: now[0])
+    assert repeats.filter(a_record("aiokafka", "no node 1"))
+    assert not repeats.filter(a_record("aiokafka", "no node 2"))
+    assert repeats.filter(a_record("aiokafka", "another line"))
+    now[0] = 10.0
+    assert repeats.filter(a_record("aiokafka", "no node 1"))
+
+
+def test_our_own_lines_are_never_left_out():
+    """What the product says is said each time."""
+    repeats = Repeats()
+    assert [repeats.filter(a_record("streams.engine.lane", "fenced")) for _ in range(3)] == [True] * 3
+
+
+def test_what_is_remembered_of_lines_is_bounded():
+    """Lines that all differ do not fill the memory (G8)."""
+    repeats = Repeats()
+    for number in range(MOST_REMEMBERED + 5):
+        repeats.filter(a_record("aiokafka", "x" * number))
+    assert len(repeats._said_s) == 5
 
 
 def test_debug_shows_everything():
