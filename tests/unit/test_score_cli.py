@@ -205,6 +205,43 @@ def test_what_did_not_count_is_told_by_reason():
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
 
 
+def survey(score: str) -> bytes:
+    """Return a survey whose score is this text, whatever it is."""
+    event = line("survey.answered", survey="csat", score=1, scale_min=1, scale_max=5)
+    return event.replace(b'"score":1,', f'"score":{score},'.encode())
+
+
+BAD: dict[str, tuple[str, bytes]] = {
+    "garbage": ("not_json", b"\xff\x00{{"),
+    "half a JSON": ("not_json", line("page.viewed")[:60]),
+    "depth 10,000": ("not_json", b"[" * 10_000),
+    "deep in a field": (
+        "not_json",
+        changed(line("page.viewed"), x=1)[:-2] + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    ),
+    "5 MB": ("too_large", changed(line("page.viewed"), padding="x" * 5_000_000)),
+    "NaN": ("not_json", survey("NaN")),
+    "2**70": ("schema_violation", survey(str(2**70))),
+    "beyond a double": ("schema_violation", survey("1e999")),
+    "another type": ("schema_violation", changed(line("page.viewed"), time=17)),
+    "no object": ("schema_violation", b"[1, 2]"),
+    "nobody": ("key_missing", changed(line("page.viewed"), subject=None)),
+    "1970": ("clock_ancient", changed(line("page.viewed"), time="1970-01-01T00:00:00Z")),
+    "unknown type": ("unknown_type", changed(line("page.viewed"), type="cx.page.veiwed.v1")),
+    "reserved": ("reserved_key", changed(line("page.viewed"), subject="\x00cx-marker")),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_line_is_one_reject_and_disturbs_nothing(name: str):
+    """Good lines before and after it score as if it had not been there."""
+    reason, bad = BAD[name]
+    good = [line("order.placed"), line("complaint.raised", 1.0)]
+    result = run([good[0], bad, good[1]], "--json")
+    assert result.stderr == f"rejected: 1 {reason}\n"
+    assert result.stdout == run(good, "--json").stdout
+
+
 def test_strict_makes_rejects_an_exit_code():
     """With --strict a reject ends in 3, after the scores; duplicates and visitors do not."""
     result = run(LOST, "--json", "--strict")
