@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -99,6 +100,8 @@ def _stage(console: Console, *, memory: bool) -> Stage:
 
 
 async def _run(play: Play, console: Console, *, memory: bool) -> tuple[DemoSnapshot, Any]:
+    # Told to end, it ends as by Ctrl-C: broker, worker and folder go with it.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     console.print("starting: Kafka, topics, worker ..." if not memory else "starting ...", style="dim")
     async with _stage(console, memory=memory) as stage:
         console.print(f"running on {stage.name}", style="dim", highlight=False)

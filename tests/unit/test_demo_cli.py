@@ -142,6 +142,26 @@ def test_a_terminal_sees_the_live_view():
     assert [type(each).__name__ for each in shown] == ["LiveView"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_demo_that_is_told_to_end_ends_its_stage(number: signal.Signals, monkeypatch: pytest.MonkeyPatch):
+    """SIGTERM ends it as Ctrl-C does: the stage is left in order, and the exit code is not 0."""
+    left: list[int] = []
+
+    class Told(MemoryStage):
+        async def poll(self) -> None:
+            signal.raise_signal(number)
+            await super().poll()
+
+        async def __aexit__(self, *_: object) -> None:
+            await super().__aexit__()
+            left.append(1)
+
+    monkeypatch.setattr(module, "MemoryStage", Told)
+    result = run("--memory", "--for", "30s")
+    assert (result.exit_code, left) == (1, [1])
+    assert "Traceback" not in result.output
+
+
 class Stubborn:
     """A process that hears SIGTERM, or does not."""
 
