@@ -65,7 +65,10 @@ def demo(  # one parameter an option
     diary = Diary()
     play = _play(dataset, seed, rate, limit_s, diary)
     console = Console(stderr=as_json)
-    last, case = asyncio.run(_run(play, console, memory=memory))
+    try:
+        last, case = asyncio.run(_run(play, console, memory=memory))
+    except asyncio.CancelledError:
+        raise click.Abort from None
     if as_json:
         click.echo(orjson.dumps(did(last)))
         return
@@ -100,8 +103,9 @@ def _stage(console: Console, *, memory: bool) -> Stage:
 
 
 async def _run(play: Play, console: Console, *, memory: bool) -> tuple[DemoSnapshot, Any]:
-    # Told to end, it ends as by Ctrl-C: broker, worker and folder go with it.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    if task := asyncio.current_task():
+        # Told to end, it ends as by Ctrl-C: broker, worker and folder go with it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     console.print("starting: Kafka, topics, worker ..." if not memory else "starting ...", style="dim")
     async with _stage(console, memory=memory) as stage:
         console.print(f"running on {stage.name}", style="dim", highlight=False)
