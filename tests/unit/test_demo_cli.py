@@ -146,6 +146,7 @@ def test_a_terminal_sees_the_live_view():
 def test_a_demo_that_is_told_to_end_ends_its_stage(number: signal.Signals, monkeypatch: pytest.MonkeyPatch):
     """SIGTERM ends it as Ctrl-C does: the stage is left in order, and the exit code is not 0."""
     left: list[int] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a program of its own
 
     class Told(MemoryStage):
         async def poll(self) -> None:
@@ -157,7 +158,10 @@ def test_a_demo_that_is_told_to_end_ends_its_stage(number: signal.Signals, monke
             left.append(1)
 
     monkeypatch.setattr(module, "MemoryStage", Told)
-    result = run("--memory", "--for", "30s")
+    try:
+        result = run("--memory", "--for", "30s")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (result.exit_code, left) == (1, [1])
     assert "Traceback" not in result.output
 
