@@ -18,6 +18,9 @@ from streams.engine.settings import EngineSettings
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
+TIMEOUTS = 2.0
+"""Transaction timeouts after which nobody waits any longer: the broker has aborted it long since, and a client that
+lost its sender would wait for ever."""
 
 Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
@@ -48,12 +51,13 @@ class Writer:
 
     async def _in_transaction(self, rows: Iterable[Item], outputs: Iterable[Output]) -> None:
         try:
-            await self.producer.begin_transaction()
-            sent = await self._send(self.settings.changelog, rows)
-            for topic, group in groupby(sorted(outputs, key=_topic), key=_topic):
-                sent += await self._send(topic, ((each.key, each.value, each.headers) for each in group))
-            await asyncio.gather(*sent)
-            await self.producer.commit_transaction()
+            async with asyncio.timeout(TIMEOUTS * self.settings.transaction_timeout_s):
+                await self.producer.begin_transaction()
+                sent = await self._send(self.settings.changelog, rows)
+                for topic, group in groupby(sorted(outputs, key=_topic), key=_topic):
+                    sent += await self._send(topic, ((each.key, each.value, each.headers) for each in group))
+                await asyncio.gather(*sent)
+                await self.producer.commit_transaction()
         except (ProducerFenced, InvalidProducerEpoch) as error:
             msg = f"partition {self.partition}: {error!r}"
             raise Fenced(msg) from error
