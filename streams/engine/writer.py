@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 TIMEOUTS = 2.0
-"""Transaction timeouts after which nobody waits any longer: the broker has aborted it long since, and a client that
-lost its sender would wait for ever."""
+"""So many transaction timeouts are waited for: the broker has aborted it long since, and a client that lost
+its sender would wait for ever."""
 
 Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
