@@ -71,7 +71,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": len(cores()),
         "memory_gib": round(memory_kib / 2**20, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "kafka": KAFKA_VERSION,
         "java": java_version(find_java(os.environ)),
