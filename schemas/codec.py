@@ -16,6 +16,8 @@ from schemas.touchpoints import TYPES
 MAX_BYTES: Final = 256 << 10
 CLOCK_SKEW_S: Final = 300.0
 """A publisher's clock may be this far ahead of the broker's before its event times are refused."""
+LATEST_S: Final = 7_258_118_400.0
+"""2200-01-01: a later event time is a mistake even where no record's timestamp tells, and calendars end."""
 RESERVED_PREFIX: Final = b"\x00"
 """Keys that start so belong to the engine: its marker lives among the rows."""
 
@@ -90,7 +92,7 @@ def judge_time(touchpoint: Touchpoint, recorded_s: float, ancient_before_s: floa
     since the epoch. The wall clock plays no part, so that a replay decides the same.
     """
     happened_s = time_s(touchpoint)
-    if happened_s > recorded_s + CLOCK_SKEW_S:
+    if happened_s > recorded_s + CLOCK_SKEW_S or happened_s >= LATEST_S:
         return reject(RejectReason.CLOCK_FUTURE, "$.time", "a time after the record's")
     if happened_s < ancient_before_s:
         return reject(RejectReason.CLOCK_ANCIENT, "$.time", "a time before the earliest")

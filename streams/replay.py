@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from schemas.codec import decode_line, judge_time
+from schemas.codec import LATEST_S, decode_line, judge_time
 from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject
 from streams.routing import topic_for
@@ -73,7 +73,7 @@ def judge(line: bytes, scorer: Scorer) -> Touchpoint | Reject:
     ancient_s = scorer.policy.ancient_before_s
     if event.recordedtime is not None:
         return judge_time(event, event.recordedtime.timestamp(), ancient_s) or event
-    return event if time_s(event) >= ancient_s else judge_time(event, math.inf, ancient_s) or event
+    return event if ancient_s <= time_s(event) < LATEST_S else judge_time(event, math.inf, ancient_s) or event
 
 
 @lru_cache(maxsize=1024)  # types and channels are closed sets

@@ -53,7 +53,7 @@ def days(first: float, last: float) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def lives(draw: st.DrawFn, *, first: float = 0.0, last: float = 63.0, most: int = 20) -> list[Touchpoint]:
+def lives(draw: st.DrawFn, *, first: float = 0.0, last: float = 64.0, most: int = 20) -> list[Touchpoint]:
     """Return 1 to `most` events between two days from START, in any order, each with an id of its own."""
     moments = draw(
         st.lists(st.tuples(st.sampled_from(MOMENTS), days(first, last)), min_size=1, max_size=most)

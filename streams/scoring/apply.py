@@ -102,7 +102,7 @@ class Scorer:
         return event if _remember(state.rings, topic, event) else None
 
     def count(self, state: CustomerState, touchpoint: Touchpoint, at_s: float, event: bytes) -> bool:
-        """Count an admitted event; True if it gave a signal of the policy's `reopen_weight`."""
+        """Count an admitted event; True if it gave a bad signal of the policy's `reopen_weight`."""
         # Never back: a long late event weighs nothing, while sums as of its time would overflow.
         if at_s - state.ref_s > self._reach_s:
             self._move_reference(state, at_s)
@@ -113,7 +113,7 @@ class Scorer:
             return False
         for signal in self.signals.of(touchpoint):
             self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
-            strong = strong or signal.weight >= self._reopen_weight
+            strong = strong or (signal.a < 0.0 and signal.weight >= self._reopen_weight)
         kind = type(touchpoint)
         if kind in self._changing:
             self._count_beside_signals(state, touchpoint, at_s)

@@ -43,7 +43,7 @@ def engage(state: CustomerState, at_s: float, half_lives_s: tuple[float, ...]) -
     day = day_of(at_s)
     rhythm = state.rhythm
     if rhythm is None:
-        state.rhythm = rhythm = Rhythm(day, day, 0, 1, [0.0] * len(half_lives_s), 0)
+        state.rhythm = rhythm = Rhythm(day, day, 0, 0, [0.0] * len(half_lives_s), 0)
     elif not _is_new(rhythm, day):
         return
     else:
@@ -60,12 +60,14 @@ def _is_new(rhythm: Rhythm, day: int) -> bool:
     """Enter `day` in the map of days; False if it is there already."""
     ahead = day - rhythm.last_day
     if ahead > 0:
-        rhythm.days = ((rhythm.days << ahead) | 1) & MAP_MASK if ahead < MAP_DAYS else 1
+        rhythm.days = ((rhythm.days << ahead) | 1 << (ahead - 1)) & MAP_MASK if ahead <= MAP_DAYS else 0
         rhythm.last_day = day
         return True
-    if -ahead >= MAP_DAYS:
+    if ahead == 0:
+        return False
+    if -ahead > MAP_DAYS:
         return True
-    bit = 1 << -ahead
+    bit = 1 << (-ahead - 1)
     if rhythm.days & bit:
         return False
     rhythm.days |= bit

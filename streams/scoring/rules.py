@@ -128,7 +128,7 @@ class Rules:
         """Open, escalate and resolve episodes at `at_s` (seconds), and return the steps in order.
 
         `absence_until_s` is the time up to which every input was read: silence opens nothing for a later
-        time. `strong` tells that a signal of the policy's `reopen_weight` was just applied.
+        time. `strong` tells that a bad signal of the policy's `reopen_weight` was just applied.
         """
         return self.decide(state, self.glance(state, at_s), absence_until_s=absence_until_s, strong=strong)
 

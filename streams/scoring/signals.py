@@ -155,6 +155,8 @@ def _refunded(table: SignalTable, data: orders.OrderChangeData, event: Touchpoin
     if data.requested_at is None:
         return ()
     days = (time_s(event) - data.requested_at.timestamp()) / DAY_S
+    if days < 0.0:  # paid before it was asked for: that says nothing of how long it took
+        return ()
     limits = table.policy.signals
     if days <= limits.refund_prompt_days:
         return table.full("refund_prompt")
@@ -177,6 +179,8 @@ def _waiting(table: SignalTable, wait_s: float) -> Signals:
 
 
 def _queue(table: SignalTable, data: store.QueueWaitedData, _: Touchpoint) -> Signals:
+    if _outbound(data):
+        return ()
     return table.full("abandoned_contact") if data.abandoned else _waiting(table, data.wait_s or 0.0)
 
 
@@ -216,6 +220,8 @@ def _ticket_solved(table: SignalTable, data: support.TicketData, _: Touchpoint) 
 
 
 def _ivr(table: SignalTable, data: support.IvrEndedData, _: Touchpoint) -> Signals:
+    if _outbound(data):
+        return ()
     if data.result == "contained":
         return table.full("self_service")
     return table.full("abandoned_contact") if data.result == "abandoned" else ()

@@ -56,7 +56,7 @@ class Rhythm(msgspec.Struct, array_like=True, gc=False):
     last_day: int
     repeats: int
     days: int
-    """64 bits back from `last_day`; bit 0 is `last_day` itself."""
+    """64 bits: bit n tells of the day n + 1 days before `last_day`."""
     counts: list[float]
     """Decayed occasions as of `ref_s`, one a horizon of the policy."""
     months: int

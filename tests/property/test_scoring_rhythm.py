@@ -40,9 +40,14 @@ def engaged(days: list[int]) -> CustomerState:
     return state
 
 
-@given(st.lists(st.integers(0, MAP_DAYS - 1), min_size=1, max_size=40))
+def mapped(rhythm: Rhythm, last: int) -> set[int]:
+    """Return the days that the map knows, `last` being the number of the last one."""
+    return {last, *(last - bit - 1 for bit in range(MAP_DAYS) if rhythm.days >> bit & 1)}
+
+
+@given(st.lists(st.integers(0, MAP_DAYS), min_size=1, max_size=40))
 def test_days_against_a_set(days: list[int]):
-    """Within 64 days the map counts each day once, in whatever order they come."""
+    """Up to 64 days back the map counts each day once, in whatever order they come."""
     rhythm = engaged(days).rhythm
     assert rhythm is not None
     first = round(seconds(0) / DAY_S)
@@ -50,7 +55,7 @@ def test_days_against_a_set(days: list[int]):
 
     assert (rhythm.first_day, rhythm.last_day) == (first + min(known), first + max(known))
     assert rhythm.repeats == len(known) - 1
-    assert {max(known) - bit for bit in range(MAP_DAYS) if rhythm.days >> bit & 1} == known
+    assert mapped(rhythm, max(known)) == known
     assert rhythm.months == sum(1 << month for month in {month_of(first + day) for day in known})
 
 
@@ -61,14 +66,14 @@ def test_days_against_a_window(days: list[int]):
     assert rhythm is not None
     last, window, count = days[0], {days[0]}, 0
     for day in days[1:]:
-        old = last - day >= MAP_DAYS
+        old = last - day > MAP_DAYS
         count += old or day not in window
         last = max(last, day)
-        window = {each for each in {*window, day} if last - each < MAP_DAYS}
+        window = {each for each in {*window, day} if last - each <= MAP_DAYS}
 
     assert rhythm.repeats == count
     assert rhythm.first_day == round(seconds(0) / DAY_S) + min(days)
-    assert {last - bit for bit in range(MAP_DAYS) if rhythm.days >> bit & 1} == window
+    assert mapped(rhythm, last) == window
 
 
 @given(st.lists(st.integers(0, MAP_DAYS - 1), min_size=1, max_size=20), st.integers(0, 500))

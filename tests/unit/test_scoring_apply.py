@@ -37,7 +37,7 @@ def apply(state: CustomerState, each: Touchpoint, topic: int = 0) -> Applied:
     ],
 )
 def test_outcome(kind: str, data: dict[str, Any], expected: Applied):
-    """An event is accepted, and said to be strong if it gives a signal of weight 2 or more."""
+    """An event is accepted, and said to be strong if it gives a bad signal of weight 2 or more."""
     state = row([event("page.viewed", -1)])
 
     assert apply(state, event(kind, **data)) is expected

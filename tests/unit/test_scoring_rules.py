@@ -186,10 +186,11 @@ def test_a_rule_rests_for_14_days(rested: float, *, strong: bool, opens: bool):
         ("complaint.raised", {}, True),
         ("delivery.delivered", {"promised_at": "2026-01-01T00:00:00Z"}, False),
         ("rage.clicked", {}, False),
+        ("survey.answered", {"survey": "csat", "score": 5}, False),  # a good one is no reason to alert
     ],
 )
 def test_a_strong_signal_reopens_at_once(kind: str, data: dict[str, Any], *, strong: bool):
-    """Of a worker's events only one with a signal of weight 2 or more reopens a resting rule."""
+    """Of a worker's events only one with a bad signal of weight 2 or more reopens a resting rule."""
     state, _ = live([*LOYAL, event("complaint.raised", 345.5)])
     state.episodes = closed(Rule.EXPERIENCE_DROP, 345.9)
     again = event(kind, 346, **data)

@@ -34,6 +34,7 @@ READ: list[tuple[str, dict[str, Any], list[tuple[str, float, float, bool]]]] = [
     ("order.cancelled", {}, []),
     ("order.returned", {}, [("returned", 55, 0.1, False)]),
     ("order.refunded", {}, []),
+    ("order.refunded", {"requested_at": "2100-01-01T00:00:00Z"}, []),  # paid before it was asked for
     ("order.refunded", {"requested_at": "2025-12-27T00:00:00Z"}, [("refund_prompt", 85, 0.5, True)]),
     ("order.refunded", {"requested_at": "2025-12-20T00:00:00Z"}, []),
     ("order.refunded", {"requested_at": "2025-12-17T00:00:00Z"}, [("refund_slow", 0, 1, True)]),
@@ -67,6 +68,8 @@ READ: list[tuple[str, dict[str, Any], list[tuple[str, float, float, bool]]]] = [
     ("ivr.ended", {"result": "contained"}, [("self_service", 85, 0.5, True)]),
     ("ivr.ended", {"result": "abandoned"}, [("abandoned_contact", 0, 1.5, True)]),
     ("ivr.ended", {"result": "to_agent"}, []),
+    ("ivr.ended", {"result": "abandoned"} | OUTBOUND, []),
+    ("queue.waited", {"wait_s": 10_000} | OUTBOUND, []),
     ("call.ended", {}, [("contact_needed", 0, 0.3, False)]),
     ("call.ended", OUTBOUND, []),
     (
