@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from schemas.codec import LATEST_S
 from streams.errors import CxError, Exit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +44,9 @@ def parse_time(_: click.Context, __: click.Parameter, text: str | None) -> float
         moment = None
     if moment is None or moment.tzinfo is None:
         msg = f"{text!r} is no time with an offset; write it like 2026-01-31T12:00:00Z"
+        raise click.BadParameter(msg)
+    if moment.timestamp() >= LATEST_S:
+        msg = f"{text!r} lies beyond 2199, the last year that scores are told for"
         raise click.BadParameter(msg)
     return moment.timestamp()
 

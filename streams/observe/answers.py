@@ -22,6 +22,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+from schemas.codec import LATEST_S
 from schemas.envelope import at_time
 from streams.engine.stats import Snapshot
 from streams.observe.watch import Found
@@ -89,7 +90,7 @@ def _seconds(text: str) -> float | None:
         seconds = moment.timestamp() if moment.tzinfo else math.nan
     except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) else None
+    return seconds if seconds < LATEST_S else None  # a calendar ends, and nan is below nothing
 
 
 def _open_alerts(customer_id: str, state: CustomerState, generation: str) -> list[dict[str, Any]]:

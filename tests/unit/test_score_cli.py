@@ -175,6 +175,13 @@ def test_a_time_without_an_offset_is_refused(text: str):
     assert f"{text!r} is no time with an offset; write it like 2026-01-31T12:00:00Z" in result.stderr
 
 
+def test_a_time_beyond_the_calendar_is_refused():
+    """A year that no calendar has ends with a word, not with a traceback."""
+    result = run([line("order.placed")], "--at", "9999-12-31T23:59:59-12:00")
+    assert result.exit_code == Exit.USAGE
+    assert "lies beyond 2199" in result.stderr
+
+
 def test_a_time_is_read_in_its_offset():
     """Z and any other offset are the same moment."""
     context = click.Context(score)
