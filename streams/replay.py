@@ -23,7 +23,7 @@ from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
 _TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
-_Admitted = tuple[float, str, str, int, Touchpoint, bytes]
+_Admitted = tuple[float, str, str, int, Touchpoint | None, bytes]
 
 
 @dataclass(slots=True)
@@ -111,7 +111,8 @@ def _admit(  # one line's way through the file's totals
         return
     result.accepted += 1
     customer.state.newest_s = max(customer.state.newest_s, event_s)
-    admitted[event.subject].append((event_s, event.source, event.id, number, event, key))
+    kept = event if key else None  # of a neutral act only its time counts: its event need not be kept
+    admitted[event.subject].append((event_s, event.source, event.id, number, kept, key))
 
 
 def _apply_all(
@@ -125,9 +126,13 @@ def _apply_all(
     for event_s, _, _, _, event, key in events:
         if found := rules.evaluate_silence(state, event_s, absence_until_s=event_s):
             _keep(customer_id, customer, scorer, found)
+        if event is None:
+            # A neutral act changes no evidence: evaluating it again would find what was just found.
+            state.events += 1
+            state.newest_s = event_s
+            continue
         strong = scorer.count(state, event, event_s, key)
-        # A neutral act changes no evidence: evaluating it again would find what was just found.
-        if key and (found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong)):
+        if found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong):
             _keep(customer_id, customer, scorer, found)
     _keep(customer_id, customer, scorer, rules.evaluate(state, at_s, absence_until_s=at_s))
 

@@ -5,6 +5,7 @@ Each rule has at most one open episode a customer. It opens at one threshold and
 changes the episodes of a row and returns the steps taken.
 """
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -18,6 +19,7 @@ from streams.scoring.state import WORST, CustomerState, Episode, Rhythm
 SEVERITIES: Final = ("low", "medium", "high", "critical")
 LOW, MEDIUM, HIGH, CRITICAL_SEVERITY = range(4)
 HIGH_RISK: Final = 0.9
+MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
 FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no longer sets the severity
 
 
@@ -110,6 +112,7 @@ class Rules:
         self.churn = churn
         self._limits = policy.rules
         self._index = policy.alert_horizon
+        self._open_logit = _logit(policy.rules.churn_open) - MARGIN
         self._horizon = float(policy.churn.alert_horizon_days)
         self._floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
@@ -176,11 +179,13 @@ class Rules:
             return True
         below, trend = self.ledger.worst_case(state, at_s)
         churn, limits = self.churn, self._limits
-        return (
-            below * churn.per_point - min(0.0, trend) * churn.per_trend < limits.churn_terms
-            and self.ledger.mu - below >= self.policy.bands.critical_below
-            and trend > limits.drop_open
-        )
+        if self.ledger.mu - below < self.policy.bands.critical_below or trend <= limits.drop_open:
+            return False
+        terms = below * churn.per_point - min(0.0, trend) * churn.per_trend
+        if terms < limits.churn_terms:
+            return True
+        most = churn.logit(state, at_s, min(terms, churn.cap), self._index)
+        return most is None or most < self._open_logit
 
     def _absent(self, state: CustomerState, at_s: float, absence_until_s: float) -> bool:
         """Tell whether silence has cost the policy's share, as far as it may be said at all."""
@@ -308,6 +313,11 @@ class Rules:
             rule, episode.number, "resolved", episode.severity, episode.cause, because, glance
         )
         steps.append(decision)
+
+
+def _logit(probability: float) -> float:
+    """Return the log-odds of a probability above 0; of 1 they are infinite."""
+    return math.log(probability / (1.0 - probability)) if probability < 1.0 else math.inf
 
 
 def _any_open(state: CustomerState) -> bool:
