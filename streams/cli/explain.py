@@ -17,6 +17,7 @@ from streams.cli.files import at_option, open_events, policy_option
 from streams.cli.ledger_view import render
 from streams.cli.score import document, report_losses
 from streams.cli.tables import print_tables
+from streams.demo.words import printable
 from streams.errors import CxError, Exit
 from streams.replay import replay
 from streams.scoring.apply import Scorer
@@ -76,8 +77,9 @@ def _from_file(customer: str, events: str, scorer: Scorer, at_s: float | None) -
 
 def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxError:
     close = difflib.get_close_matches(customer, islice(customers, SEARCHED), n=3)
-    mend = f"did you mean {' or '.join(close)}?" if close else f"cx score {events} --json names them all"
-    msg = f"no customer {customer} among the {len(customers):,} customers in {events}"
+    names = " or ".join(map(printable, close))
+    mend = f"did you mean {names}?" if close else f"cx score {events} --json names them all"
+    msg = f"no customer {printable(customer)} among the {len(customers):,} customers in {events}"
     return CxError(msg, mend=mend, code=Exit.USAGE)
 
 

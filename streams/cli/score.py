@@ -8,8 +8,11 @@ import click
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from schemas.envelope import at_time
 from streams.cli.files import at_option, open_events, policy_option
+from streams.demo.words import printable
 from streams.errors import Exit
 from streams.replay import Customer, Replay, replay
 from streams.scoring.apply import Scorer
@@ -75,7 +78,8 @@ def _write_table(scorer: Scorer, result: Replay) -> None:
         for customer_id, customer in result.customers.items()
     }
     bands = Counter(each.band for each in found.values())
-    click.echo(f"{result.accepted} events of {len(found)} customers")
+    at = f", evaluated at {at_time(result.at_s)}" if found else ""
+    click.echo(f"{result.accepted} events of {len(found)} customers{at}")
     for band in sorted(bands, key=Band, reverse=True):
         click.echo(f"  {band.label:<10}{bands[band]:>8}")
     known = [(each.experience.score, customer_id) for customer_id, each in found.items() if each.band]
@@ -87,7 +91,7 @@ def _write_table(scorer: Scorer, result: Replay) -> None:
     for _, customer_id in sorted(known)[:WORST_SHOWN]:
         each = found[customer_id]
         table.add_row(
-            customer_id,
+            Text(printable(customer_id)),  # an id is data: no markup, no escape sequence
             f"{each.experience.score:.1f}",
             f"{each.service.score:.1f}",
             "-" if each.churn is None else f"{each.churn.probability:.0%}",

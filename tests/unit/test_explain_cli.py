@@ -337,3 +337,13 @@ def test_no_worker():
 
     assert "no worker answers at http://127.0.0.1:9" in error.message
     assert (error.mend, error.code) == ("cx doctor", Exit.ENVIRONMENT)
+
+
+def test_a_close_id_steers_no_terminal(tmp_path: Path):
+    """Neither the id asked for nor the ids of the file reach the terminal with an escape character."""
+    event = json.loads(line("page.viewed")) | {"subject": "customer\x1b[31m"}
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(orjson.dumps(event))
+    error = failed("customer\x1b[32m", "--events", str(path))
+    assert "customer?[32m" in error.message
+    assert error.mend == "did you mean customer?[31m?"

@@ -343,7 +343,9 @@ def test_people_read_the_bands_and_the_lowest_scores():
     bought = [changed(line("order.placed", float(day)), subject="zoe") for day in range(30)]
     result = run([*lines, *bought, changed(line("page.viewed"), subject="yan")])
     said = [each.strip() for each in result.stdout.splitlines()]
-    assert said[0] == f"{len(lines) + len(bought) + 1} events of {WORST_SHOWN + 4} customers"
+    head, at = said[0].split(", evaluated at ")
+    assert head == f"{len(lines) + len(bought) + 1} events of {WORST_SHOWN + 4} customers"
+    assert at == max(json.loads(each)["time"] for each in bought)
     bands = dict(each.split() for each in said[1 : said.index("lowest experience")])
     assert next(iter(bands)) == "delighted"
     assert sum(map(int, bands.values())) == WORST_SHOWN + 4
@@ -353,8 +355,18 @@ def test_people_read_the_bands_and_the_lowest_scores():
 
 def test_of_whom_nothing_is_known_no_table_is_made():
     """Page views alone give bands only; who never bought shows no churn."""
-    assert run([line("page.viewed")]).stdout.splitlines() == [
-        "1 events of 1 customers",
+    seen = line("page.viewed")
+    assert run([seen]).stdout.splitlines() == [
+        f"1 events of 1 customers, evaluated at {json.loads(seen)['time']}",
         "  unknown          1",
     ]
     assert " - " in run([line("complaint.raised")]).stdout
+
+
+def test_an_id_is_no_markup_and_steers_no_terminal():
+    """What looks like markup is shown as it is, and an escape character as a question mark."""
+    lines = [changed(line("complaint.raised"), subject=each) for each in ("a[/x]b", "a\x1b[31mb")]
+    said = run(lines).stdout
+    assert "a[/x]b" in said
+    assert "a?[31mb" in said
+    assert "\x1b" not in said
