@@ -17,6 +17,8 @@ class Exit(IntEnum):
     """A broker, port, program or file that the command needs is not there."""
     STOPPED = 5
     """A worker stopped itself because going on would have lost or doubled events."""
+    CRASHED = 70
+    """An error in `cx` itself: its traceback is on standard error."""
 
 
 class CxError(Exception):

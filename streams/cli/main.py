@@ -1,12 +1,13 @@
 """The command `cx`: commands are imported when they are called, so that `cx --help` is quick."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from streams import __version__
-from streams.errors import CxError
+from streams.errors import CxError, Exit
 
 COMMANDS = {
     "check": "streams.cli.check:check",
@@ -52,7 +53,7 @@ def cx() -> None:
 
 
 def main() -> None:
-    """Run `cx`: a CxError becomes its message on stderr and its exit code."""
+    """Run `cx`: a CxError becomes its message on stderr and its code; no crash looks like a finding."""
     try:
         cx.main(standalone_mode=True)
     except CxError as error:
@@ -60,6 +61,14 @@ def main() -> None:
         if error.mend:
             click.echo(f"  try: {error.mend}", err=True)
         sys.exit(error.code)
+    except OSError as error:  # click itself is quiet of a pipe that nobody reads any more
+        click.echo(f"error: {error}", err=True)
+        with suppress(OSError):
+            sys.stdout.close()  # what could not be written would fail again when Python ends
+        sys.exit(Exit.ENVIRONMENT)
+    except Exception:  # noqa: BLE001  # shown as Python shows it; only the exit code is ours
+        sys.excepthook(*sys.exc_info())
+        sys.exit(Exit.CRASHED)
 
 
 if __name__ == "__main__":
