@@ -8,8 +8,11 @@ and readiness, which name no customer, never need one.
 import asyncio
 import hmac
 import ipaddress
+import logging
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -29,6 +32,7 @@ from streams.observe.watch import Watch
 from streams.settings import Settings, read_secret
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 LOOP_TIMEOUT_S: Final = 5.0
 """A worker's loop that does not answer within this time hangs."""
@@ -169,8 +173,11 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._free.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away: they know."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # socketserver's
+        """Say nothing of clients that went away: they know. Anything else is logged."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, (ConnectionError, TimeoutError)):
+            _log(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -193,6 +200,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_json(admin.answer(self.path))
         except LoopHangsError as error:
             self._send_json(failure(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
+        except (ConnectionError, TimeoutError):
+            raise  # the client went away
+        except Exception as error:  # noqa: BLE001  # told to the client, and logged
+            _log(error)
+            self._send_json(failure(HTTPStatus.INTERNAL_SERVER_ERROR, "the worker failed; its log says why"))
 
     def _refusal(self, admin: AdminServer, path: str) -> Answer | None:
         if path in OPEN_PATHS:
@@ -223,6 +235,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's name
         """Log nothing: paths name customers."""
+
+
+def _log(error: BaseException) -> None:
+    """Log where an error came from, without its message: like the path, that may name a customer."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request failed: %s\n%s", type(error).__name__, places)
 
 
 def is_loopback(host: str) -> bool:

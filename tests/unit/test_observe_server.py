@@ -347,6 +347,22 @@ def test_stopping_frees_the_port(start: Start):
         pass
 
 
+def test_a_failure_is_answered_and_logged_without_the_customer(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """An unforeseen error is a 500 of fixed words; the log has where it came from, and no customer's id."""
+
+    def broken(_: Watch, customer_id: str) -> None:
+        raise KeyError(customer_id)
+
+    served = start()
+    monkeypatch.setattr(Watch, "find", broken)
+    assert served.get("/customers/anna") == (500, {"error": "the worker failed; its log says why"})
+    assert "KeyError" in caplog.text
+    assert "in broken" in caplog.text
+    assert "anna" not in caplog.text
+
+
 def test_slow_clients_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch):
     """Beyond a bound, further clients are turned away at once instead of taking a thread each (G8)."""
     monkeypatch.setattr(server_module, "MOST_CLIENTS", 1)
