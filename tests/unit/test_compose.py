@@ -90,7 +90,8 @@ def test_every_command_line_exists_in_the_program(name: str):
 @pytest.mark.parametrize("name", OURS)
 def test_every_setting_of_a_service_exists_and_has_a_good_value(name: str):
     """Each CX_ variable in the file is a setting, and its value is accepted."""
-    env = SERVICES[name]["environment"]
+    given = SERVICES[name]["environment"]
+    env = {key: re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value) for key, value in given.items()}  # as Compose would
     known = {f"CX_{each.upper()}" for each in Settings.__dataclass_fields__}
     assert set(env) <= known
     assert load_settings(env=env, file=Path("/dev/null")).bootstrap_servers == "kafka:19092"
@@ -166,3 +167,17 @@ def test_every_mounted_file_exists():
     mounts = [volume.split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])]
     assert all((ROOT / mount).exists() for mount in mounts if mount.startswith("./"))
     assert {mount for mount in mounts if not mount.startswith("./")} == set(STACK["volumes"])
+
+
+def test_the_workers_clock_can_be_chosen():
+    """Workers run on the wall clock, or on the one that CX_CLOCK names: a demo's events are of the past."""
+    for name in ("worker-1", "worker-2"):
+        assert SERVICES[name]["environment"]["CX_CLOCK"] == "${CX_CLOCK:-wall}"
+
+
+def test_the_readme_exports_what_the_stack_requires():
+    """Every variable without which Compose refuses to start stands in the README's row."""
+    wanted = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+    (row,) = [each for each in (ROOT / "README.md").read_text().splitlines() if "docker compose up" in each]
+    assert wanted
+    assert wanted <= set(re.findall(r"(\w+)=", row))
