@@ -134,8 +134,8 @@ def _open(stack: ExitStack, name: str) -> BinaryIO:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines that are not empty, without their ends."""
-    return (line for raw in file if (line := raw.rstrip(b"\r\n")))
+    """Yield the lines that are more than white space, without their ends."""
+    return (raw.rstrip(b"\r\n") for raw in file if not raw.isspace())
 
 
 def _checked(feed: Feed, records: Iterable[Record]) -> Iterator[Record]:

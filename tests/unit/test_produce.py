@@ -213,3 +213,10 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path, monkeypatch: pytes
     watched = run("--generate", 600, "--out", tmp_path / "x")
     assert watched.exit_code == 0
     assert watched.stderr != ""
+
+
+def test_lines_of_white_space_are_passed_over(tmp_path: Path):
+    """A line of blanks or tabs is no event, as `cx score` has it; the lines around it are sent."""
+    out = tmp_path / "out.jsonl"
+    assert run("-", "--out", out, stdin=GOOD + b"\n \t\r\n\n" + BAD + b"\n").exit_code == 0
+    assert out.read_bytes() == GOOD + b"\n" + BAD + b"\n"
