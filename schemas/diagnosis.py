@@ -1,5 +1,6 @@
 """Why a record cannot be read: the slow half of the codec, which runs only for records that failed."""
 
+import codecs
 import re
 from difflib import get_close_matches
 from functools import lru_cache
@@ -46,15 +47,18 @@ def json_type(value: object) -> str:
 
 def diagnose(value: bytes, error: Exception) -> Reject:
     """Return why a structured event could not be decoded; `error` is what the typed decoder raised."""
+    if value.startswith(codecs.BOM_UTF8):
+        return reject(RejectReason.NOT_JSON, "$", "a byte order mark", "Send UTF-8 without one.")
+    document: Any = {}
     try:
         document = msgspec.json.decode(value)
     except msgspec.ValidationError:
-        document = None  # a number beyond a double: well-formed, and the typed error names its place
+        pass  # a number beyond a double: well-formed, and the typed error names its place
     except (ValueError, RecursionError) as failure:
         return not_json(failure)
-    if document is not None and not isinstance(document, dict):
+    if not isinstance(document, dict):
         return reject(RejectReason.SCHEMA_VIOLATION, "$", json_type(document), "Send one JSON object.")
-    return diagnose_envelope(document or {}) or violation(document or {}, error)
+    return diagnose_envelope(document) or violation(document, error)
 
 
 def not_json(failure: Exception) -> Reject:

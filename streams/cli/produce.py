@@ -15,7 +15,6 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from schemas.codec import decode_line
 from schemas.rejects import Reject
 from streams.demo.datasets import DATASETS
 from streams.demo.feed import Pace, Record, record_of
@@ -23,6 +22,9 @@ from streams.demo.generator import DAYS, Truth, generate
 from streams.demo.scenes import iso
 from streams.demo.sinks import FileSink, KafkaSink, Sent, pump
 from streams.errors import CxError, Exit
+from streams.replay import judge
+from streams.scoring.apply import Scorer
+from streams.scoring.policy import default_policy
 from streams.settings import load_settings
 
 INTERRUPTED = 130
@@ -139,9 +141,10 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _checked(feed: Feed, records: Iterable[Record]) -> Iterator[Record]:
-    """Yield the records that the contract accepts; say of the others what is wrong with them."""
+    """Yield the records that a worker would accept; say of the others what is wrong with them."""
+    scorer = Scorer(default_policy())
     for number, record in enumerate(records, 1):
-        event = decode_line(record.value)
+        event = judge(record.value, scorer)
         if isinstance(event, Reject):
             feed.refused += 1
             click.echo(f"event {number}: {event.detail}", err=True)

@@ -78,6 +78,15 @@ def test_check_keeps_back_what_breaks_the_contract(tmp_path: Path):
     assert "2 kept back" in result.stdout
 
 
+def test_check_judges_the_time_too(tmp_path: Path):
+    """With --check an event of 1970 stays behind, as a worker would reject it."""
+    out = tmp_path / "out.jsonl"
+    result = run("-", "--check", "--out", out, stdin=GOOD.replace(b"2024", b"1970") + b"\n")
+    assert result.exit_code == Exit.REJECTED
+    assert out.read_bytes() == b""
+    assert "event 1: clock_ancient at $.time" in result.stderr
+
+
 def test_events_on_stdout_are_alone_there():
     """With `--out -` a pipe gets the events and nothing else; the summary goes to stderr."""
     result = run("-", "--out", "-", "--json", stdin=GOOD)

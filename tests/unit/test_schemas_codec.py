@@ -442,6 +442,22 @@ def test_no_event_lies_beyond_the_calendar(time: str):
     assert found.reason == RejectReason.CLOCK_FUTURE
 
 
+@pytest.mark.parametrize(
+    ("line", "reason", "seen"),
+    [
+        (b"null", "schema_violation", "null"),
+        (b"7", "schema_violation", "integer"),
+        (b'\xef\xbb\xbf{"id":"1"}', "not_json", "a byte order mark"),
+    ],
+)
+def test_a_line_that_is_no_object_is_named(line: bytes, reason: str, seen: str):
+    """What an editor or a careless export leaves in a file is called by its name."""
+    found = decode_line(line)
+
+    assert isinstance(found, Reject)
+    assert (found.reason.value, found.path, found.seen) == (reason, "$", seen)
+
+
 def test_page_viewed_is_what_its_name_says():
     """The Struct of a type can be made in Python and encodes to what decodes."""
     made = PageViewed(
