@@ -10,14 +10,21 @@ from streams import __version__
 from streams.errors import CxError, Exit
 
 COMMANDS = {
+    "alerts": "streams.cli.alerts:alerts",
+    "backtest": "streams.cli.backtest:backtest",
+    "bench-model": "streams.cli.bench_model:bench_model",
     "check": "streams.cli.check:check",
     "deadletters": "streams.cli.deadletters:deadletters",
+    "deliver": "streams.cli.deliver:deliver",
     "demo": "streams.cli.demo:demo",
     "doctor": "streams.cli.doctor:doctor",
     "explain": "streams.cli.explain:explain",
+    "fit": "streams.cli.fit:fit",
+    "forget": "streams.cli.forget:forget",
     "kafka": "streams.cli.kafka:kafka",
     "policy": "streams.cli.policy:policy",
     "produce": "streams.cli.produce:produce",
+    "rebuild": "streams.cli.rebuild:rebuild",
     "schema": "streams.cli.schema:schema",
     "score": "streams.cli.score:score",
     "topics": "streams.cli.topics:topics",

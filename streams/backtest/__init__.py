@@ -1,0 +1,1 @@
+"""Replay a log through the real scoring and judge the probabilities and the alerts."""

@@ -1,0 +1,1 @@
+"""Alerts to people: signed webhooks from `cx.alerts`."""
