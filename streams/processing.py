@@ -13,11 +13,12 @@ import orjson
 from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
-from streams.engine.handler import Counts, Effects, Output, Record
+from streams.engine.handler import Counts, Effects, Output, Record, Standing
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Processed, Tally
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import Document, alert_document, assess_at, score_document
+from streams.scoring.cases import alert_document
+from streams.scoring.explain import Document, assess_at, score_document
 from streams.scoring.policy import DAY_S, load_policy
 from streams.scoring.rules import SEVERITIES, Decision, Glance, Rule
 from streams.scoring.state import CustomerState, Published, pack, unpack
@@ -64,11 +65,9 @@ class Processor:
         self._counting: dict[int, Census] = {}
         self._placement = PlacementWarnings()
 
-    def begin(
-        self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float
-    ) -> "PartitionWork":
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> "PartitionWork":
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
-        return PartitionWork(self, partition, rows, generation, watermark_s)
+        return PartitionWork(self, partition, rows, standing)
 
     def committed(self, partition: int, effects: Effects) -> None:  # noqa: ARG002  # the engine's contract
         """Add up what a committed transaction did."""
@@ -112,19 +111,14 @@ class PartitionWork:
     """One unit of work on one state partition; rows are read from memory and changed in copies."""
 
     def __init__(
-        self,
-        processor: Processor,
-        partition: int,
-        rows: Mapping[bytes, bytes],
-        generation: str,
-        watermark_s: float,
+        self, processor: Processor, partition: int, rows: Mapping[bytes, bytes], standing: Standing
     ) -> None:
         self._processor = processor
         self._scorer = processor.scorer
         self._partition = partition
         self._rows = rows
-        self._generation = generation
-        self._watermark_s = watermark_s
+        self._generation = standing.generation
+        self._watermark_s = standing.watermark_s
         self._touched: dict[bytes, CustomerState] = {}
         self._glances: dict[bytes, Glance] = {}
         self._created = 0

@@ -80,6 +80,31 @@ class Output:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Bucket(msgspec.Struct, array_like=True, frozen=True):
+    """A token bucket as of a moment: the handler refills it from the time that went by since."""
+
+    level: float
+    at_s: float
+    """When it held `level`, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a state partition stands when a unit of work on it begins."""
+
+    generation: str
+    """Random id made with the changelog partition; part of every alert id."""
+    watermark_s: float
+    """Time up to which every input was read, seconds since the epoch; -inf where unknown."""
+    newest_event_s: Mapping[str, float] = field(default_factory=dict)
+    """Newest event time applied per input topic; an input without an event yet is not in it."""
+    caught_up: bool = False
+    """Everything that every input holds was applied when this work began. Chunks that wait for this very work
+    make it False, so it speaks for the sweep."""
+    tokens: Mapping[str, Bucket] = field(default_factory=dict)
+    """Token buckets by the handler's own names, as the last transaction left them."""
+
+
 @dataclass(slots=True)
 class Effects:
     """What one transaction carries, beside the marker that the engine adds."""
@@ -91,6 +116,9 @@ class Effects:
     """Outcomes of the records applied (`skipped` is the engine's)."""
     newest_event_s: dict[str, float] = field(default_factory=dict)
     """Newest event time applied per input topic, seconds since the epoch."""
+    tokens: dict[str, Bucket | None] = field(default_factory=dict)
+    """Token buckets that changed; they travel in the marker, so that a crash neither refills nor empties one.
+    None takes a bucket away. They alone make no transaction: whoever takes a token writes something too."""
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to write."""
@@ -116,12 +144,8 @@ class Work(Protocol):
 class Handler(Protocol):
     """The application on top of the engine. One per worker."""
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float) -> Work:
-        """Start a unit of work on `partition`.
-
-        `rows` are the committed rows (never mutated by the work), `generation` is the random id made with the
-        changelog partition, `watermark_s` the time up to which every input was read (-inf where unknown).
-        """
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Work:
+        """Start a unit of work on `partition`; `rows` are the committed rows, never mutated by the work."""
         ...
 
     def committed(self, partition: int, effects: Effects) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from aiokafka import TopicPartition
 
 from streams.engine.cluster import bounds, new_producer, reader
@@ -104,7 +105,7 @@ def _with_inputs(marker: Marker, starts: Mapping[str, int], ids: Mapping[str, st
             inputs[topic] = Position(
                 known.next_offset, known.origin, topic_id, known.newest_event_s, known.last
             )
-    return Marker(marker.version, marker.generation, inputs, marker.counts, marker.transactions)
+    return msgspec.structs.replace(marker, inputs=inputs)
 
 
 @dataclass(frozen=True, slots=True)

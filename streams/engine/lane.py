@@ -273,7 +273,10 @@ class Lane:
     async def _apply(self, owned: Owned) -> None:
         if not self._mine(owned):
             return
-        draft = owned.state.draft(owned.watermark(self.app.consumer, self.settings.clock))
+        consumer = self.app.consumer
+        draft = owned.state.draft(
+            owned.watermark(consumer, self.settings.clock), caught_up=owned.at_end(consumer)
+        )
         started = monotonic()
         while owned.queue and draft.records < self.settings.chunk_records:
             draft.add(owned.queue.pop())
@@ -291,13 +294,13 @@ class Lane:
             now_s = owned.watermark(self.app.consumer, self.settings.clock)
             if now_s == -math.inf:
                 return
+            caught_up = owned.at_end(self.app.consumer)
             if self.settings.clock == "event":
-                stands = owned.at_end(self.app.consumer)
-                keys = owned.sweep.due(owned.state.rows, now_s, stands=stands)
+                keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
             else:
                 keys = owned.sweep.due(owned.state.rows, monotonic())
             if keys:
-                draft = owned.state.draft(now_s)
+                draft = owned.state.draft(now_s, caught_up=caught_up)
                 draft.sweep(keys, now_s)
                 self.stats.swept += len(keys)
                 transaction = draft.seal()

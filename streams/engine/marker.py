@@ -12,11 +12,13 @@ from collections.abc import Mapping
 import msgspec
 
 from streams.engine.errors import Inconsistent
-from streams.engine.handler import Counts, Record
+from streams.engine.handler import Bucket, Counts, Record
 
 MARKER_KEY = b"\x00cx-marker"
 """Reserved key of the changelog: the handler rejects an input that has it."""
-VERSION = 1
+VERSION = 2
+READS = (1, 2)
+"""Version 1 had no tokens."""
 NO_TIME = -math.inf
 
 
@@ -69,6 +71,8 @@ class Marker(msgspec.Struct, array_like=True, frozen=True):
     inputs: dict[str, Position]
     counts: Counts
     transactions: int
+    tokens: dict[str, Bucket] = {}
+    """Token buckets of the handler, by its own names."""
 
     def check(self) -> None:
         """Raise `Inconsistent` unless every offset moved has exactly one outcome."""
@@ -106,10 +110,10 @@ def new_marker(starts: Mapping[str, int], topic_ids: Mapping[str, str] | None = 
 def decode_marker(data: bytes) -> Marker:
     """Return the marker that `encode` wrote; raises `Inconsistent` for one of an unknown version."""
     marker = _DECODER.decode(data)
-    if marker.version != VERSION:
-        msg = f"the marker has version {marker.version}; this program writes and reads version {VERSION}"
+    if marker.version not in READS:
+        msg = f"the marker has version {marker.version}; this program reads up to version {VERSION}"
         raise Inconsistent(msg)
-    return marker
+    return msgspec.structs.replace(marker, version=VERSION)
 
 
 def fingerprint(record: Record) -> Fingerprint:

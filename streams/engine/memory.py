@@ -195,7 +195,7 @@ class MemoryWorker:
         held = self._held[number]
         if not held.queue:
             return None
-        draft = held.state.draft(self.watermark(number))
+        draft = held.state.draft(self.watermark(number), caught_up=self._at_end(held))
         taken = 0
         while held.queue and (most_chunks is None or taken < most_chunks):
             draft.add(held.queue.pop())
@@ -248,7 +248,8 @@ class MemoryWorker:
         now_s = self.watermark(number)
         if now_s == float("-inf"):
             return None
-        draft = self._held[number].state.draft(now_s)
+        held = self._held[number]
+        draft = held.state.draft(now_s, caught_up=self._at_end(held))
         draft.sweep(keys, now_s)
         transaction = draft.seal()
         return transaction if transaction.effects else None
@@ -266,8 +267,7 @@ class MemoryWorker:
         if now_s == float("-inf"):
             return 0
         if self.settings.clock == "event":
-            stands = all(self._input(held, topic).at_end for topic in self.settings.inputs)
-            keys = held.sweep.due(held.state.rows, now_s, stands=stands)
+            keys = held.sweep.due(held.state.rows, now_s, stands=self._at_end(held))
         else:
             keys = held.sweep.due(held.state.rows, self.now())
         transaction = self.sweep(number, keys) if keys else None
@@ -275,6 +275,9 @@ class MemoryWorker:
             self.write(transaction)
             self.confirm(transaction)
         return len(keys)
+
+    def _at_end(self, held: _Held) -> bool:
+        return all(self._input(held, topic).at_end for topic in self.settings.inputs)
 
     def _input(self, held: _Held, topic: str) -> InputState:
         position = held.state.marker.inputs[topic]

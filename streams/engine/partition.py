@@ -1,6 +1,6 @@
 """The state of one partition and the life of one transaction on it, without any transport.
 
-        draft = partition.draft(watermark_s)
+        draft = partition.draft(watermark_s, caught_up=False)
         draft.add(chunk)                  # once per chunk; refuses holes and old chunks
         transaction = draft.seal()        # rows, outputs and the next marker; memory is untouched
         ... written and committed ...
@@ -12,9 +12,11 @@ The Kafka lane and the in-memory log drive the same class: what the simulation p
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from streams.engine.errors import Lost, OldSession, Rewound, SequenceHole
-from streams.engine.handler import Effects, Handler, Record, Work
-from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
+from streams.engine.handler import Bucket, Effects, Handler, Record, Standing, Work
+from streams.engine.marker import MARKER_KEY, NO_TIME, Fingerprint, Marker, Position, fingerprint
 
 
 @dataclass(slots=True)
@@ -90,9 +92,9 @@ class Partition:
         self.session = session
         self.expected = {}
 
-    def draft(self, watermark_s: float) -> "Draft":
-        """Start a unit of work on the committed rows."""
-        return Draft(self, watermark_s)
+    def draft(self, watermark_s: float, *, caught_up: bool = False) -> "Draft":
+        """Start a unit of work on the committed rows; `caught_up`: every input is applied to its end."""
+        return Draft(self, watermark_s, caught_up)
 
     def commit(self, transaction: Transaction) -> None:
         """Move memory to where the log is; called once the transaction is committed."""
@@ -120,6 +122,7 @@ class Draft:
 
     partition: Partition
     watermark_s: float
+    caught_up: bool
     records: int = 0
     skipped: int = 0
     _progress: dict[str, _Progress] = field(default_factory=dict)
@@ -131,9 +134,18 @@ class Draft:
         partition = self.partition
         self._base = partition.marker
         self._expected = dict(partition.expected)
-        self._work = partition.handler.begin(
-            partition.number, partition.rows, self._base.generation, self.watermark_s
+        standing = Standing(
+            self._base.generation,
+            self.watermark_s,
+            {
+                topic: position.newest_event_s
+                for topic, position in self._base.inputs.items()
+                if position.newest_event_s != NO_TIME
+            },
+            self.caught_up,
+            self._base.tokens,
         )
+        self._work = partition.handler.begin(partition.number, partition.rows, standing)
 
     def gap(self, chunk: Chunk) -> int:
         """Return the offsets missing before `chunk`; negative where it starts below the position."""
@@ -171,8 +183,12 @@ class Draft:
         for topic, progress in self._progress.items():
             inputs[topic] = _moved(base.inputs[topic], progress, effects.newest_event_s.get(topic))
         effects.counts.skipped += self.skipped
-        marker = Marker(
-            base.version, base.generation, inputs, base.counts.plus(effects.counts), base.transactions + 1
+        marker = msgspec.structs.replace(
+            base,
+            inputs=inputs,
+            counts=base.counts.plus(effects.counts),
+            transactions=base.transactions + 1,
+            tokens=_spent(base.tokens, effects.tokens),
         )
         marker.check()
         return Transaction(self.partition.number, effects, marker, self.records, self._expected)
@@ -180,6 +196,10 @@ class Draft:
     def _next(self, topic: str) -> int:
         progress = self._progress.get(topic)
         return progress.next_offset if progress else self._base.inputs[topic].next_offset
+
+
+def _spent(old: dict[str, Bucket], changed: Mapping[str, Bucket | None]) -> dict[str, Bucket]:
+    return {name: bucket for name, bucket in {**old, **changed}.items() if bucket is not None}
 
 
 def _moved(old: Position, progress: _Progress, newest_event_s: float | None) -> Position:

@@ -13,6 +13,7 @@ from aiokafka.partitioner import murmur2
 from streams.admin import ensure_topics
 from streams.demo.feed import Pace, Record
 from streams.demo.sinks import KafkaSink, pump
+from streams.engine.handler import Standing
 from streams.processing import build_processor
 from streams.settings import Settings
 from tests.bench.processes import Worker
@@ -137,7 +138,7 @@ class _Fed:
 def sample_rows(customers: int = SAMPLE_CUSTOMERS, events: int = SAMPLE_EVENTS) -> list[bytes]:
     """Return rows as the product packs them, of every fiftieth of a crowd with ten events each."""
     now_s = time.time()
-    work = build_processor(Settings()).begin(0, {}, "0" * 16, now_s)
+    work = build_processor(Settings()).begin(0, {}, Standing("0" * 16, now_s))
     feed = Workload(customers, step=50).backlog(events, now_s)
     for offset, each in enumerate(feed):
         work.apply(each.topic, [_Fed(each.key, each.value, offset, int(now_s * 1000))])

@@ -16,6 +16,7 @@ import faust
 import orjson
 
 from streams.app import install_uvloop
+from streams.engine.handler import Standing
 from streams.processing import build_processor
 from streams.settings import Settings, load_settings
 from streams.topics import INPUTS, OUTPUTS
@@ -86,7 +87,7 @@ class Baseline:
         record = Raw(
             message.key, message.value, message.headers or (), message.offset, int(message.timestamp * 1000)
         )
-        work = self.processor.begin(message.partition, self.table, GENERATION, -math.inf)
+        work = self.processor.begin(message.partition, self.table, Standing(GENERATION, -math.inf))
         work.apply(message.topic, [record])
         done = work.finish()
         for key, row in done.rows.items():

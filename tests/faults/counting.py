@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from streams.engine.handler import Counts, Effects, Output, Record
+from streams.engine.handler import Counts, Effects, Output, Record, Standing
 from streams.engine.marker import MARKER_KEY
 
 ALERT_EVERY = 10
@@ -18,11 +18,9 @@ class CountingHandler:
         self.alerts = alerts
         self.deadletters = deadletters
 
-    def begin(
-        self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float
-    ) -> "CountingWork":
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> "CountingWork":
         """Start a unit of work."""
-        del generation, watermark_s
+        del standing
         return CountingWork(self, partition, rows)
 
     def committed(self, partition: int, effects: Effects) -> None:

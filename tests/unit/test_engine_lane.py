@@ -11,7 +11,7 @@ import pytest
 from faust.types import TP
 
 from streams.engine.errors import Fenced, Lost
-from streams.engine.handler import Effects, Record
+from streams.engine.handler import Effects, Record, Standing
 from streams.engine.lane import Lane
 from streams.engine.marker import new_marker
 from streams.engine.memory import MemoryRecord
@@ -39,9 +39,9 @@ class Counting:
 
     failing = False
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float) -> Any:
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Any:
         """Start a unit of work."""
-        del partition, generation, watermark_s
+        del partition, standing
         return CountingWork(rows, failing=self.failing)
 
     def committed(self, partition: int, effects: Effects) -> None:

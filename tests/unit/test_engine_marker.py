@@ -51,6 +51,12 @@ def test_a_marker_of_another_version_is_refused() -> None:
         decode_marker(data)
 
 
+def test_a_marker_without_tokens_is_read_on() -> None:
+    """What an earlier release wrote is not lost: version 1 is read, and written as version 2."""
+    data = msgspec.msgpack.encode((1, "g", {"web": Position(3, 0)}, Counts(accepted=3), 2))
+    assert decode_marker(data) == Marker(VERSION, "g", {"web": Position(3, 0)}, Counts(accepted=3), 2)
+
+
 def test_counts_that_do_not_fit_are_found() -> None:
     """One offset without an outcome is enough."""
     wrong = msgspec.structs.replace(marker(web=Position(5, 0)), counts=Counts(accepted=4))

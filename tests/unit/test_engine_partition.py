@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from streams.engine.errors import Inconsistent, Lost, OldSession, Rewound, SequenceHole
-from streams.engine.handler import Effects, Record
+from streams.engine.handler import Bucket, Effects, Record, Standing
 from streams.engine.marker import MARKER_KEY, decode_marker, new_marker
 from streams.engine.memory import MemoryRecord
 from streams.engine.partition import Chunk, Draft, Partition
@@ -18,15 +18,14 @@ class Echo:
 
     def __init__(self) -> None:
         self.heard: list[Effects] = []
-        self.watermarks: list[float] = []
+        self.begun: list[Standing] = []
+        self.tokens: dict[str, Bucket | None] = {}
 
-    def begin(
-        self, partition: int, rows: Mapping[bytes, bytes], generation: str, watermark_s: float
-    ) -> "EchoWork":
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> "EchoWork":
         """Start a unit of work."""
-        del partition, rows, generation
-        self.watermarks.append(watermark_s)
-        return EchoWork()
+        del partition, rows
+        self.begun.append(standing)
+        return EchoWork(self.tokens)
 
     def committed(self, partition: int, effects: Effects) -> None:
         """Remember what was committed."""
@@ -37,8 +36,8 @@ class Echo:
 class EchoWork:
     """One unit of work."""
 
-    def __init__(self) -> None:
-        self.effects = Effects()
+    def __init__(self, tokens: dict[str, Bucket | None]) -> None:
+        self.effects = Effects(tokens=tokens)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Keep the value of each record."""
@@ -105,11 +104,28 @@ def test_the_handler_hears_of_a_commit(partition: Partition) -> None:
     assert partition.handler.heard == [transaction.effects]
 
 
-def test_the_watermark_reaches_the_handler(partition: Partition) -> None:
-    """`begin` is told up to when every input was read."""
-    partition.draft(12.5)
+def test_the_handler_hears_where_the_partition_stands(partition: Partition) -> None:
+    """`begin` is told up to when inputs were read, the newest event of each, and whether anything is left."""
+    partition.commit(applied(partition, chunk(0, 7, after=8)).seal())
+    partition.draft(12.5, caught_up=True)
     assert isinstance(partition.handler, Echo)
-    assert partition.handler.watermarks == [12.5]
+    generation = partition.marker.generation
+    assert partition.handler.begun[-1] == Standing(generation, 12.5, {WEB: 7.0}, caught_up=True)
+
+
+def test_tokens_travel_with_the_marker(partition: Partition) -> None:
+    """What a transaction takes from a bucket is known to the next one, and to whoever reads the log."""
+    assert isinstance(partition.handler, Echo)
+    partition.handler.tokens = {"day": Bucket(2.0, 10.0), "hour": Bucket(1.0, 10.0)}
+    partition.commit(applied(partition, chunk(0)).seal())
+    partition.handler.tokens = {"day": Bucket(1.0, 20.0), "hour": None}
+    transaction = applied(partition, chunk(1, sequence=1)).seal()
+    assert partition.marker.tokens["day"] == Bucket(2.0, 10.0)
+    partition.commit(transaction)
+    kept = {"day": Bucket(1.0, 20.0)}
+    assert decode_marker(dict(transaction.changelog())[MARKER_KEY] or b"").tokens == kept
+    partition.draft(0.0)
+    assert partition.handler.begun[-1].tokens == kept
 
 
 def test_a_tombstone_removes_the_row(partition: Partition) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.engine.handler import Standing
 from streams.observe.placement import CHECKED_ROWS, MEND, PlacementWarnings, partition_of
 from streams.processing import Processor
 from tests.customers import DEFAULT, line
@@ -37,7 +38,7 @@ def misplaced(partition: int, *, partitions: int, customers: int) -> dict[str, i
     names = (f"c{number}" for number in range(10_000))
     there = [name for name in names if partition_of(name.encode(), 4) == 0][:customers]
     processor = Processor(DEFAULT, partitions=partitions)
-    work = processor.begin(partition, {}, "g", 0.0)
+    work = processor.begin(partition, {}, Standing("g", 0.0))
     records: Any = [ARecord(name) for name in there]
     work.apply("cx.touchpoints.web", records)
     return dict(work.finish().tally.misplaced)

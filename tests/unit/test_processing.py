@@ -11,7 +11,7 @@ import pytest
 
 from schemas.outputs import ChurnAlert, ScoreUpdated
 from schemas.rejects import RejectReason, dead_letter_headers, reject
-from streams.engine.handler import Counts, Effects, Output
+from streams.engine.handler import Counts, Effects, Output, Standing
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.processing import FORGET_AFTER_S, FRESH_S, Processed, Processor, build_processor
 from streams.scoring.apply import Scorer
@@ -54,13 +54,13 @@ class Rig:
         watermark_s: float = float("inf"),
     ) -> Processed:
         """Apply records of one topic in one unit of work."""
-        work = self.processor.begin(partition, self.rows, "generation", watermark_s)
+        work = self.processor.begin(partition, self.rows, Standing("generation", watermark_s))
         work.apply(topic, numbered(records))
         return self._commit(partition, work.finish())
 
     def sweep(self, day: float, keys: Iterable[bytes] | None = None) -> Processed:
         """Let the sweep visit all customers, or `keys`, at a day."""
-        work = self.processor.begin(0, self.rows, "generation", seconds(day))
+        work = self.processor.begin(0, self.rows, Standing("generation", seconds(day)))
         work.sweep(list(self.rows) if keys is None else keys, seconds(day))
         return self._commit(0, work.finish())
 
@@ -232,7 +232,7 @@ def test_committed_rows_are_never_changed_in_place():
     rig = Rig()
     rig.hold(shopper())
     before = dict(rig.rows)
-    work = rig.processor.begin(0, rig.rows, "generation", seconds(400))
+    work = rig.processor.begin(0, rig.rows, Standing("generation", seconds(400)))
     work.apply(WEB.name, numbered([line("complaint.raised", 40.0), Rec(b"{")]))
     work.sweep([ANNA], seconds(400))
     done = work.finish()
@@ -459,7 +459,7 @@ def test_a_sweep_in_the_same_work_sees_the_applied_row():
     """What was just applied is what the sweep evaluates, and it is written once."""
     rig = Rig()
     rig.hold(shopper())
-    work = rig.processor.begin(0, rig.rows, "generation", seconds(40))
+    work = rig.processor.begin(0, rig.rows, Standing("generation", seconds(40)))
     work.apply(WEB.name, numbered([line("complaint.raised", 40.0)]))
     work.sweep([ANNA], seconds(41))
     (found,) = documents(work.finish(), SCORES.name)
@@ -490,13 +490,13 @@ def test_a_forgotten_customer_is_not_written_again_in_the_same_work():
     """A tombstone is the last word on a row that was touched before it."""
     rig = Rig()
     rig.hold(row([event("order.placed", 0.0)]))
-    work = rig.processor.begin(0, rig.rows, "generation", seconds(FORGOTTEN_DAY))
+    work = rig.processor.begin(0, rig.rows, Standing("generation", seconds(FORGOTTEN_DAY)))
     work.apply(WEB.name, numbered([line("page.viewed", 0.1)]))
     work.sweep([ANNA], seconds(FORGOTTEN_DAY + 1))
     done = work.finish()
     assert done.rows[ANNA] is not None, "an open episode of silence keeps the row"
     rig.hold(row([event("complaint.raised", 0.0)]))
-    work = rig.processor.begin(0, rig.rows, "generation", seconds(FORGOTTEN_DAY))
+    work = rig.processor.begin(0, rig.rows, Standing("generation", seconds(FORGOTTEN_DAY)))
     work.apply(WEB.name, numbered([line("page.viewed", 0.1)]))
     work.sweep([ANNA], seconds(FORGOTTEN_DAY + 1))
     done = work.finish()
