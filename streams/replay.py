@@ -17,7 +17,7 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject
 from streams.routing import topic_for
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import alert_step
+from streams.scoring.cases import alert_step
 from streams.scoring.rules import Decision
 from streams.scoring.state import CustomerState
 from streams.topics import INPUTS

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.words import BAND_STYLES, SEVERITY_STYLES, printable
-from streams.scoring.explain import ago, words
+from streams.scoring.cases import ago, words
 from streams.scoring.policy import Policy
 
 Document = Mapping[str, Any]

@@ -27,7 +27,8 @@ from schemas.envelope import at_time
 from streams.engine.stats import Snapshot
 from streams.observe.watch import Found
 from streams.scoring.apply import Scorer, profile_of
-from streams.scoring.explain import alert_id, assess, score_document
+from streams.scoring.cases import alert_id
+from streams.scoring.explain import assess, score_document
 from streams.scoring.rules import SEVERITIES, Rule
 from streams.scoring.state import CustomerState, unpack
 

@@ -18,7 +18,7 @@ from streams.demo.generator import generate
 from streams.engine.handler import Counts
 from streams.engine.marker import MARKER_KEY, decode_marker
 from streams.replay import Replay, replay
-from streams.scoring.explain import alert_id
+from streams.scoring.cases import alert_id
 from streams.scoring.rules import Rule
 from streams.settings import Settings
 from streams.topics import ALERTS, DEAD_LETTERS, SCORES, WEB

@@ -21,7 +21,7 @@ from streams.cli.files import open_events, parse_time
 from streams.cli.score import WORST_SHOWN, score
 from streams.demo.generator import generate
 from streams.errors import CxError, Exit
-from streams.scoring.explain import FILE_GENERATION, alert_id
+from streams.scoring.cases import FILE_GENERATION, alert_id
 from streams.scoring.rules import Rule
 from tests.customers import DEFAULT, line
 
