@@ -177,7 +177,7 @@ def _diagnose_data(attributes: dict[str, Any], value: bytes, error: Exception) -
     except msgspec.ValidationError:
         pass  # a number beyond a double: well-formed, and the typed error names its place
     except (ValueError, RecursionError) as failure:
-        return not_json(failure)
+        return not_json(failure, value)
     return violation(attributes, error, "$.data")
 
 

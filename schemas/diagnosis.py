@@ -14,6 +14,7 @@ from schemas.rejects import Reject, RejectReason, reject
 from schemas.touchpoints import TYPES
 
 _PATH: Final = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
+_LONE_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])[^\"]*\"")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
 _EXPECTED: Final = re.compile(r"^Expected (.+?)(?:, got `.*`)?$")
@@ -55,21 +56,24 @@ def diagnose(value: bytes, error: Exception) -> Reject:
     except msgspec.ValidationError:
         pass  # a number beyond a double: well-formed, and the typed error names its place
     except (ValueError, RecursionError) as failure:
-        return not_json(failure)
+        return not_json(failure, value)
     if not isinstance(document, dict):
         return reject(RejectReason.SCHEMA_VIOLATION, "$", json_type(document), "Send one JSON object.")
     return diagnose_envelope(document) or violation(document, error)
 
 
-def not_json(failure: Exception) -> Reject:
+def not_json(failure: Exception, value: bytes) -> Reject:
     """Return the reject for bytes that are no JSON; msgspec's words name a position, never content."""
     if isinstance(failure, RecursionError):
         seen = "objects or arrays nested too deeply"
     elif isinstance(failure, UnicodeDecodeError):
         seen = "bytes that are not UTF-8"
+    elif "truncated" not in str(failure):
+        seen = f"malformed JSON: {str(failure).removeprefix('JSON is malformed: ')}"
+    elif _LONE_SURROGATE.search(value):  # msgspec looks for the other half until the value ends
+        seen = "malformed JSON: half of a utf-16 surrogate pair"
     else:
-        words = str(failure).removeprefix("JSON is malformed: ")
-        seen = "JSON that ends too early" if "truncated" in words else f"malformed JSON: {words}"
+        seen = "JSON that ends too early"
     return reject(RejectReason.NOT_JSON, "$", seen)
 
 

@@ -108,11 +108,11 @@ def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
 def _refused(worker: str, customer: str, error: HTTPError) -> CxError:
     """Return the error of an answer that is no customer."""
     try:
-        said = str(orjson.loads(error.read())["error"])
+        said = printable(str(orjson.loads(error.read())["error"]))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         said = f"{error.code} {error.reason}"
     if error.code == HTTPStatus.NOT_FOUND:
-        msg = f"the worker at {worker} knows no customer {customer}"
+        msg = f"the worker at {worker} knows no customer {printable(customer)}"
         return CxError(msg, mend="check the id: it is the subject of its events", code=Exit.USAGE)
     mend: dict[int, str] = {
         HTTPStatus.MISDIRECTED_REQUEST: "give the address of another worker",

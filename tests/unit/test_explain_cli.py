@@ -331,6 +331,15 @@ def test_refusals(status: int, body: bytes, words: str, mend: str, code: Exit):
     assert error.code is code
 
 
+def test_a_workers_words_steer_no_terminal():
+    """What a worker answers reaches the terminal without its escape characters."""
+    with worker(421, b'{"error": "gone \\u001b[31mred"}') as (address, _):
+        error = failed("bea", "--worker", address)
+
+    assert "gone" in error.message
+    assert "\x1b" not in error.message
+
+
 def test_no_worker():
     """An address at which nothing answers is named."""
     error = failed("bea", "--worker", "http://127.0.0.1:9")
