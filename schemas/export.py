@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from schemas.compat import breaking_changes
+from schemas.deliveries import Pauses, Settlement
 from schemas.outputs import ChurnAlert, Incident, ScoreUpdated
 from schemas.rejects import DEAD_LETTER_HEADERS, REASONS, RejectReason
 from schemas.touchpoints import TYPES
@@ -21,9 +22,13 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "ScoreUpdated": ScoreUpdated,
     "ChurnAlert": ChurnAlert,
     "Incident": Incident,
+    "Settlement": Settlement,
+    "Pauses": Pauses,
 }
 DEAD_LETTER: Final = "DeadLetter"
-Carries = Literal["touchpoints", "actions", "ScoreUpdated", "ChurnAlert", "DeadLetter", "Incident"]
+Carries = Literal[
+    "touchpoints", "actions", "ScoreUpdated", "ChurnAlert", "DeadLetter", "Incident", "delivery"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def _names(topic: TopicDoc) -> list[str]:
         return [info.name for info in TYPES.values() if info.family != "actions"]
     if topic.carries == "actions":
         return [info.name for info in TYPES.values() if info.family == "actions"]
-    return [topic.carries]
+    return ["Settlement", "Pauses"] if topic.carries == "delivery" else [topic.carries]
 
 
 def _is_input(topic: TopicDoc) -> bool:

@@ -15,6 +15,7 @@ class Role(StrEnum):
     TOUCHPOINTS = "touchpoints"
     ACTIONS = "actions"
     OUTPUT = "output"
+    DELIVERY = "delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ ALERTS = Topic(
         "cleanup.policy": "compact,delete",
         "retention.ms": str(180 * DAY_MS),
         "max.compaction.lag.ms": str(7 * DAY_MS),
+        # A step is compacted away by the next of its alert: not before the delivery has had time to read it.
+        "min.compaction.lag.ms": str(2 * DAY_MS),
     },
 )
 DEAD_LETTERS = Topic(
@@ -65,6 +68,15 @@ DEAD_LETTERS = Topic(
 )
 INCIDENTS = Topic("cx.incidents", Role.OUTPUT, "incident id", "Incident")
 
+DELIVERY = Topic(
+    "cx.delivery",
+    Role.DELIVERY,
+    "message id",
+    "Settlement, Pauses",
+    {"cleanup.policy": "compact,delete", "retention.ms": str(180 * DAY_MS)},
+)
+
 INPUTS = (WEB, STORE, SUPPORT, ACTIONS)
 OUTPUTS = (SCORES, ALERTS, DEAD_LETTERS, INCIDENTS)
-TOPICS = INPUTS + OUTPUTS
+TOPICS = (*INPUTS, *OUTPUTS, DELIVERY)
+"""All of them; a worker needs only its inputs and outputs."""

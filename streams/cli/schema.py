@@ -17,7 +17,7 @@ from schemas.diagnosis import suggest
 from schemas.touchpoints import TYPES, TypeInfo
 from streams.errors import CxError, Exit
 from streams.routing import topic_for
-from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES, Topic
+from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, DELIVERY, INCIDENTS, INPUTS, SCORES, Topic
 
 _BOTH_ENDS: Final = 2
 _TELLING: Final = 1000
@@ -51,7 +51,7 @@ def list_types(*, as_json: bool) -> None:
 @click.argument("type_name", metavar="TYPE")
 @click.option("--json", "as_json", is_flag=True, help="The JSON Schema instead of a table.")
 def show(type_name: str, *, as_json: bool) -> None:
-    """Show the fields of TYPE (or of ScoreUpdated, ChurnAlert, Incident)."""
+    """Show the fields of TYPE (or of ScoreUpdated, ChurnAlert, Incident, Settlement, Pauses)."""
     name = type_name if type_name in contract.OUTPUTS else _resolve(type_name)
     document = contract.json_schema(name)
     if as_json:
@@ -111,6 +111,7 @@ def topic_docs() -> list[contract.TopicDoc]:
         _topic_doc(ALERTS, "ChurnAlert"),
         _topic_doc(DEAD_LETTERS, "DeadLetter"),
         _topic_doc(INCIDENTS, "Incident"),
+        _topic_doc(DELIVERY, "delivery"),
     ]
     return inputs + outputs
 
