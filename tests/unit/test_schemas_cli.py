@@ -139,8 +139,8 @@ def test_export(tmp_path: Path):
     """The documents are written into a folder that need not exist, again and again."""
     folder = tmp_path / "new"
 
-    assert run("export", str(folder)) == f"{len(TYPES) + 4} documents in {folder}\n"
-    assert run("export", str(folder)) == f"{len(TYPES) + 4} documents in {folder}\n"
+    assert run("export", str(folder)) == f"{len(TYPES) + 6} documents in {folder}\n"
+    assert run("export", str(folder)) == f"{len(TYPES) + 6} documents in {folder}\n"
     assert (folder / "asyncapi.yaml").is_file()
 
 
