@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.connection import client_options
 from streams.errors import CxError, Exit
+from streams.reach import unreachable
 from streams.settings import Settings
 from streams.topics import TOPICS, Topic
 
@@ -57,22 +60,13 @@ def _same(seen: str, wanted: str) -> bool:
     return set(seen.split(",")) == set(wanted.split(","))
 
 
-async def reachable(bootstrap_servers: str) -> bool:
-    """Tell whether a broker answers at `bootstrap_servers` within 5 s."""
-    try:
-        async with admin_client(bootstrap_servers):
-            return True
-    except CxError:
-        return False
-
-
 async def ensure_topics(settings: Settings) -> tuple[str, ...]:
     """Create the topics that are missing and return their names.
 
     Raises `CxError` where the broker refuses, or where the topics that are there have other partition
     counts: creating the rest would not make them equal.
     """
-    async with admin_client(settings.bootstrap_servers) as admin:
+    async with admin_client(settings) as admin:
         states = await _describe(admin, _table(settings))
         present = [state for state in states if state.partitions]
         _refuse_other_counts(present, settings.partitions)
@@ -87,7 +81,7 @@ async def ensure_topics(settings: Settings) -> tuple[str, ...]:
 
 async def describe_topics(settings: Settings) -> tuple[TopicState, ...]:
     """Return each topic of the table as the broker has it, and the changelogs of this application."""
-    async with admin_client(settings.bootstrap_servers) as admin:
+    async with admin_client(settings) as admin:
         names: dict[str, Topic | None] = dict(_table(settings))
         prefix = f"{settings.app_id}-"
         changelogs = [
@@ -118,32 +112,26 @@ def counts_in_words(states: Sequence[TopicState]) -> str:
 
 
 @asynccontextmanager
-async def admin_client(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect to a broker; a failure becomes a `CxError` that names the address, within 10 s."""
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to a broker; a failure becomes a `CxError` that names the address and the cause."""
+    options = client_options(settings)
     with quiet_client():
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","), request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000)
-        )
+        admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000))
         try:
-            await _connect(admin, bootstrap_servers)
+            await _connect(admin, options)
             yield admin
         except KafkaError as error:
-            msg = f"the broker at {bootstrap_servers} refused: {error}"
+            msg = f"the broker at {settings.bootstrap_servers} refused: {error}"
             raise CxError(msg, mend="cx topics check") from error
         finally:
             await admin.close()
 
 
-async def _connect(admin: AIOKafkaAdminClient, bootstrap_servers: str) -> None:
-    mend = "cx kafka start, or set CX_BOOTSTRAP_SERVERS to your broker's address"
+async def _connect(admin: AIOKafkaAdminClient, options: Mapping[str, Any]) -> None:
     try:
         await asyncio.wait_for(admin.start(), CONNECT_TIMEOUT_S)
-    except TimeoutError:
-        msg = f"what listens at {bootstrap_servers} does not answer as a Kafka broker"
-        raise CxError(msg, mend=mend) from None
-    except (KafkaError, OSError, ValueError) as error:
-        msg = f"no Kafka broker can be reached at {bootstrap_servers}"
-        raise CxError(msg, mend=mend) from error
+    except (KafkaError, OSError, ValueError, TimeoutError) as error:
+        raise await unreachable(options) from error
 
 
 @contextmanager

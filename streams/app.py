@@ -11,6 +11,7 @@ from typing import Any
 import faust
 
 from streams import agents
+from streams.connection import security_options
 from streams.engine import transport
 from streams.engine.handler import Handler
 from streams.engine.lane import Lane
@@ -59,6 +60,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
     prefix = settings.topic_prefix
     return EngineSettings(
         bootstrap_servers=settings.bootstrap_servers,
+        security=security_options(settings),
         app_id=settings.app_id,
         inputs=tuple(prefix + topic.name for topic in INPUTS),
         outputs=tuple(prefix + topic.name for topic in OUTPUTS),

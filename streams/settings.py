@@ -51,6 +51,22 @@ class Settings:
     """
 
     bootstrap_servers: str = _setting("127.0.0.1:9092", "Addresses of the brokers, comma-separated.")
+    security_protocol: str = _setting(
+        "PLAINTEXT",
+        "How brokers are spoken to; SSL is TLS, SASL is a user with a password.",
+        choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    )
+    sasl_mechanism: str = _setting(
+        "SCRAM-SHA-512",
+        "How the password is shown; PLAIN needs SASL_SSL.",
+        choices=("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"),
+    )
+    sasl_username: str = _setting("", "User towards the brokers.")
+    sasl_password_file: str = _setting("", "File of that user's password.")
+    ssl_cafile: str = _setting("", "PEM file of the authorities that sign brokers; empty: the system's.")
+    ssl_certfile: str = _setting("", "PEM file of the certificate that is shown to brokers (mTLS).")
+    ssl_keyfile: str = _setting("", "PEM file of its key; empty: it is in ssl_certfile.")
+    ssl_key_password_file: str = _setting("", "File of the password that opens the key.")
     topic_prefix: str = _setting("", "Put before the name of every topic.", pattern=TOPIC_CHARACTERS)
     app_id: str = _setting("cx-signals", "Name of the consumer group, the changelog and the transactions.")
     partitions: int = _setting(4, "Partitions of every topic when it is created.", ge=1, le=10_000)

@@ -162,7 +162,7 @@ async def _run(stack: ExitStack, feed: Feed, sent: Sent, options: dict[str, Any]
     settings = load_settings(flags)
     # The client logs each attempt to connect; the error that ends the command says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    async with KafkaSink(settings.bootstrap_servers, settings.topic_prefix) as sink:
+    async with KafkaSink(settings) as sink:
         await pump(feed.records, sink, pace, sent=sent, progress=progress)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.admin import TopicState, describe_topics, ensure_topics, problems, unequal_mend
+from streams.connection import security_options
 from streams.engine import identity
 from streams.engine.settings import EngineSettings
 from streams.errors import CxError, Exit
@@ -113,6 +114,7 @@ async def _adopt(settings: Settings, name: str) -> tuple[identity.Adopted, ...]:
 def _engine_settings(settings: Settings) -> EngineSettings:
     return EngineSettings(
         bootstrap_servers=settings.bootstrap_servers,
+        security=security_options(settings),
         app_id=settings.app_id,
         inputs=tuple(f"{settings.topic_prefix}{topic.name}" for topic in INPUTS),
         transaction_timeout_s=settings.transaction_timeout_s,

@@ -13,8 +13,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import murmur2
 
+from streams.connection import client_options
 from streams.demo.feed import Pace, Record
 from streams.errors import CxError
+from streams.reach import unreachable
+from streams.settings import Settings
 from streams.topics import INPUT_MAX_BYTES, INPUTS
 
 TICK_S = 0.02
@@ -77,7 +80,7 @@ class FileSink:
 class KafkaSink:
     """Sends records to the input topics in batches by partition, idempotently, waiting for all replicas.
 
-        async with KafkaSink("127.0.0.1:9092", prefix="") as sink:
+        async with KafkaSink(settings) as sink:
             await pump(records, sink, Pace(rate=1000))
 
     The partition is the murmur2 hash of the key, as Kafka's own producers have it; records without a key take
@@ -85,9 +88,10 @@ class KafkaSink:
     address, where no broker answers, and where the topics are not there.
     """
 
-    def __init__(self, bootstrap_servers: str, prefix: str = "") -> None:
-        self.bootstrap_servers = bootstrap_servers
-        self.prefix = prefix
+    def __init__(self, settings: Settings) -> None:
+        self.bootstrap_servers = settings.bootstrap_servers
+        self.prefix = settings.topic_prefix
+        self._options = client_options(settings)
         self._partitions: dict[str, int] = {}
         self._batches: dict[tuple[str, int], Any] = {}
         self._acknowledgements: list[Awaitable[Any]] = []
@@ -95,7 +99,7 @@ class KafkaSink:
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap_servers,
+            **self._options,
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
@@ -106,8 +110,7 @@ class KafkaSink:
             await self._find_topics()
         except KafkaConnectionError as error:
             await self._producer.stop()
-            message = f"no Kafka broker answers at {self.bootstrap_servers}"
-            raise CxError(message, mend="cx kafka start, or name another with --bootstrap-servers") from error
+            raise await unreachable(self._options) from error
         except BaseException:
             await self._producer.stop()
             raise

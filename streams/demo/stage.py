@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.admin import ensure_topics
 from streams.app import engine_settings
+from streams.connection import client_options
 from streams.demo.observer import Observer
 from streams.demo.sinks import KafkaSink, Sink
 from streams.errors import CxError
@@ -99,11 +100,11 @@ class KafkaStage:
         await ensure_topics(settings)
         self._start_worker(settings)
         await self._until_ready()
-        sink = await KafkaSink(settings.bootstrap_servers).__aenter__()
+        sink = await KafkaSink(settings).__aenter__()
         self.sink: Sink = sink
         self._clients.append(sink.__aexit__)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers,
+            **client_options(settings),
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             enable_auto_commit=False,

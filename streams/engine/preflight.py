@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from streams.engine.settings import EngineSettings
 from streams.engine.wire import describe
 from streams.errors import CxError
+from streams.reach import unreachable
 
 CONNECT_TIMEOUT_S = 10.0
 INIT_PRODUCER_ID = 22
@@ -31,19 +32,25 @@ async def check_cluster(settings: EngineSettings) -> int:
         **settings.security,
     )
     try:
-        await asyncio.wait_for(admin.start(), CONNECT_TIMEOUT_S)
+        await _connect(admin, settings)
         counts = await _partition_counts(admin, (*settings.inputs, *settings.outputs))
         _require_transactions(admin, settings)
         partitions = _require_topics(settings, counts)
         await _require_changelog(admin, settings, partitions)
     except (KafkaError, OSError, TimeoutError) as error:
-        msg = f"no Kafka broker answers at {settings.bootstrap_servers} ({type(error).__name__})"
-        raise CxError(
-            msg, mend="cx kafka start, or set CX_BOOTSTRAP_SERVERS; cx doctor shows more"
-        ) from error
+        msg = f"the broker at {settings.bootstrap_servers} refused a question: {error!r}"
+        raise CxError(msg, mend="cx doctor; where it has ACLs: cx topics acls") from error
     finally:
         await admin.close()
     return partitions
+
+
+async def _connect(admin: AIOKafkaAdminClient, settings: EngineSettings) -> None:
+    try:
+        await asyncio.wait_for(admin.start(), CONNECT_TIMEOUT_S)
+    except (KafkaError, OSError, TimeoutError) as error:
+        options = {"bootstrap_servers": settings.bootstrap_servers, **settings.security}
+        raise await unreachable(options) from error
 
 
 def _require_transactions(admin: Any, settings: EngineSettings) -> None:

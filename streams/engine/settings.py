@@ -21,7 +21,7 @@ class EngineSettings:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...] = ()
     table: str = "customers"
-    security: Mapping[str, Any] = field(default_factory=dict)
+    security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options that every aiokafka client takes: security_protocol, ssl_context, sasl_*."""
     data_dir: str = ""
     replication_factor: int = 1

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,6 +59,8 @@ class LocalKafka:
         self.port = port or free_port()
         self.voters = dict(voters) if voters else {node_id: free_port()}
         self.extra_properties = dict(extra_properties or {})
+        self.format_arguments: Sequence[str] = ()
+        """Added to the command that prepares the storage: users of SCRAM are made there."""
         self.tethered = tethered
         self._runtime = runtime
         self._process: subprocess.Popen[bytes] | None = None
@@ -187,7 +189,7 @@ class LocalKafka:
     def _format(self) -> None:
         command = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c")
         done = subprocess.run(  # noqa: S603  # the Java that was located, no shell
-            [*command, str(self._properties_file)],
+            [*command, str(self._properties_file), *self.format_arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.rejects import DEAD_LETTER_HEADERS
 from streams.admin import admin_client
+from streams.connection import client_options, security_options
 from streams.engine.cluster import bounds, reader
 from streams.engine.settings import EngineSettings
 from streams.engine.wire import describe
@@ -121,7 +122,7 @@ async def read(settings: Settings, wanted: Filter) -> AsyncIterator[DeadLetter]:
 
 async def _partitions(settings: Settings, topic: str) -> int:
     """Return the partition count of `topic`; asked of a missing one, a consumer would wait in vain."""
-    async with admin_client(settings.bootstrap_servers) as admin:
+    async with admin_client(settings) as admin:
         found = (await describe(admin, [topic])).get(topic)
     if found is None:
         msg = f"the topic {topic} does not exist"
@@ -156,7 +157,12 @@ def _letter(record: Any) -> DeadLetter:
 
 
 def _engine(settings: Settings) -> EngineSettings:
-    return EngineSettings(bootstrap_servers=settings.bootstrap_servers, app_id=settings.app_id, inputs=())
+    return EngineSettings(
+        bootstrap_servers=settings.bootstrap_servers,
+        security=security_options(settings),
+        app_id=settings.app_id,
+        inputs=(),
+    )
 
 
 @dataclass(slots=True)
@@ -231,7 +237,7 @@ async def _sender(settings: Settings, *, dry_run: bool) -> AsyncIterator[Any]:
         yield _send_nothing
         return
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         acks="all",
         enable_idempotence=True,
         max_request_size=DEAD_LETTER_MAX_BYTES,

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.admin import TopicState, admin_client, describe_topics
+from streams.connection import security_options
 from streams.engine.cluster import bounds, reader
 from streams.engine.preflight import INIT_PRODUCER_ID
 from streams.engine.settings import EngineSettings
@@ -98,7 +99,7 @@ def versions() -> Iterator[Finding]:
 async def broker(settings: Settings) -> Finding:
     """Look at the cluster; raises `CxError` where none answers."""
     servers = settings.bootstrap_servers
-    async with admin_client(servers) as admin:
+    async with admin_client(settings) as admin:
         cluster = await admin.describe_cluster()
         connections = admin._client._conns.values()  # noqa: SLF001  # aiokafka does not show what a broker can do
         transactions = any(INIT_PRODUCER_ID in each._versions for each in connections)  # noqa: SLF001  # as above
@@ -144,7 +145,10 @@ async def producers(settings: Settings, states: tuple[TopicState, ...]) -> Async
     if not inputs:
         return
     engine = EngineSettings(
-        bootstrap_servers=settings.bootstrap_servers, app_id=settings.app_id, inputs=tuple(inputs)
+        bootstrap_servers=settings.bootstrap_servers,
+        security=security_options(settings),
+        app_id=settings.app_id,
+        inputs=tuple(inputs),
     )
     try:
         async with reader(engine) as consumer:

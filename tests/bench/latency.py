@@ -10,6 +10,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from streams.demo.sinks import KafkaSink
+from streams.settings import Settings
 from streams.topics import ALERTS
 from tests.bench.workload import Workload, probe
 
@@ -63,7 +64,8 @@ class Paced:
         await consumer.seek_to_end()
         reading = asyncio.create_task(self._read(consumer))
         try:
-            async with KafkaSink(self.bootstrap, self.prefix) as sink:
+            settings = Settings(bootstrap_servers=self.bootstrap, topic_prefix=self.prefix)
+            async with KafkaSink(settings) as sink:
                 await self._send(sink, seconds, sample, every_s)
             self._ended = True
             with suppress(TimeoutError):  # what is still open then, `run` says

@@ -52,7 +52,7 @@ class Stage:
         """Send records as fast as they go; return the bytes of an average value."""
 
         async def sending() -> float:
-            async with KafkaSink(self.bootstrap, prefix) as sink:
+            async with KafkaSink(Settings(bootstrap_servers=self.bootstrap, topic_prefix=prefix)) as sink:
                 sent = await pump(records, sink, Pace())
                 return sent.bytes / sent.records
 

@@ -40,7 +40,7 @@ async def test_topics_survive_a_crash_of_the_broker(tmp_path: Path, runtime: Run
 async def test_three_nodes_go_on_when_the_leader_of_a_partition_is_killed(tmp_path: Path, runtime: Runtime):
     """With three copies, a partition that loses its leader takes the next record on another node."""
     with LocalCluster(tmp_path, runtime=runtime) as cluster:
-        async with admin_client(cluster.bootstrap_servers) as admin:
+        async with admin_client(Settings(bootstrap_servers=cluster.bootstrap_servers)) as admin:
             await admin.create_topics([NewTopic("t", 1, 3, topic_configs={"min.insync.replicas": "2"})])
             (described,) = await admin.describe_topics(["t"])
         producer = AIOKafkaProducer(bootstrap_servers=cluster.bootstrap_servers, acks="all")

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.admin import NewTopic
 from click.testing import CliRunner, Result
 
-from streams.admin import admin_client, ensure_topics, reachable, wait_for_leaders
+from streams.admin import admin_client, ensure_topics, wait_for_leaders
 from streams.cli.topics import topics
 from streams.errors import CxError
 from streams.settings import Settings
@@ -34,7 +34,7 @@ class Cx:
         asyncio.run(self._make(name, partitions, config))
 
     async def _make(self, name: str, partitions: int, config: dict[str, str]) -> None:
-        async with admin_client(self.kafka) as admin:
+        async with admin_client(Settings(bootstrap_servers=self.kafka)) as admin:
             kept = {key.replace("_", "."): value for key, value in config.items()}
             await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=kept)])
             await wait_for_leaders(admin, [name])
@@ -149,11 +149,6 @@ async def test_a_topic_without_a_leader_is_told(
 ):
     """Waiting for a topic that never comes ends with its name."""
     monkeypatch.setattr("streams.admin.LEADER_TIMEOUT_S", 0.1)
-    async with admin_client(kafka) as admin:
+    async with admin_client(Settings(bootstrap_servers=kafka)) as admin:
         with pytest.raises(CxError, match=f"no leader for {topic_prefix}gone"):
             await wait_for_leaders(admin, [f"{topic_prefix}gone"])
-
-
-async def test_a_broker_that_runs_is_reachable(kafka: str):
-    """The question whether a broker is there is answered with yes."""
-    assert await reachable(kafka)

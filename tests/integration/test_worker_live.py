@@ -299,7 +299,7 @@ def test_topics_that_are_missing_are_named_with_the_mend(kafka: str, topic_prefi
 
 async def test_unequal_partition_counts_are_refused(kafka: str, topic_prefix: str, tmp_path: Path):
     """A customer would lie on two workers: the worker names the topic that differs and exits."""
-    async with admin_client(kafka) as admin:
+    async with admin_client(Settings(bootstrap_servers=kafka)) as admin:
         counts = {topic.name: 2 if topic is STORE else 4 for topic in TOPICS}
         await admin.create_topics([NewTopic(topic_prefix + name, count, 1) for name, count in counts.items()])
     code, said, _ = refused(kafka, topic_prefix, tmp_path)

@@ -13,7 +13,10 @@ from streams.demo import sinks
 from streams.demo.feed import Pace, Record
 from streams.demo.sinks import FileSink, KafkaSink, Sent, pump
 from streams.errors import CxError, Exit
+from streams.settings import Settings
 from streams.topics import INPUTS
+
+BROKER = Settings(bootstrap_servers="b:1")
 
 WEB = "cx.touchpoints.web"
 
@@ -97,7 +100,7 @@ def producer(monkeypatch: pytest.MonkeyPatch) -> type[Producer]:
 async def test_a_customers_records_keep_their_order_on_one_partition(producer: type[Producer]):
     """All records of a key are on one partition in the order they were sent, however they were batched."""
     sent = records(50)
-    async with KafkaSink("b:1") as sink:
+    async with KafkaSink(BROKER) as sink:
         assert (await pump(sent, sink, Pace())).records == 50
     log = producer.last.log
     assert sum(map(len, log.values())) == 50
@@ -110,7 +113,7 @@ async def test_a_customers_records_keep_their_order_on_one_partition(producer: t
 async def test_the_partition_is_the_one_of_kafkas_own_producers(producer: type[Producer]):
     """Keys go to the partition that the Java client's murmur2 gives them (values from its own tests)."""
     java = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
-    async with KafkaSink("b:1") as sink:
+    async with KafkaSink(BROKER) as sink:
         await pump([Record(b"v", key, WEB, None) for key in java], sink, Pace())
     for (_, partition), content in producer.last.log.items():
         assert all((java[key] & 0x7FFFFFFF) % 3 == partition for key, _ in content if key)
@@ -118,7 +121,7 @@ async def test_the_partition_is_the_one_of_kafkas_own_producers(producer: type[P
 
 async def test_records_without_a_key_take_turns(producer: type[Producer]):
     """Bytes that name nobody are spread over the partitions."""
-    async with KafkaSink("b:1") as sink:
+    async with KafkaSink(BROKER) as sink:
         await pump([Record(b"v", None, WEB, None)] * 9, sink, Pace())
     counts = {partition: len(content) for (_, partition), content in producer.last.log.items()}
     assert counts == {0: 3, 1: 3, 2: 3}
@@ -127,14 +130,14 @@ async def test_records_without_a_key_take_turns(producer: type[Producer]):
 async def test_the_prefix_is_put_before_the_topic(producer: type[Producer]):
     """With a prefix, the topics looked for and written to carry it."""
     producer.topics = tuple(f"eu.{topic.name}" for topic in INPUTS)
-    async with KafkaSink("b:1", "eu.") as sink:
+    async with KafkaSink(Settings(bootstrap_servers="b:1", topic_prefix="eu.")) as sink:
         await pump(records(1), sink, Pace())
     assert [topic for topic, _ in producer.last.log] == [f"eu.{WEB}"]
 
 
 async def test_writes_are_idempotent_and_wait_for_all_replicas(producer: type[Producer]):
     """A retry writes nothing twice, and an acknowledged record is on every replica."""
-    async with KafkaSink("b:1"):
+    async with KafkaSink(BROKER):
         pass
     assert producer.last.options["enable_idempotence"] is True
     assert producer.last.options["acks"] == "all"
@@ -145,7 +148,7 @@ async def test_no_broker_is_named_with_what_starts_one(producer: type[Producer])
     """Where nothing answers, the error has the address and the command that starts a broker."""
     producer.fail_start = KafkaConnectionError("refused")
     with pytest.raises(CxError, match="no Kafka broker answers at b:1") as caught:
-        async with KafkaSink("b:1"):
+        async with KafkaSink(BROKER):
             pass
     assert "cx kafka start" in caught.value.mend
     assert caught.value.code is Exit.ENVIRONMENT
@@ -156,7 +159,7 @@ async def test_a_missing_topic_is_named_with_what_creates_it(producer: type[Prod
     """Where a topic is not there, nothing is sent and the error names the topic and the command."""
     producer.topics = (WEB,)
     with pytest.raises(CxError, match=r"cx\.touchpoints\.store does not exist") as caught:
-        async with KafkaSink("b:1"):
+        async with KafkaSink(BROKER):
             pass
     assert caught.value.mend == "cx topics create"
     assert producer.last.stopped
@@ -167,7 +170,7 @@ async def test_a_refused_batch_ends_the_command(producer: type[Producer], when: 
     """A batch the broker does not take is an error, at once or when it is acknowledged."""
     setattr(producer, when, MessageSizeTooLargeError("too large"))
     with pytest.raises(CxError, match=r"b:1 did not take a batch.*too large"):
-        async with KafkaSink("b:1") as sink:
+        async with KafkaSink(BROKER) as sink:
             await pump(records(1), sink, Pace())
 
 
@@ -177,7 +180,7 @@ async def test_refusals_are_seen_long_before_the_end(
     """A stream that never ends learns of refused batches after a bounded number of them."""
     monkeypatch.setattr(sinks, "IN_FLIGHT", 2)
     producer.fail_later = KafkaTimeoutError()
-    async with KafkaSink("b:1") as sink:
+    async with KafkaSink(BROKER) as sink:
         with pytest.raises(CxError):
             await pump(records(10_000), sink, Pace())
     assert sum(map(len, producer.last.log.values())) < 100
@@ -187,7 +190,7 @@ async def test_an_unforeseen_failure_is_not_swallowed(producer: type[Producer]):
     """An error that is not Kafka's comes out as it is."""
     producer.fail_later = RuntimeError("bug")
     with pytest.raises(RuntimeError, match="bug"):
-        async with KafkaSink("b:1") as sink:
+        async with KafkaSink(BROKER) as sink:
             await pump(records(1), sink, Pace())
 
 
