@@ -23,13 +23,15 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from streams.errors import CxError, Exit
 from streams.observe.answers import Answer, customer, failure, ready
 from streams.observe.collector import registry
+from streams.observe.probe import LoopProbe
 from streams.observe.watch import Watch
-from streams.settings import Settings, read_secret
+from streams.settings import Settings, read_secret, variable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,18 +50,24 @@ class LoopHangsError(Exception):
     """The worker's loop did not answer in time, or is gone."""
 
 
-class AdminServer:
-    """Serves one worker. `bind` early, so that a port in use is known at once; `start` when the loop runs."""
+class LoopServer:
+    """Serves what lives in one event loop: /metrics, and what `answer` gives.
 
-    def __init__(self, settings: Settings, watch: Watch) -> None:
-        self.watch = watch
+    `bind` early, so that a port in use is known at once; `start` when the loop runs.
+    """
+
+    who = "the worker"
+    command = "cx worker"
+    port_setting = "metrics_port"
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
         self.host = settings.metrics_host
         self.token = read_secret(settings.api_token_file)
-        self._port = settings.metrics_port
+        self._port: int = getattr(settings, self.port_setting)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._registry = registry(self._reading, watch.observed.scorer.policy.hash)
+        self._registry = registry
         _require_token(settings, self.token)
 
     @property
@@ -74,7 +82,10 @@ class AdminServer:
             self._server = _Server((self.host, self._port), self)
         except (OSError, UnicodeError, OverflowError) as error:
             msg = f"metrics cannot be served on {self.host} port {self._port}: {error}"
-            mend = "set CX_METRICS_PORT to another port, or 0 for a free one (cx worker --metrics-port 0)"
+            mend = (
+                f"set {variable(self.port_setting)} to another port, or 0 for a free one "
+                f"({self.command} --metrics-port 0)"
+            )
             raise CxError(msg, mend=mend) from error
         self._port = self._server.server_address[1]
 
@@ -83,6 +94,8 @@ class AdminServer:
         if self._server is None:
             self.bind()
         self._loop = loop
+        self._probe = LoopProbe(loop)
+        loop.call_soon_threadsafe(self._probe.start)
         self._thread = threading.Thread(target=self._serve, name="cx-admin", daemon=True)
         self._thread.start()
 
@@ -90,6 +103,8 @@ class AdminServer:
         """Close the port. Nothing happens where it is not open."""
         if self._server is None:
             return
+        if self._probe is not None:
+            self._probe.stop()
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -98,36 +113,15 @@ class AdminServer:
 
     def answer(self, path: str) -> Answer:
         """Return what is answered to GET `path`, but for /metrics."""
-        parts = urlsplit(path)
-        if parts.path == "/healthz":
-            self._ask(lambda: None)
-            return Answer(HTTPStatus.OK, {"status": "ok"})
-        if parts.path == "/readyz":
-            return ready(self._ask(self.watch.engine))
-        if parts.path.startswith(CUSTOMERS):
-            query = parse_qs(parts.query)
-            at = query.get("at", [None])[0]
-            return self._customer(parts.path.removeprefix(CUSTOMERS), at)
-        return failure(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz, /readyz and /customers/ID")
+        raise NotImplementedError
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
-    def _customer(self, quoted: str, at: str | None) -> Answer:
-        try:
-            customer_id = unquote(quoted, errors="strict")
-        except UnicodeDecodeError:
-            return failure(HTTPStatus.BAD_REQUEST, "the customer id is not UTF-8")
-        scorer = self.watch.observed.scorer
-        return customer(scorer, lambda each: self._ask(lambda: self.watch.find(each)), customer_id, at)
-
-    def _reading(self) -> Any:
-        return self._ask(self.watch.read)
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        """Return what `question` returns in the worker's loop."""
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return what `question` returns in the loop; raises `LoopHangsError` where that takes too long."""
         answer: Future[T] = Future()
 
         def respond() -> None:
@@ -142,7 +136,7 @@ class AdminServer:
             self._loop.call_soon_threadsafe(respond)
             return answer.result(LOOP_TIMEOUT_S)
         except (RuntimeError, FutureTimeoutError, LoopHangsError) as error:
-            msg = f"the worker's loop did not answer within {LOOP_TIMEOUT_S:g} s"
+            msg = f"{self.who}'s loop did not answer within {LOOP_TIMEOUT_S:g} s"
             raise LoopHangsError(msg) from error
 
     def _serve(self) -> None:
@@ -150,12 +144,45 @@ class AdminServer:
             self._server.serve_forever(poll_interval=0.2)
 
 
+class AdminServer(LoopServer):
+    """Serves one worker."""
+
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        self.watch = watch
+        super().__init__(settings, registry(self._reading, watch.observed.scorer.policy.hash))
+
+    def answer(self, path: str) -> Answer:
+        """Return what is answered to GET `path`, but for /metrics."""
+        parts = urlsplit(path)
+        if parts.path == "/healthz":
+            self.ask(lambda: None)
+            return Answer(HTTPStatus.OK, {"status": "ok"})
+        if parts.path == "/readyz":
+            return ready(self.ask(self.watch.engine))
+        if parts.path.startswith(CUSTOMERS):
+            query = parse_qs(parts.query)
+            at = query.get("at", [None])[0]
+            return self._customer(parts.path.removeprefix(CUSTOMERS), at)
+        return failure(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz, /readyz and /customers/ID")
+
+    def _customer(self, quoted: str, at: str | None) -> Answer:
+        try:
+            customer_id = unquote(quoted, errors="strict")
+        except UnicodeDecodeError:
+            return failure(HTTPStatus.BAD_REQUEST, "the customer id is not UTF-8")
+        scorer = self.watch.observed.scorer
+        return customer(scorer, lambda each: self.ask(lambda: self.watch.find(each)), customer_id, at)
+
+    def _reading(self) -> Any:
+        return self.ask(self.watch.read)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = MOST_CLIENTS
 
-    def __init__(self, address: tuple[str, int], admin: AdminServer) -> None:
+    def __init__(self, address: tuple[str, int], admin: LoopServer) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.admin = admin
         self._free = threading.BoundedSemaphore(MOST_CLIENTS)
@@ -204,9 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # the client went away
         except Exception as error:  # noqa: BLE001  # told to the client, and logged
             _log(error)
-            self._send_json(failure(HTTPStatus.INTERNAL_SERVER_ERROR, "the worker failed; its log says why"))
+            said = f"{admin.who} failed; its log says why"
+            self._send_json(failure(HTTPStatus.INTERNAL_SERVER_ERROR, said))
 
-    def _refusal(self, admin: AdminServer, path: str) -> Answer | None:
+    def _refusal(self, admin: LoopServer, path: str) -> Answer | None:
         if path in OPEN_PATHS:
             return None
         if admin.token:
