@@ -12,7 +12,8 @@ Ledger = Literal["experience", "service"]
 Band = Literal["unknown", "critical", "at_risk", "steady", "delighted"]
 Rule = Literal["churn_risk", "experience_drop", "silence", "service_failure", "promise_broken", "advocate"]
 Severity = Literal["low", "medium", "high", "critical"]
-Step = Literal["opened", "escalated", "announced", "resolved"]
+Step = Literal["opened", "escalated", "announced", "acknowledged", "snoozed", "resolved", "closed"]
+Outcome = Literal["churned", "retained", "saved", "false_alarm"]
 
 REASON_MAX_CHARS: Final = 140
 Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
@@ -106,7 +107,15 @@ class ChurnAlert(Snapshot, frozen=True, kw_only=True):
     owner: Annotated[str | None, says("Who looks after the customer.")] = None
     cause_owner: Annotated[str | None, says("Who looks after the cause, by its driver.")] = None
     evidence: Annotated[list[Evidence], says("The events that caused the step.")] = []
-    announced: Annotated[bool, says("True if people are told: not for history.")] = False
+    announced: Annotated[bool, says("True if people are told of this step: not for history.")] = False
+    announced_at: Annotated[str | None, says("When people were first told of the alert, RFC 3339.")] = None
+    folded_into: Annotated[str | None, says("The graver alert that told people of this one too.")] = None
+    holdout: Annotated[bool, says("True if nobody is told, to learn what telling is worth.")] = False
+    acknowledged_at: Annotated[str | None, says("When someone took it on, RFC 3339.")] = None
+    snoozed_until: Annotated[str | None, says("Not to be heard of before then, RFC 3339.")] = None
+    outcome: Annotated[Outcome | None, says("How it turned out, as somebody recorded it.")] = None
+    by: Annotated[str | None, says("Who took this step, where a person did.")] = None
+    note: Annotated[str | None, says("Their remark.")] = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +125,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     kind: Annotated[str, says("Its kind, such as source_silent.")]
     channel: Annotated[str | None, says("The channel it concerns.")]
     since: Annotated[str, says("When it began, RFC 3339 in UTC.")]
+    until: Annotated[str | None, says("When it was over, RFC 3339 in UTC; null while it stands.")] = None
     detail: Annotated[str, says("What is known, in one line.")]
 
 

@@ -64,10 +64,16 @@ class AlertSnoozed(Touchpoint, frozen=True, kw_only=True, tag="cx.alert.snoozed.
     data: AlertSnoozedData
 
 
+class AlertClosedData(AlertActionData, frozen=True, kw_only=True):
+    """The end of a case."""
+
+    outcome: Annotated[Outcome | None, says("How it turned out, where that is known.")] = None
+
+
 class AlertClosed(Touchpoint, frozen=True, kw_only=True, tag="cx.alert.closed.v1"):
     """Someone closed the alert."""
 
-    data: AlertActionData
+    data: AlertClosedData
 
 
 class ActionTakenData(Data, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES
 from streams.scoring.explain import Assessment, Document, assess_at, driver_name, standing
+from streams.scoring.lifecycle import case_facts
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import SEVERITIES, Because, Cause, Decision, Rule
 from streams.scoring.state import CustomerState
@@ -91,6 +92,7 @@ def alert_document(
         "cause_owner": _cause_owner(scorer, found),
         "announced": announced,
     }
+    document |= case_facts(state.episodes.get(decision.rule))
     document |= {name: _text(profile, name) for name in PROFILE_IN_ALERTS}
     return document
 

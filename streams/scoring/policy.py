@@ -121,6 +121,26 @@ class SignalSection(_Section, frozen=True, kw_only=True):
     refund_slow_days: NonNegative
 
 
+class AnnouncementSection(_Section, frozen=True, kw_only=True):
+    """How much a retention team is told (docs/concepts.md, "The life of an alert")."""
+
+    per_1000_a_week: NonNegative
+    active_days: Positive
+    burst_days: Positive
+    snooze_days: Positive
+    holdout_share: Share
+
+
+class OutageSection(_Section, frozen=True, kw_only=True):
+    """When the silence of a channel is the source's and not the customers'."""
+
+    events: Positive
+    hours: Positive
+    usual_times: Annotated[float, Meta(ge=1)]
+    watched_days: NonNegative
+    hold_days: Positive
+
+
 class DriverSection(_Section, frozen=True, kw_only=True):
     """A named cause of good or bad experience."""
 
@@ -147,6 +167,8 @@ class Policy(_Section, frozen=True, kw_only=True, dict=True):
     churn: ChurnSection
     rules: RuleSection
     publish: PublishSection
+    announcements: AnnouncementSection
+    outages: OutageSection
     signals: SignalSection
     drivers: dict[str, DriverSection]
 

@@ -73,6 +73,20 @@ class Episode(msgspec.Struct, array_like=True, gc=False):
     severity: int
     last_day: int
     """The last engagement day when the episode was opened; a later one is an engagement since."""
+    told: int = -1
+    """The severity that people were last told; -1: they wait to be told, or never will be."""
+    told_s: float | None = None
+    """When people were first told."""
+    acknowledged_s: float | None = None
+    snoozed_until_s: float | None = None
+    outcome: str = ""
+    """How it turned out, as somebody recorded it."""
+    inferred: str = ""
+    """How it turned out, as the customer's engagement tells."""
+    risk: float | None = None
+    """Churn probability when the episode was opened."""
+    retired: bool = False
+    """Its alert was taken off `cx.alerts`, some time after it was closed."""
 
 
 class Published(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -107,6 +121,10 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False):
     published: Published | None = None
     profile: dict[int, tuple[float, Any]] = {}
     """Field -> (event time, value)."""
+    told_s: float | None = None
+    """When people were last told anything about the customer."""
+    lost_day: int = 0
+    """The last engagement day before the silence by which the customer was counted as lost."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
