@@ -14,13 +14,14 @@ from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.engine.handler import Counts, Effects, Output, Record, Standing
+from streams.observe.intake import TICK_MS, Intake, named_sources
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
-from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Processed, Tally
+from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import alert_document
 from streams.scoring.explain import Document, assess_at, score_document
 from streams.scoring.policy import DAY_S, load_policy
-from streams.scoring.rules import SEVERITIES, Decision, Glance, Rule
+from streams.scoring.rules import Decision, Glance
 from streams.scoring.state import CustomerState, Published, pack, unpack
 from streams.settings import Settings
 from streams.topics import ALERTS, DEAD_LETTERS, INPUTS, SCORES
@@ -56,10 +57,12 @@ class Processor:
         self.scores_topic = prefix + SCORES.name
         self.alerts_topic = prefix + ALERTS.name
         self.dead_letters_topic = prefix + DEAD_LETTERS.name
-        self.tally = Tally()
+        self.sources = named_sources(scorer.policy.sources)
+        self.tally = Tally(intake=Intake(self.sources))
         """Everything committed since this worker started."""
         self.alert_latency = Histogram(LATENCY_BUCKETS_S)
         """Seconds from an event's record timestamp to the commit of the alert that it raised."""
+        self.latencies = Latencies()
         self.censuses: dict[int, Census] = {}
         """The last finished pass of the sweep, by partition."""
         self._counting: dict[int, Census] = {}
@@ -69,7 +72,7 @@ class Processor:
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
         return PartitionWork(self, partition, rows, standing)
 
-    def committed(self, partition: int, effects: Effects) -> None:  # noqa: ARG002  # the engine's contract
+    def committed(self, partition: int, effects: Effects) -> None:
         """Add up what a committed transaction did."""
         if not isinstance(effects, Processed):
             msg = f"effects of another handler: {type(effects).__name__}"
@@ -77,19 +80,21 @@ class Processor:
         self.tally.add(effects.tally)
         self._placement.warn(effects.tally.misplaced)
         now_s = self.clock()
+        self.latencies.take(partition, effects.tally, now_s)
         for record_s in effects.tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
 
     def counting(self, partition: int) -> Census:
         """Return the census of the sweep's pass over `partition` that is under way."""
-        return self._counting.setdefault(partition, Census())
+        return self._counting.setdefault(partition, Census(began_s=self.clock()))
 
     def counted(self, partition: int) -> None:
         """End the pass over `partition`: what it found is the partition's census.
 
         A gauge, not a count: a pass that a failed transaction interrupted is mended by the next one.
         """
-        self.censuses[partition] = self._counting.pop(partition)
+        census = self.censuses[partition] = self._counting.pop(partition)
+        census.ended_s = self.clock()
 
 
 def build_processor(settings: Settings) -> Processor:
@@ -123,35 +128,42 @@ class PartitionWork:
         self._glances: dict[bytes, Glance] = {}
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._rejected = 0
-        self._done = Processed()
+        self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one input topic in offset order."""
+        began_s = time.perf_counter()
         index = self._processor.topics[topic]
         ancient_s = self._scorer.policy.ancient_before_s
         newest_s = self._done.newest_event_s.get(topic, 0.0)
         channels = self._done.tally.newest_event_s
+        intake = self._done.tally.intake
         default_channel = INPUTS[index].default_channel
         for record in records:
+            intake.arrivals[record.timestamp // TICK_MS] += 1
             event = decode(record.value, record.key, record.headers)
             if isinstance(event, Touchpoint):
                 event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event
             if isinstance(event, Reject):
                 self._dead_letter(event, topic, record)
                 continue
+            channel = event.channel or default_channel
             if record.key is None or event.subject is None:
                 self._anonymous += 1
+                intake.seen(event, channel, "anonymous")
                 continue
             event_s = time_s(event)
-            if self._count(event, event_s, index, topic, record):
+            if self._count(event, event_s, index, topic, record, channel):
                 newest_s = max(newest_s, event_s)
-                channel = event.channel or default_channel
                 if event_s > channels.get(channel, 0.0):
                     channels[channel] = event_s
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
+        self._done.tally.compute_s += time.perf_counter() - began_s
 
-    def _count(self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record) -> bool:
+    def _count(  # where it came from and what it says
+        self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record, channel: str
+    ) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
         key = record.key or b""
         state = self._state(key, event_s, topic)
@@ -160,10 +172,16 @@ class PartitionWork:
             return False
         scorer = self._scorer
         admitted = scorer.admit(state, event, index)
+        tally = self._done.tally
         if admitted is None:
             self._duplicate += 1
+            tally.intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
+        tally.intake.accepted(event, channel, event_s, record.timestamp / 1000.0)
+        tally.kpis.see(event, channel, key, event_s, state.last)
+        if admitted:
+            tally.kpis.felt(scorer.signals.of(event), channel)
         strong = scorer.count(state, event, event_s, admitted)
         at_s = state.newest_s
         if admitted:
@@ -212,7 +230,7 @@ class PartitionWork:
             decisions = self._scorer.rules.evaluate_silence(state, at_s, absence_until_s=now_s)
             if decisions:
                 self._alert(key, state, decisions, backfill=False)
-            glance = self._take_census(census, state, at_s)
+            glance = census.take(self._scorer, row, state, at_s)
             if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
                 self._forget(key)
             elif decisions or self._due(state, glance) is not None:
@@ -220,18 +238,6 @@ class PartitionWork:
                 self._glances[key] = glance
         if census.customers >= len(self._rows):
             self._processor.counted(self._partition)
-
-    def _take_census(self, census: Census, state: CustomerState, at_s: float) -> Glance:
-        glance = self._scorer.rules.glance(state, at_s)
-        census.customers += 1
-        census.bands[glance.band.label] += 1
-        census.experience.observe(glance.score)
-        census.service.observe(self._scorer.ledger.service_score(state, at_s))
-        census.other_policy += state.baked != self._scorer.baked
-        for rule, episode in state.episodes.items():
-            if episode.closed_s is None:
-                census.open_alerts[Rule(rule).label, SEVERITIES[episode.severity]] += 1
-        return glance
 
     @staticmethod
     def _forgettable(state: CustomerState, at_s: float) -> bool:
@@ -267,7 +273,8 @@ class PartitionWork:
         done = self._done
         for key, state in self._touched.items():
             self._publish(key, state)
-            done.rows[key] = pack(state)
+            packed = done.rows[key] = pack(state)
+            done.tally.changelog_bytes += len(key) + len(packed)
         done.counts = Counts(self._accepted, self._duplicate, self._anonymous, 0, self._rejected)
         return done
 
@@ -314,4 +321,5 @@ class PartitionWork:
             Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
         )
         self._done.tally.rejects[topic, found.reason.value] += 1
+        self._done.tally.intake.rejected(record.value, record.headers, found.reason.value)
         self._rejected += 1

@@ -50,6 +50,10 @@ def _gauge(name: str, since: Since, labels: str, meaning: str, unit: str = "") -
     return Metric(name, Kind.GAUGE, since, tuple(labels.split()), meaning, unit)
 
 
+def _histogram(name: str, since: Since, labels: str, meaning: str, unit: str = "seconds") -> Metric:
+    return Metric(name, Kind.HISTOGRAM, since, tuple(labels.split()), meaning, unit)
+
+
 LOG, WORKER, NOW, SWEEP = Since.LOG, Since.WORKER, Since.NOW, Since.SWEEP
 
 METRICS: Final[tuple[Metric, ...]] = (
@@ -76,16 +80,52 @@ METRICS: Final[tuple[Metric, ...]] = (
         "looked at (the first few of each transaction).",
         "customers",
     ),
+    # Who sent it. A source has a label of its own if the policy lists it among the first 20, else `other`.
+    _counter(
+        "cx_touchpoints_total",
+        WORKER,
+        "channel source outcome",
+        "Touchpoints that could be read, by outcome: accepted, duplicate, anonymous, suppressed.",
+        "records",
+    ),
+    _counter(
+        "cx_touchpoint_types_total", WORKER, "type source", "Accepted events by type and version.", "records"
+    ),
+    _counter(
+        "cx_source_rejected_total",
+        WORKER,
+        "source reason",
+        "Rejected records by the source that they name; `unknown` where that cannot be read.",
+        "records",
+    ),
+    _counter(
+        "cx_late_events_total",
+        WORKER,
+        "source",
+        "Accepted events that reached the log more than an hour after they were recorded.",
+        "records",
+    ),
+    _gauge(
+        "cx_source_newest_event_timestamp_seconds",
+        WORKER,
+        "source",
+        "Newest event time applied from a source.",
+        "unix time",
+    ),
     # What goes out.
     _counter("cx_scores_total", WORKER, "", "Scores published.", "messages"),
     _counter("cx_alert_steps_total", WORKER, "rule severity step", "Steps of alerts published.", "messages"),
-    Metric(
-        "cx_event_to_alert_seconds",
-        Kind.HISTOGRAM,
+    _histogram(
+        "cx_event_to_score_seconds",
         WORKER,
-        (),
+        "",
+        "Time from a record's timestamp to the commit of what it changed, to a tenth of a second.",
+    ),
+    _histogram(
+        "cx_event_to_alert_seconds",
+        WORKER,
+        "",
         "Time from the record timestamp of an event to the commit of the alert that it raised.",
-        "seconds",
     ),
     # The customers.
     _gauge("cx_customers", NOW, "partition", "Customers in the table.", "customers"),
@@ -97,6 +137,22 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Customers whose score is at most `le`: the buckets of a histogram, for histogram_quantile().",
         "customers",
     ),
+    _gauge(
+        "cx_customers_by_gap",
+        SWEEP,
+        "le",
+        "Customers whose service score is at most `le` above their experience (a negative `le`: below), if "
+        "enough is known of both.",
+        "customers",
+    ),
+    _gauge(
+        "cx_driver_points",
+        SWEEP,
+        "ledger driver",
+        "Points that a driver adds to (or takes from) the scores of all customers together.",
+        "points",
+    ),
+    _gauge("cx_table_bytes", SWEEP, "", "Bytes of the rows in the table.", "bytes"),
     _gauge("cx_open_alerts", SWEEP, "rule severity", "Alerts that are open.", "alerts"),
     _gauge(
         "cx_customers_other_policy",
@@ -108,6 +164,126 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("cx_swept_customers_total", WORKER, "", "Customers visited by the sweep.", "customers"),
     _counter(
         "cx_sweep_passes_total", WORKER, "partition", "Passes of the sweep over all customers.", "passes"
+    ),
+    _gauge(
+        "cx_sweep_age_seconds",
+        SWEEP,
+        "partition",
+        "Time since the last whole pass ended (before the first: since the worker started): no silence, no "
+        "missed deadline is older and unseen.",
+        "seconds",
+    ),
+    _gauge("cx_sweep_pass_seconds", SWEEP, "partition", "How long the last whole pass took.", "seconds"),
+    _gauge(
+        "cx_sweep_interval_seconds",
+        NOW,
+        "",
+        "The setting sweep_interval_s: of the clock that the setting `clock` names.",
+        "seconds",
+    ),
+    # What the customers live through, by channel, of accepted events.
+    _counter(
+        "cx_moment_points_total",
+        WORKER,
+        "driver channel feeling",
+        "Weight times distance from the prior of every moment, before decay and saturation: good or bad.",
+        "points",
+    ),
+    _counter(
+        "cx_survey_answers_total",
+        WORKER,
+        "survey channel answer",
+        "Answers: good is CSAT's top two boxes of five, NPS 9 or 10, CES 5 to 7 of 7; bad is CSAT's bottom "
+        "two, NPS 0 to 6, CES 1 to 3.",
+        "answers",
+    ),
+    _counter(
+        "cx_contacts_total",
+        WORKER,
+        "channel after",
+        "Inbound contacts (calls, chats, tickets); after: failure where the customer's last experience was a "
+        "bad one of weight 1 or more within 14 days, else other.",
+        "contacts",
+    ),
+    _counter(
+        "cx_first_contacts_total",
+        WORKER,
+        "channel result",
+        "Contacts judged: repeated by another on the same issue within 7 days of event time, or resolved.",
+        "contacts",
+    ),
+    _counter(
+        "cx_offered_contacts_total",
+        WORKER,
+        "channel result",
+        "Contacts that waited for a person: answered, or abandoned.",
+        "contacts",
+    ),
+    _counter(
+        "cx_promises_total",
+        WORKER,
+        "channel result",
+        "Promises that ended: kept, broken (late or failed deliveries), withdrawn.",
+        "promises",
+    ),
+    _counter("cx_orders_total", WORKER, "channel", "Orders placed.", "orders"),
+    _histogram("cx_contact_wait_seconds", WORKER, "channel", "Time in a queue before a person answered."),
+    _histogram(
+        "cx_contact_handling_seconds",
+        WORKER,
+        "channel",
+        "Talk, hold and after-call time of calls; duration of chats.",
+    ),
+    _histogram(
+        "cx_first_reply_seconds",
+        WORKER,
+        "channel",
+        "Time to the first reply on the wall clock, taken when a ticket is first solved.",
+    ),
+    # Whether the alerts are right.
+    _counter(
+        "cx_suppressed_steps_total",
+        WORKER,
+        "rule reason",
+        "Steps of alerts that were decided and told to nobody.",
+        "steps",
+    ),
+    _counter(
+        "cx_alert_outcomes_total",
+        WORKER,
+        "rule result",
+        "Matured outcomes of alerts: churned, retained, saved, false_alarm.",
+        "alerts",
+    ),
+    _histogram("cx_alert_lead_seconds", WORKER, "rule", "Time from an alert to the loss that it foretold."),
+    _counter(
+        "cx_raised_alerts_total",
+        WORKER,
+        "when",
+        "Alerts of customers who complained or left: before_complaint, after_complaint.",
+        "alerts",
+    ),
+    _counter(
+        "cx_matured_predictions_total",
+        WORKER,
+        "bin",
+        "Predictions whose horizon is over, by bin of their probability (its upper bound).",
+        "predictions",
+    ),
+    _counter("cx_matured_churned_total", WORKER, "bin", "Of these, the customers who left.", "predictions"),
+    _counter(
+        "cx_matured_probability_total",
+        WORKER,
+        "bin",
+        "Sum of the probabilities of these predictions.",
+        "probability",
+    ),
+    _counter(
+        "cx_matured_squared_error_total",
+        WORKER,
+        "",
+        "Sum of (probability - outcome) squared: divided by the predictions, the Brier score.",
+        "probability",
     ),
     # How far behind.
     _gauge(
@@ -150,6 +326,16 @@ METRICS: Final[tuple[Metric, ...]] = (
         "seconds",
     ),
     _counter("cx_rows_written_total", WORKER, "", "Rows written to the changelog.", "rows"),
+    _counter(
+        "cx_changelog_bytes_total", WORKER, "", "Bytes of keys and rows written to the changelog.", "bytes"
+    ),
+    _counter("cx_compute_seconds_total", WORKER, "", "Time spent in decoding and scoring.", "seconds"),
+    _histogram(
+        "cx_loop_lag_seconds",
+        WORKER,
+        "",
+        "How late the worker's event loop called back, asked four times a second.",
+    ),
     _counter(
         "cx_fenced_total",
         WORKER,

@@ -1,49 +1,21 @@
 """What the worker has done, as plain counters: added up a transaction at a time, read at scrape time."""
 
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
 from streams.engine.handler import Effects
+from streams.observe.census import Census
+from streams.observe.contacts import FirstContacts
+from streams.observe.histogram import Histogram
+from streams.observe.intake import TICK_MS, Intake
+from streams.observe.kpis import Kpis
+from streams.observe.outcomes import Outcomes
+
+__all__ = ["LATENCY_BUCKETS_S", "Census", "Histogram", "Processed", "Tally"]
 
 LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-SCORE_BUCKETS: Final = (10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 90.0, 100.0)
-
-
-class Histogram:
-    """Counts by upper bound; the last one is unbounded."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def add(self, other: "Histogram") -> None:
-        """Add the counts of another histogram of the same bounds."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
-
-
-@dataclass(slots=True)
-class Census:
-    """The customers of one partition as a whole pass of the sweep found them."""
-
-    customers: int = 0
-    bands: Counter[str] = field(default_factory=Counter)
-    experience: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
-    service: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
-    open_alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By (rule, severity)."""
-    other_policy: int = 0
-    """Rows whose sums hold the weights of another policy."""
+SCORED_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 
 @dataclass(slots=True)
@@ -62,16 +34,50 @@ class Tally:
     """By channel."""
     misplaced: Counter[str] = field(default_factory=Counter)
     """New customers on a partition that Kafka's default partitioner does not give, by topic."""
+    compute_s: float = 0.0
+    """Time spent in decoding and scoring, seconds."""
+    changelog_bytes: int = 0
+    """Bytes of keys and rows written to the changelog."""
+    intake: Intake = field(default_factory=Intake)
+    kpis: Kpis = field(default_factory=Kpis)
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     def add(self, other: "Tally") -> None:
-        """Add another tally, but for `alert_records_s`."""
+        """Add another tally, but for what is drained when it is committed."""
         self.rejects.update(other.rejects)
         self.alerts.update(other.alerts)
         self.scores += other.scores
         self.misplaced.update(other.misplaced)
+        self.compute_s += other.compute_s
+        self.changelog_bytes += other.changelog_bytes
+        self.intake.add(other.intake)
+        self.kpis.add(other.kpis)
+        self.outcomes.add(other.outcomes)
         for channel, event_s in other.newest_event_s.items():
             if event_s > self.newest_event_s.get(channel, 0.0):
                 self.newest_event_s[channel] = event_s
+
+    def copy(self) -> "Tally":
+        """Return a tally with the same counts that shares nothing with this one."""
+        copy = Tally(intake=Intake(self.intake.sources))
+        copy.add(self)
+        return copy
+
+
+@dataclass(slots=True)
+class Latencies:
+    """What is known only when a transaction was committed."""
+
+    scored: Histogram = field(default_factory=lambda: Histogram(SCORED_BUCKETS_S))
+    """Seconds from a record's timestamp to the commit of what it changed, to a tenth of a second."""
+    contacts: FirstContacts = field(default_factory=FirstContacts)
+
+    def take(self, partition: int, tally: Tally, now_s: float) -> None:
+        """Take what a committed transaction left to be judged; `now_s` in seconds since the epoch."""
+        for tick, records in tally.intake.arrivals.items():
+            self.scored.observe(max(0.0, now_s - tick * TICK_MS / 1000.0), records)
+        if tally.kpis.pending:
+            self.contacts.take(partition, tally.kpis.pending)
 
 
 @dataclass(slots=True)

@@ -6,14 +6,15 @@ worker up; everything they say is made of what `Watch` hands out.
 
 import math
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streams.engine.stats import Snapshot, Stats
+from streams.observe.census import Census
+from streams.observe.histogram import Histogram
 from streams.observe.placement import partition_of
-from streams.observe.tally import Census, Histogram, Tally
+from streams.observe.tally import Latencies, Tally
 from streams.scoring.apply import Scorer
 
 
@@ -25,6 +26,7 @@ class Observed(Protocol):
     partitions: int
     tally: Tally
     alert_latency: Histogram
+    latencies: Latencies
     censuses: dict[int, Census]
 
 
@@ -35,6 +37,8 @@ class Reading:
     engine: Snapshot
     tally: Tally
     alert_latency: Histogram
+    scored: Histogram
+    first_contacts: Mapping[tuple[str, str], int]
     censuses: Mapping[int, Census]
     """Of the partitions that are here."""
     now_s: float
@@ -79,8 +83,10 @@ class Watch:
         censuses = {number: each for number, each in self.observed.censuses.items() if number in here}
         return Reading(
             engine=engine,
-            tally=_copy(self.observed.tally),
-            alert_latency=_copy_histogram(self.observed.alert_latency),
+            tally=self.observed.tally.copy(),
+            alert_latency=self.observed.alert_latency.copy(),
+            scored=self.observed.latencies.scored.copy(),
+            first_contacts=dict(self.observed.latencies.contacts.results),
             censuses=censuses,
             now_s=now_s,
             uptime_s=max(0.0, now_s - self.started_s),
@@ -98,20 +104,3 @@ class Watch:
         return Found(
             number, here=True, row=state.rows.get(key), generation=state.marker.generation, at_s=now_s
         )
-
-
-def _copy(tally: Tally) -> Tally:
-    return Tally(
-        rejects=Counter(tally.rejects),
-        alerts=Counter(tally.alerts),
-        scores=tally.scores,
-        newest_event_s=dict(tally.newest_event_s),
-        misplaced=Counter(tally.misplaced),
-    )
-
-
-def _copy_histogram(histogram: Histogram) -> Histogram:
-    copy = Histogram(histogram.bounds)
-    copy.counts = list(histogram.counts)
-    copy.total = histogram.total
-    return copy

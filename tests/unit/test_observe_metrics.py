@@ -12,8 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.observe.collector import registry
+from streams.observe.histogram import observe_under
+from streams.observe.intake import Intake
+from streams.observe.kpis import HANDLING_BUCKETS_S, REPLY_BUCKETS_S, WAIT_BUCKETS_S, Kpis
 from streams.observe.metrics import METRICS, Kind, metrics_table
-from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Tally
+from streams.observe.outcomes import Outcomes
+from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Watch
 
 NOW = 1_800_000_000.0
@@ -49,12 +53,51 @@ def a_tally() -> Tally:
     tally.alerts["silence", "low", "opened"] = 2
     tally.misplaced["web"] = 6
     tally.newest_event_s["phone"] = NOW - 40
+    tally.compute_s, tally.changelog_bytes = 1.5, 900
+    fill_intake(tally.intake)
+    fill_kpis(tally.kpis)
+    fill_outcomes(tally.outcomes)
     return tally
+
+
+def fill_intake(intake: Intake) -> None:
+    """Count a record of each kind."""
+    intake.outcomes["web", "other", "accepted"] = 5
+    intake.types["cx.page.viewed.v1", "other"] = 5
+    intake.rejects["other", "not_json"] = 1
+    intake.late["other"] = 1
+    intake.newest_event_s["other"] = NOW - 40
+
+
+def fill_kpis(kpis: Kpis) -> None:
+    """Count one of each figure."""
+    kpis.answers["csat", "web", "good"] = 3
+    kpis.contacts["phone", "failure"] = 2
+    kpis.offered["phone", "abandoned"] = 1
+    kpis.promises["web", "kept"] = 4
+    kpis.orders["web"] = 6
+    kpis.moments["waiting", "phone", "bad"] = 65.0
+    for histograms, bounds in (
+        (kpis.wait_s, WAIT_BUCKETS_S),
+        (kpis.handling_s, HANDLING_BUCKETS_S),
+        (kpis.first_reply_s, REPLY_BUCKETS_S),
+    ):
+        observe_under(histograms, "phone", bounds, 45.0)
+
+
+def fill_outcomes(outcomes: Outcomes) -> None:
+    """Count an alert that came true, one that was told to nobody and a prediction."""
+    outcomes.suppress("silence", "budget")
+    outcomes.matured("churn_risk", "churned", lead_s=5 * 86400.0)
+    outcomes.raised["before_complaint"] = 1
+    outcomes.predict(0.75, churned=True)
 
 
 def a_census(customers: int) -> Census:
     """Return a census of customers who are all steady, with one open alert."""
-    census = Census(customers=customers, other_policy=1)
+    census = Census(began_s=NOW - 90, ended_s=NOW - 60, customers=customers, row_bytes=300, other_policy=1)
+    census.points["experience", "waiting"] = -4.0
+    census.gap.observe(12.0)
     census.bands["steady"] = customers
     census.open_alerts["silence", "low"] = 1
     for _ in range(customers):
@@ -73,6 +116,8 @@ def a_reading(**other: Any) -> Reading:
         engine=Snapshot(Stats(commits=8, failed=1, fenced=2), partitions),
         tally=a_tally(),
         alert_latency=latency,
+        scored=latency,
+        first_contacts={("phone", "repeated"): 1},
         censuses={0: a_census(2), 3: a_census(1)},
         now_s=NOW,
         uptime_s=500.0,
@@ -82,7 +127,9 @@ def a_reading(**other: Any) -> Reading:
 
 def scrape(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return what Prometheus would read: value by (name, labels)."""
-    text = generate_latest(registry(lambda: reading, "policy1")).decode()
+    lag = Histogram(LATENCY_BUCKETS_S)
+    made = registry(lambda: reading, "policy1", sweep_interval_s=900.0, loop_lag=lambda: lag)
+    text = generate_latest(made).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -116,10 +163,11 @@ def test_labels_are_those_of_the_table():
 
 
 def test_no_label_can_grow_with_customers():
-    """Series stay bounded: topics, partitions and closed sets, never a customer or a source (G8)."""
+    """Series stay bounded: topics, partitions, closed sets and sources of the policy's list (G8)."""
     bounded = {
         *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
-        *("channel", "result", "version", "policy_version"),
+        *("channel", "result", "version", "policy_version", "source", "type", "driver", "feeling"),
+        *("survey", "answer", "after", "when", "bin"),
     }
     assert {label for metric in METRICS for label in metric.labels} <= bounded
 
@@ -208,6 +256,7 @@ def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) 
     observed = SimpleNamespace(
         tally=a_tally(),
         alert_latency=Histogram(LATENCY_BUCKETS_S),
+        latencies=Latencies(),
         censuses={number: a_census(1) for number in range(4)},
         event_clock=False,
         partitions=4,
@@ -230,9 +279,12 @@ def test_a_reading_does_not_change_with_the_worker():
     reading = watch.read()
     watch.observed.tally.add(a_tally())
     watch.observed.alert_latency.observe(1.0)
+    watch.observed.latencies.scored.observe(1.0)
+    watch.observed.latencies.contacts.results["phone", "resolved"] += 1
     assert reading.tally.rejects["web", "not_json"] == 1
     assert reading.tally.misplaced["web"] == 6
-    assert sum(reading.alert_latency.counts) == 0
+    assert sum(reading.alert_latency.counts) == sum(reading.scored.counts) == 0
+    assert reading.first_contacts == {}
 
 
 def test_a_worker_that_has_not_started_is_not_ready():

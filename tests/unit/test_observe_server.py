@@ -20,7 +20,7 @@ from streams.errors import CxError, Exit
 from streams.observe import server as server_module
 from streams.observe.placement import partition_of
 from streams.observe.server import AdminServer, is_loopback
-from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Tally
+from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Latencies, Tally
 from streams.observe.watch import Watch
 from streams.scoring.explain import assess, score_document
 from streams.scoring.state import Episode, pack
@@ -123,6 +123,7 @@ def start() -> Iterator[Start]:
             partitions=PARTITIONS,
             tally=Tally(),
             alert_latency=Histogram(LATENCY_BUCKETS_S),
+            latencies=Latencies(),
             censuses={},
         )
         lane, loop = a_lane(), Loop()

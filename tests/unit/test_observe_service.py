@@ -8,7 +8,7 @@ import pytest
 
 from streams.observe import service as module
 from streams.observe.service import attach
-from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Tally
+from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Latencies, Tally
 from streams.settings import Settings
 from tests.customers import DEFAULT
 
@@ -32,6 +32,7 @@ def attached(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> tuple[Any, 
         partitions=0,
         tally=Tally(),
         alert_latency=Histogram(LATENCY_BUCKETS_S),
+        latencies=Latencies(),
         censuses={},
     )
     attach(app, settings, observed)

@@ -1,0 +1,61 @@
+"""What the sweep finds: the customers of a partition as a whole, and where their experience is made."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from streams.observe.histogram import Histogram
+from streams.scoring.apply import Scorer
+from streams.scoring.rules import SEVERITIES, Glance, Rule
+from streams.scoring.state import CustomerState
+
+SCORE_BUCKETS: Final = (10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 90.0, 100.0)
+GAP_BUCKETS: Final = (-50.0, -30.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 30.0, 50.0)
+LEDGERS: Final = ("experience", "service")
+DROPPED: Final = "other"
+"""Drivers that the policy no longer has, together: their codes could be any."""
+
+
+@dataclass(slots=True)
+class Census:
+    """The customers of one partition as a whole pass of the sweep found them."""
+
+    began_s: float = 0.0
+    """The worker's clock when the pass began, seconds since the epoch."""
+    ended_s: float = 0.0
+    customers: int = 0
+    row_bytes: int = 0
+    bands: Counter[str] = field(default_factory=Counter)
+    experience: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
+    service: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
+    gap: Histogram = field(default_factory=lambda: Histogram(GAP_BUCKETS))
+    """Service minus experience, of those of whom enough is known in both."""
+    points: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Points that a driver adds to or takes from all customers together, by (ledger, driver)."""
+    open_alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (rule, severity)."""
+    other_policy: int = 0
+    """Rows whose sums hold the weights of another policy."""
+
+    def take(self, scorer: Scorer, row: bytes, state: CustomerState, at_s: float) -> Glance:
+        """Count one customer as of `at_s`; return the figures that the sweep goes on with."""
+        glance = scorer.rules.glance(state, at_s)
+        experience, service = scorer.ledger.read(state, at_s)
+        self.customers += 1
+        self.row_bytes += len(row)
+        self.bands[glance.band.label] += 1
+        self.experience.observe(glance.score)
+        self.service.observe(service.score)
+        least = scorer.policy.bands.min_coverage
+        if experience.coverage >= least and service.coverage >= least:
+            self.gap.observe(service.score - experience.score)
+        names = scorer.policy.driver_names
+        for ledger, reading in zip(LEDGERS, (experience, service), strict=True):
+            for code, points in reading.points.items():
+                key = ledger, names.get(code, DROPPED)
+                self.points[key] = self.points.get(key, 0.0) + points
+        self.other_policy += state.baked != scorer.baked
+        for rule, episode in state.episodes.items():
+            if episode.closed_s is None:
+                self.open_alerts[Rule(rule).label, SEVERITIES[episode.severity]] += 1
+        return glance

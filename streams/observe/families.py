@@ -1,0 +1,135 @@
+"""Families of the product's own metrics: what came in, what customers live through, what the sweep saw."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+
+from streams.observe.census import Census
+from streams.observe.histogram import Histogram
+from streams.observe.metrics import BY_NAME, Kind
+from streams.observe.outcomes import Outcomes
+from streams.observe.tally import Tally
+from streams.observe.watch import Reading
+
+_FAMILIES: Final[dict[Kind, Any]] = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
+
+
+def family(name: str, values: Mapping[Any, float] | float) -> Family:
+    """Return a family of the table; a number is the value of one without labels, a text is one label."""
+    metric = BY_NAME[name]
+    made: Any = _FAMILIES[metric.kind](name, metric.meaning, labels=metric.labels)
+    for labels, value in (values if isinstance(values, Mapping) else {(): values}).items():
+        made.add_metric([labels] if isinstance(labels, str) else list(labels), value)
+    shown: Family = made
+    return shown
+
+
+def histogram(name: str, values: Mapping[str, Histogram] | Histogram) -> Family:
+    """Return a histogram of the table; one alone has no labels."""
+    metric = BY_NAME[name]
+    made = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+    for label, each in (values if isinstance(values, Mapping) else {"": values}).items():
+        made.add_metric([label] if label else [], list(each.buckets()), each.total)
+    return made
+
+
+def intake_families(tally: Tally) -> Iterator[Family]:
+    """Yield who sent what."""
+    intake = tally.intake
+    yield family("cx_rejected_records_total", tally.rejects)
+    yield family("cx_misplaced_customers_total", tally.misplaced)
+    yield family("cx_touchpoints_total", intake.outcomes)
+    yield family("cx_touchpoint_types_total", intake.types)
+    yield family("cx_source_rejected_total", intake.rejects)
+    yield family("cx_late_events_total", intake.late)
+    yield family("cx_source_newest_event_timestamp_seconds", intake.newest_event_s)
+    yield family("cx_newest_event_timestamp_seconds", tally.newest_event_s)
+
+
+def output_families(reading: Reading) -> Iterator[Family]:
+    """Yield what goes out, and how quickly."""
+    tally = reading.tally
+    yield family("cx_scores_total", tally.scores)
+    yield family("cx_alert_steps_total", tally.alerts)
+    yield histogram("cx_event_to_score_seconds", reading.scored)
+    yield histogram("cx_event_to_alert_seconds", reading.alert_latency)
+    yield family("cx_compute_seconds_total", tally.compute_s)
+    yield family("cx_changelog_bytes_total", tally.changelog_bytes)
+
+
+def kpi_families(reading: Reading) -> Iterator[Family]:
+    """Yield what the customers live through, by channel."""
+    kpis = reading.tally.kpis
+    yield family("cx_moment_points_total", kpis.moments)
+    yield family("cx_survey_answers_total", kpis.answers)
+    yield family("cx_contacts_total", kpis.contacts)
+    yield family("cx_first_contacts_total", reading.first_contacts)
+    yield family("cx_offered_contacts_total", kpis.offered)
+    yield family("cx_promises_total", kpis.promises)
+    yield family("cx_orders_total", kpis.orders)
+    yield histogram("cx_contact_wait_seconds", kpis.wait_s)
+    yield histogram("cx_contact_handling_seconds", kpis.handling_s)
+    yield histogram("cx_first_reply_seconds", kpis.first_reply_s)
+
+
+def outcome_families(outcomes: Outcomes) -> Iterator[Family]:
+    """Yield whether the alerts were right, in time and well calibrated."""
+    yield family("cx_suppressed_steps_total", outcomes.suppressed)
+    yield family("cx_alert_outcomes_total", outcomes.results)
+    yield histogram("cx_alert_lead_seconds", outcomes.lead_s)
+    yield family("cx_raised_alerts_total", outcomes.raised)
+    yield family("cx_matured_predictions_total", outcomes.predicted)
+    yield family("cx_matured_churned_total", outcomes.came_true)
+    yield family("cx_matured_probability_total", outcomes.probability)
+    yield family("cx_matured_squared_error_total", outcomes.squared_error)
+
+
+def census_families(reading: Reading) -> Iterator[Family]:
+    """Yield the customers as the sweep found them, added up over the partitions that are here."""
+    censuses = reading.censuses.values()
+    bands: Counter[str] = Counter()
+    open_alerts: Counter[tuple[str, str]] = Counter()
+    points: dict[tuple[str, str], float] = {}
+    for census in censuses:
+        bands.update(census.bands)
+        open_alerts.update(census.open_alerts)
+        for key, value in census.points.items():
+            points[key] = points.get(key, 0.0) + value
+    yield family("cx_customers_by_band", bands)
+    yield family("cx_customers_by_score", _score_buckets(reading.censuses))
+    yield family("cx_customers_by_gap", _added(each.gap for each in censuses))
+    yield family("cx_driver_points", points)
+    yield family("cx_table_bytes", sum(census.row_bytes for census in censuses))
+    yield family("cx_open_alerts", open_alerts)
+    yield family("cx_customers_other_policy", sum(census.other_policy for census in censuses))
+    yield from _pass_families(reading)
+
+
+def _score_buckets(censuses: Mapping[int, Census]) -> Counter[tuple[str, str]]:
+    by_score: Counter[tuple[str, str]] = Counter()
+    for census in censuses.values():
+        for ledger, each in (("experience", census.experience), ("service", census.service)):
+            by_score.update({(ledger, le): n for le, n in each.buckets()})
+    return by_score
+
+
+def _added(histograms: Iterator[Histogram]) -> Counter[str]:
+    added: Counter[str] = Counter()
+    for each in histograms:
+        added.update(dict(each.buckets()))
+    return added
+
+
+def _pass_families(reading: Reading) -> Iterator[Family]:
+    """Yield how far the sweep is behind, by partition."""
+    ages, passes = {}, {}
+    for each in reading.engine.partitions:
+        label, census = str(each.partition), reading.censuses.get(each.partition)
+        ages[label] = reading.uptime_s if census is None else max(0.0, reading.now_s - census.ended_s)
+        if census is not None:
+            passes[label] = max(0.0, census.ended_s - census.began_s)
+    yield family("cx_sweep_age_seconds", ages)
+    yield family("cx_sweep_pass_seconds", passes)

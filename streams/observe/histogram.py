@@ -1,0 +1,56 @@
+"""A histogram as plain counts, for the worker's own loop."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, MutableMapping
+from itertools import accumulate
+
+
+class Histogram:
+    """Counts by upper bound; the last one is unbounded."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count one value, or the same value several times."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+    def add(self, other: "Histogram") -> None:
+        """Add the counts of another histogram of the same bounds."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    def copy(self) -> "Histogram":
+        """Return a histogram that shares nothing with this one."""
+        copy = Histogram(self.bounds)
+        copy.add(self)
+        return copy
+
+    def buckets(self) -> Iterator[tuple[str, int]]:
+        """Yield (upper bound as Prometheus writes it, values at most that)."""
+        bounds = [*(f"{bound:g}" for bound in self.bounds), "+Inf"]
+        yield from zip(bounds, accumulate(self.counts), strict=True)
+
+
+def observe_under(
+    histograms: MutableMapping[str, Histogram], key: str, bounds: tuple[float, ...], value: float
+) -> None:
+    """Count `value` in the histogram of `key`, made where it is not there yet."""
+    histogram = histograms.get(key)
+    if histogram is None:
+        histogram = histograms[key] = Histogram(bounds)
+    histogram.observe(value)
+
+
+def add_all(histograms: MutableMapping[str, Histogram], other: MutableMapping[str, Histogram]) -> None:
+    """Add each histogram of `other` to that of the same key."""
+    for key, each in other.items():
+        if key in histograms:
+            histograms[key].add(each)
+        else:
+            histograms[key] = each.copy()

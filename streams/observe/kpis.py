@@ -1,0 +1,177 @@
+"""The field's own figures, counted from accepted touchpoints by channel.
+
+Definitions (docs/operations.md has them for people): CSAT is the share of answers in the top two of five
+boxes; NPS promoters answer 9 or 10 of 10, detractors 0 to 6; CES 2.0 counts who agrees (5 to 7 of 7) that it
+was easy. A contact is inbound. Failure demand is a contact within 14 days of a bad experience of weight 1 or
+more. Counters only: shares, n and intervals are made where they are read.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from schemas.envelope import Touchpoint
+from schemas.families import orders, promises, store, support, voice
+from streams.observe.contacts import Contact
+from streams.observe.histogram import Histogram, add_all, observe_under
+from streams.scoring.policy import DAY_S
+from streams.scoring.signals import Signals
+from streams.scoring.state import LastExperience
+
+WAIT_BUCKETS_S: Final = (10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+HANDLING_BUCKETS_S: Final = (60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+REPLY_BUCKETS_S: Final = (300.0, 900.0, 3600.0, 14400.0, 28800.0, 86400.0, 259200.0)
+FAILURE_S: Final = 14 * DAY_S
+ROUNDING: Final = 1e-9
+NPS_PROMOTER, NPS_DETRACTOR = 9.0, 6.0
+TOP_TWO, BOTTOM_TWO = 0.75, 0.25
+EASY, HARD = 4.0 / 6.0, 2.0 / 6.0
+
+
+@dataclass(slots=True)
+class Kpis:
+    """Counters of one transaction, or of everything that was committed."""
+
+    answers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Survey answers by (survey, channel, answer): good, neutral, bad."""
+    contacts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Inbound contacts by (channel, after): failure where one came before, else other."""
+    offered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Contacts that waited for a person, by (channel, result): answered, abandoned."""
+    promises: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (channel, result): kept, broken, withdrawn."""
+    orders: Counter[str] = field(default_factory=Counter)
+    """By channel."""
+    wait_s: dict[str, Histogram] = field(default_factory=dict)
+    handling_s: dict[str, Histogram] = field(default_factory=dict)
+    first_reply_s: dict[str, Histogram] = field(default_factory=dict)
+    moments: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """Weight times distance from the prior of every moment, by (driver, channel, feeling): good, bad."""
+    pending: list[Contact] = field(default_factory=list)
+    """Contacts for the judgement of first-contact resolution; drained when committed."""
+
+    def see(
+        self, event: Touchpoint, channel: str, key: bytes, event_s: float, last: LastExperience | None
+    ) -> None:
+        """Count an accepted event; `last` is the customer's last experience before it."""
+        kind = type(event)
+        if kind not in _COUNTED or event.data.direction == "outbound":
+            return
+        if kind in _CONTACTS:
+            self._contact(event, channel, key, event_s, last)
+        if kind in _READERS:
+            _READERS[kind](self, event, event.data, channel)
+
+    def _contact(
+        self, event: Touchpoint, channel: str, key: bytes, event_s: float, last: LastExperience | None
+    ) -> None:
+        failed = last is not None and last.a < 0.0 and 0.0 <= event_s - last.at_s <= FAILURE_S
+        self.contacts[channel, "failure" if failed else "other"] += 1
+        issue = event.data.issue_id or event.data.reason or ""
+        self.pending.append(Contact(hash((key, issue)), event_s, channel))
+
+    def felt(self, signals: Signals, channel: str) -> None:
+        """Count what an event's moments weigh, before decay and saturation: where it hurts, by channel."""
+        for signal in signals:
+            key = signal.driver, channel, "bad" if signal.a < 0.0 else "good"
+            self.moments[key] = self.moments.get(key, 0.0) + signal.m
+
+    def add(self, other: "Kpis") -> None:
+        """Add other counters, but for the pending contacts."""
+        self.answers.update(other.answers)
+        self.contacts.update(other.contacts)
+        self.offered.update(other.offered)
+        self.promises.update(other.promises)
+        self.orders.update(other.orders)
+        add_all(self.wait_s, other.wait_s)
+        add_all(self.handling_s, other.handling_s)
+        add_all(self.first_reply_s, other.first_reply_s)
+        for key, weight in other.moments.items():
+            self.moments[key] = self.moments.get(key, 0.0) + weight
+
+    def copy(self) -> "Kpis":
+        """Return counters that share nothing with these, without the pending contacts."""
+        copy = Kpis()
+        copy.add(self)
+        return copy
+
+
+def answer_of(survey: str, goodness: float) -> str:
+    """Return good, neutral or bad for an answer, `goodness` being its share of the scale, 0..1."""
+    if survey == "nps":
+        points = 10.0 * goodness
+        good, bad = points >= NPS_PROMOTER - ROUNDING, points < NPS_DETRACTOR + 1.0 - ROUNDING
+    elif survey == "csat":
+        good, bad = goodness >= TOP_TWO - ROUNDING, goodness <= BOTTOM_TWO + ROUNDING
+    else:
+        good, bad = goodness >= EASY - ROUNDING, goodness <= HARD + ROUNDING
+    return "good" if good else "bad" if bad else "neutral"
+
+
+def _survey(kpis: Kpis, _: Touchpoint, data: voice.SurveyAnsweredData, channel: str) -> None:
+    kpis.answers[data.survey, channel, answer_of(data.survey, data.goodness)] += 1
+
+
+def _conversation(kpis: Kpis, _: Touchpoint, data: Any, channel: str) -> None:
+    """Count a call or a chat: whether a person answered, how long it took."""
+    kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
+    if data.wait_s is not None:
+        observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, data.wait_s)
+    if isinstance(data, support.CallEndedData):
+        parts = (data.talk_s, data.hold_s, data.acw_s)
+    else:
+        parts = (data.duration_s, None, None)
+    if parts[0] is not None:
+        observe_under(
+            kpis.handling_s, channel, HANDLING_BUCKETS_S, sum(part for part in parts if part is not None)
+        )
+
+
+def _queue(kpis: Kpis, _: Touchpoint, data: store.QueueWaitedData, channel: str) -> None:
+    kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
+    if data.wait_s is not None:
+        observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, data.wait_s)
+
+
+def _ticket_solved(kpis: Kpis, _: Touchpoint, data: support.TicketData, channel: str) -> None:
+    """Take the time to the first reply once a ticket: at its first solution."""
+    if not data.reopens and data.first_reply is not None and data.first_reply.calendar_s is not None:
+        observe_under(kpis.first_reply_s, channel, REPLY_BUCKETS_S, data.first_reply.calendar_s)
+
+
+def _order(kpis: Kpis, _: Touchpoint, __: orders.OrderPlacedData, channel: str) -> None:
+    kpis.orders[channel] += 1
+
+
+def _delivered(kpis: Kpis, event: Touchpoint, data: orders.DeliveryEndData, channel: str) -> None:
+    if data.promised_at is not None:
+        kpis.promises[channel, "kept" if event.time <= data.promised_at else "broken"] += 1
+
+
+def _delivery_failed(kpis: Kpis, _: Touchpoint, __: orders.DeliveryEndData, channel: str) -> None:
+    kpis.promises[channel, "broken"] += 1
+
+
+def _kept(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: str) -> None:
+    kpis.promises[channel, "kept"] += 1
+
+
+def _withdrawn(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: str) -> None:
+    kpis.promises[channel, "withdrawn"] += 1
+
+
+_CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})
+_READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] = {
+    voice.SurveyAnswered: _survey,
+    support.CallEnded: _conversation,
+    support.ChatEnded: _conversation,
+    support.TicketSolved: _ticket_solved,
+    store.QueueWaited: _queue,
+    orders.OrderPlaced: _order,
+    orders.DeliveryDelivered: _delivered,
+    orders.DeliveryFailed: _delivery_failed,
+    promises.PromiseKept: _kept,
+    promises.PromiseWithdrawn: _withdrawn,
+}
+_COUNTED: Final = _CONTACTS | frozenset(_READERS)

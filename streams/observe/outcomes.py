@@ -1,0 +1,70 @@
+"""Whether alerts were right, in time and well calibrated: counters over outcomes that have matured."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from streams.observe.histogram import Histogram, add_all, observe_under
+from streams.scoring.policy import DAY_S
+
+LEAD_BUCKETS_S: Final = tuple(days * DAY_S for days in (0.0, 1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0))
+BINS: Final = 10
+ROUNDING: Final = 1e-9
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """Counters of one transaction, or of everything that was committed."""
+
+    suppressed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Steps that were decided and not announced, by (rule, reason)."""
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Matured outcomes of alerts, by (rule, result): churned, retained, saved, false_alarm."""
+    lead_s: dict[str, Histogram] = field(default_factory=dict)
+    """Time from an alert to the loss that it foretold, by rule."""
+    raised: Counter[str] = field(default_factory=Counter)
+    """Alerts of customers who complained or left, by when: before_complaint, after_complaint."""
+    predicted: Counter[str] = field(default_factory=Counter)
+    """Matured predictions by bin of their probability."""
+    came_true: Counter[str] = field(default_factory=Counter)
+    """Of these, the customers who left."""
+    probability: dict[str, float] = field(default_factory=dict)
+    """Sum of the predicted probabilities by bin."""
+    squared_error: float = 0.0
+    """Sum of (probability - outcome)^2 over all matured predictions: the Brier score times their number."""
+
+    def suppress(self, rule: str, reason: str) -> None:
+        """Count a step that is told to nobody."""
+        self.suppressed[rule, reason] += 1
+
+    def matured(self, rule: str, result: str, *, lead_s: float | None = None) -> None:
+        """Count the outcome of an alert; `lead_s` where it foretold a loss."""
+        self.results[rule, result] += 1
+        if lead_s is not None:
+            observe_under(self.lead_s, rule, LEAD_BUCKETS_S, lead_s)
+
+    def predict(self, probability: float, *, churned: bool) -> None:
+        """Count a prediction whose horizon is over."""
+        label = bin_of(probability)
+        self.predicted[label] += 1
+        self.came_true[label] += churned
+        self.probability[label] = self.probability.get(label, 0.0) + probability
+        self.squared_error += (probability - churned) ** 2
+
+    def add(self, other: "Outcomes") -> None:
+        """Add other counters."""
+        self.suppressed.update(other.suppressed)
+        self.results.update(other.results)
+        add_all(self.lead_s, other.lead_s)
+        self.raised.update(other.raised)
+        self.predicted.update(other.predicted)
+        self.came_true.update(other.came_true)
+        for label, total in other.probability.items():
+            self.probability[label] = self.probability.get(label, 0.0) + total
+        self.squared_error += other.squared_error
+
+
+def bin_of(probability: float) -> str:
+    """Return the upper bound of the bin of a probability, such as 0.7 for 0.6 < p <= 0.7."""
+    return f"{max(1, ceil(probability * BINS - ROUNDING)) / BINS:g}"

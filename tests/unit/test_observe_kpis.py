@@ -1,0 +1,323 @@
+"""The field's own figures, who sent what, and whether alerts were right: counted from touchpoints."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.envelope import Touchpoint, time_s
+from streams.engine.handler import Standing
+from streams.observe.census import Census
+from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
+from streams.observe.histogram import Histogram
+from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, named_sources, source_of
+from streams.observe.kpis import Kpis, answer_of
+from streams.observe.outcomes import Outcomes, bin_of
+from streams.observe.tally import Latencies, Tally
+from streams.processing import Processor
+from streams.scoring.state import Episode, LastExperience, pack
+from streams.topics import SUPPORT
+from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
+
+BAD = LastExperience(key=8, at_s=seconds(1), a=-90.0, source="/s", id="1")
+
+
+def seen(*events: Touchpoint, channel: str = "phone", last: LastExperience | None = None) -> Kpis:
+    """Return the figures that events of anna leave."""
+    kpis = Kpis()
+    for each in events:
+        kpis.see(each, channel, b"anna", time_s(each), last)
+    return kpis
+
+
+@pytest.mark.parametrize(
+    ("survey", "score", "answer"),
+    [
+        ("csat", 5, "good"),
+        ("csat", 4, "good"),
+        ("csat", 3, "neutral"),
+        ("csat", 2, "bad"),
+        ("nps", 9, "good"),
+        ("nps", 8, "neutral"),
+        ("nps", 7, "neutral"),
+        ("nps", 6, "bad"),
+        ("ces", 5, "good"),
+        ("ces", 4, "neutral"),
+        ("ces", 3, "bad"),
+    ],
+)
+def test_an_answer_is_sorted_by_the_definition_of_its_survey(survey: str, score: int, answer: str):
+    """CSAT by the top two of five boxes, NPS by promoters and detractors, CES 2.0 by agreement."""
+    kpis = seen(event("survey.answered", survey=survey, score=score), channel="email")
+    assert kpis.answers == {(survey, "email", answer): 1}
+
+
+def test_an_answer_on_a_turned_scale_is_sorted_by_what_it_means():
+    """Where a low answer is the good one, the best answer is good in spite of rounding."""
+    turned = {"scale_min": 1, "scale_max": 5, "high_is_good": False}
+    kpis = seen(event("survey.answered", survey="ces", score=2, **turned))
+    assert kpis.answers == {("ces", "phone", "good"): 1}
+    assert answer_of("csat", 1.0 - 0.25) == "good"
+
+
+def test_a_call_is_a_contact_that_was_answered_or_abandoned():
+    """Waiting and handling times go to the channel's histograms; an abandoned call has no handling."""
+    kpis = seen(
+        event("call.ended", 1, wait_s=45, talk_s=200, hold_s=50, acw_s=30),
+        event("call.ended", 2, wait_s=900, abandoned=True),
+        event("chat.ended", 3, duration_s=100),
+    )
+    assert kpis.offered == {("phone", "answered"): 2, ("phone", "abandoned"): 1}
+    assert kpis.contacts == {("phone", "other"): 3}
+    assert kpis.wait_s["phone"].total == 945
+    assert kpis.handling_s["phone"].total == 280 + 100
+    assert sum(kpis.handling_s["phone"].counts) == 2
+
+
+def test_what_goes_out_is_no_contact():
+    """A call that we made is neither contact nor wait."""
+    assert seen(event("call.ended", 1, wait_s=45, direction="outbound")) == Kpis()
+
+
+def test_a_contact_after_a_failure_is_failure_demand():
+    """Within 14 days of a bad experience, not later, not before it and not after a good one."""
+    for day, last, after in (
+        (2, BAD, "failure"),
+        (14.9, BAD, "failure"),
+        (15.1, BAD, "other"),
+        (0.5, BAD, "other"),
+        (2, None, "other"),
+        (2, LastExperience(key=8, at_s=seconds(1), a=20.0, source="/s", id="1"), "other"),
+    ):
+        assert seen(event("ticket.created", day), last=last).contacts == {("phone", after): 1}
+
+
+def test_promises_orders_queues_and_first_replies_are_counted():
+    """Late and failed deliveries are broken promises; a reopened ticket's first reply counts once."""
+    promised = "2026-01-03T00:00:00Z"
+    kpis = seen(
+        event("order.placed", 0),
+        event("delivery.delivered", 1, promised_at=promised),
+        event("delivery.delivered", 3, promised_at=promised),
+        event("delivery.delivered", 3.5),
+        event("delivery.failed", 4),
+        event("promise.kept", 5, promise_id="p1"),
+        event("promise.withdrawn", 5, promise_id="p2"),
+        event("queue.waited", 6, wait_s=100),
+        event("ticket.solved", 7, first_reply={"calendar_s": 600}),
+        event("ticket.solved", 8, first_reply={"calendar_s": 600}, reopens=1),
+        event("page.viewed", 9),
+        channel="web",
+    )
+    assert kpis.orders == {"web": 1}
+    assert kpis.promises == {("web", "kept"): 2, ("web", "broken"): 2, ("web", "withdrawn"): 1}
+    assert kpis.offered == {("web", "answered"): 1}
+    assert kpis.first_reply_s["web"].total == 600
+
+
+def test_moments_are_weighed_by_driver_and_channel():
+    """Weight times distance from the prior, bad and good apart: where it hurts."""
+    kpis = Kpis()
+    for kind in ("delivery.failed", "order.placed"):
+        kpis.felt(DEFAULT.signals.of(event(kind)), "web")
+    assert kpis.moments == {
+        ("failed_delivery", "web", "bad"): pytest.approx(3 * 1.5 * 65),
+        ("purchase", "web", "good"): pytest.approx(20.0),
+    }
+
+
+def test_a_contact_repeated_within_seven_days_was_not_resolved():
+    """The first one is judged by the second; the second is pending until its own week is over."""
+    judged = FirstContacts()
+    judged.take(0, [Contact(1, 0.0, "phone"), Contact(1, 3 * DAY, "email"), Contact(2, 3 * DAY, "chat")])
+    assert judged.results == {("phone", "repeated"): 1}
+    judged.take(0, [Contact(3, 3 * DAY + REPEAT_S + 1, "phone")])
+    assert judged.results == {("phone", "repeated"): 1, ("email", "resolved"): 1, ("chat", "resolved"): 1}
+
+
+def test_a_later_contact_on_the_issue_leaves_the_first_resolved():
+    """After more than a week it is another contact."""
+    judged = FirstContacts()
+    judged.take(0, [Contact(1, 0.0, "phone"), Contact(1, REPEAT_S + 1, "phone")])
+    assert judged.results == {("phone", "resolved"): 1}
+
+
+def test_partitions_are_judged_apart_and_stay_bounded(monkeypatch: pytest.MonkeyPatch):
+    """A partition that is ahead judges nothing of one behind; beyond the bound the oldest go unjudged."""
+    judged = FirstContacts()
+    judged.take(0, [Contact(1, 0.0, "phone")])
+    judged.take(1, [Contact(2, 100 * DAY, "phone")])
+    assert not judged.results
+    monkeypatch.setattr("streams.observe.contacts.MOST_PENDING", 2)
+    judged.take(2, [Contact(number, 0.0, "phone") for number in range(5)])
+    judged.take(2, [Contact(9, REPEAT_S + 1, "phone")])
+    assert judged.results == {("phone", "resolved"): 2}
+    assert MOST_PENDING > 2
+
+
+def test_a_source_has_a_label_only_if_the_policy_lists_it():
+    """All others count together, so that a producer cannot make series (G8)."""
+    intake = Intake(named_sources(["/shop", *map(str, range(100))]))
+    assert len(intake.sources) == MOST_SOURCES
+    for source in ("/shop", "/stranger", "/another"):
+        intake.accepted(event("page.viewed", source=source), "web", seconds(0), seconds(0))
+    intake.seen(event("page.viewed", source="/shop"), "web", "duplicate")
+    assert intake.outcomes == {
+        ("web", "/shop", "accepted"): 1,
+        ("web", "other", "accepted"): 2,
+        ("web", "/shop", "duplicate"): 1,
+    }
+    assert intake.types == {("cx.page.viewed.v1", "/shop"): 1, ("cx.page.viewed.v1", "other"): 2}
+
+
+def test_an_event_is_late_by_when_it_was_recorded():
+    """More than an hour between its recording (without one, its time) and the log."""
+    intake = Intake()
+    intake.accepted(event("page.viewed", 1), "web", seconds(1), seconds(1) + LATE_S)
+    assert not intake.late
+    intake.accepted(event("page.viewed", 1), "web", seconds(1), seconds(1) + LATE_S + 1)
+    assert intake.late == {"other": 1}
+    assert intake.newest_event_s == {"other": seconds(1)}
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "source"),
+    [
+        (b'{"source": "/shop", "type": 7}', (), "/shop"),
+        (b"", (("ce_source", b"/shop"),), "/shop"),
+        (b"not json", (), "unknown"),
+        (b'{"source": 7}', (), "unknown"),
+        (None, (), "unknown"),
+    ],
+)
+def test_a_rejected_record_counts_for_the_source_that_it_names(value: Any, headers: Any, source: str):
+    """Whoever can be read in a broken record is named; else it is unknown."""
+    assert source_of(value, headers) == source
+    intake = Intake(frozenset({"/shop"}))
+    intake.rejected(value, headers, "not_json")
+    assert intake.rejects == {(source, "not_json"): 1}
+
+
+def test_rejects_are_not_read_again_where_no_source_is_listed():
+    """Without a list every source is `other`."""
+    intake = Intake()
+    intake.rejected(b"not json", (), "not_json")
+    assert intake.rejects == {("other", "not_json"): 1}
+
+
+def test_a_census_takes_a_customer_as_the_scorer_reads_it():
+    """Score, driver points, open alerts and bytes of the row; the points are the score's distance (G5)."""
+    state = row([event("order.placed", 0), event("call.ended", 1, resolved="no", wait_s=900)])
+    state.episodes[1] = Episode(1, seconds(1), None, "lost", 2, 0)
+    census, packed = Census(), pack(state)
+    glance = census.take(DEFAULT, packed, state, seconds(2))
+    experience = sum(points for (ledger, _), points in census.points.items() if ledger == "experience")
+    assert 65.0 + experience == pytest.approx(glance.score)
+    assert census.experience.total == pytest.approx(glance.score)
+    assert census.service.total == pytest.approx(DEFAULT.ledger.service_score(state, seconds(2)))
+    assert census.gap.total == pytest.approx(census.service.total - glance.score)
+    assert (census.customers, census.row_bytes, census.other_policy) == (1, len(packed), 0)
+    assert census.open_alerts == {("churn_risk", "high"): 1}
+
+
+def test_a_driver_that_the_policy_dropped_is_other():
+    """Codes of rows that no policy names any more are one series together."""
+    state = row([event("order.placed", 0)])
+    state.points = {3999 * 8: -50.0}
+    state.peaks = {}
+    census = Census()
+    census.take(DEFAULT, b"", state, seconds(1))
+    assert ("experience", "other") in census.points
+
+
+@pytest.mark.parametrize(
+    ("probability", "label"), [(0.0, "0.1"), (0.1, "0.1"), (0.11, "0.2"), (0.7, "0.7"), (1.0, "1")]
+)
+def test_a_probability_lies_in_the_bin_of_its_upper_bound(probability: float, label: str):
+    """Ten bins, each with its upper bound."""
+    assert bin_of(probability) == label
+
+
+def test_outcomes_give_the_brier_score_and_the_calibration():
+    """Predictions, outcomes and squared errors are sums, so they add up over workers."""
+    one, both = Outcomes(), Outcomes()
+    one.predict(0.8, churned=True)
+    one.predict(0.75, churned=False)
+    one.matured("churn_risk", "churned", lead_s=5 * DAY)
+    one.matured("churn_risk", "false_alarm")
+    both.add(one)
+    both.add(one)
+    assert both.predicted == {"0.8": 4}
+    assert both.came_true == {"0.8": 2}
+    assert both.probability == {"0.8": pytest.approx(3.1)}
+    assert both.squared_error == pytest.approx(2 * (0.04 + 0.5625))
+    assert both.results == {("churn_risk", "churned"): 2, ("churn_risk", "false_alarm"): 2}
+    assert both.lead_s["churn_risk"].total == 10 * DAY
+
+
+def test_latencies_are_taken_when_a_transaction_was_committed():
+    """Each record's time from its timestamp, to a tenth of a second; contacts are judged then too."""
+    tally, latencies = Tally(), Latencies()
+    tally.intake.arrivals[10_000] = 3  # second 1000
+    tally.kpis.pending += [Contact(1, 0.0, "phone"), Contact(1, 1.0, "phone")]
+    latencies.take(0, tally, 1002.0)
+    assert latencies.scored.total == pytest.approx(6.0)
+    assert latencies.contacts.results == {("phone", "repeated"): 1}
+
+
+def test_a_copy_of_a_tally_shares_nothing_with_it():
+    """A scrape reads a copy while the worker counts on."""
+    tally = Tally(intake=Intake(frozenset({"/shop"})))
+    tally.kpis.wait_s["phone"] = Histogram((1.0,))
+    copy = tally.copy()
+    tally.kpis.wait_s["phone"].observe(3.0)
+    tally.intake.late["other"] += 1
+    tally.outcomes.raised["before_complaint"] += 1
+    assert copy.kpis.wait_s["phone"].total == 0.0
+    assert copy.intake.sources == {"/shop"}
+    assert not copy.intake.late
+    assert not copy.outcomes.raised
+
+
+@dataclass(frozen=True)
+class Rec:
+    """A record as the engine hands it over."""
+
+    value: bytes | None
+    key: bytes | None = b"anna"
+    headers: tuple[tuple[str, bytes], ...] = ()
+    offset: int = 0
+    timestamp: int = int(seconds(2) * 1000)
+
+
+def test_the_handler_counts_every_record_for_who_sent_it():
+    """Accepted, duplicate, anonymous and rejected: each once, with its channel and source, when committed."""
+    processor = Processor(scorer(sources=["/shop"]), clock=lambda: seconds(2) + 3.0)
+    anonymous = orjson.loads(line("page.viewed", 1)) | {"subject": None, "anonymousid": "x"}
+    call = line("call.ended", 1, id="1", source="/shop", wait_s=700)
+    work = processor.begin(0, {}, Standing("generation", -math.inf))
+    work.apply(SUPPORT.name, [Rec(call), Rec(call), Rec(b"{"), Rec(orjson.dumps(anonymous), key=None)])
+    processor.committed(0, work.finish())
+    intake, kpis = processor.tally.intake, processor.tally.kpis
+    assert intake.outcomes == {
+        ("phone", "/shop", "accepted"): 1,
+        ("phone", "/shop", "duplicate"): 1,
+        ("phone", "other", "anonymous"): 1,
+    }
+    assert intake.rejects == {("unknown", "not_json"): 1}
+    assert kpis.contacts == {("phone", "other"): 1}
+    assert ("waiting", "phone", "bad") in kpis.moments
+    assert processor.latencies.scored.total == pytest.approx(4 * 3.0)
+    assert processor.tally.compute_s > 0.0
+    assert processor.tally.changelog_bytes > 0
+
+
+def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():
+    """The age of the last whole pass is how old an unseen silence can be."""
+    clock = iter((100.0, 107.0))
+    processor = Processor(DEFAULT, clock=lambda: next(clock))
+    rows = {b"anna": pack(row([event("order.placed", 0)]))}
+    processor.begin(0, rows, Standing("generation", seconds(1))).sweep([b"anna"], seconds(1))
+    assert (processor.censuses[0].began_s, processor.censuses[0].ended_s) == (100.0, 107.0)
