@@ -79,6 +79,12 @@ def outcome_families(outcomes: Outcomes) -> Iterator[Family]:
     """Yield whether the alerts were right, in time and well calibrated."""
     yield family("cx_suppressed_steps_total", outcomes.suppressed)
     yield family("cx_alert_outcomes_total", outcomes.results)
+    yield family("cx_inferred_outcomes_total", outcomes.inferred)
+    yield family("cx_lost_customers_total", outcomes.losses)
+    yield family("cx_foretold_losses_total", outcomes.foretold)
+    yield family("cx_budget_passed_total", outcomes.passed)
+    yield family("cx_alert_actions_total", outcomes.actions)
+    yield family("cx_incidents_total", outcomes.incidents)
     yield histogram("cx_alert_lead_seconds", outcomes.lead_s)
     yield family("cx_raised_alerts_total", outcomes.raised)
     yield family("cx_matured_predictions_total", outcomes.predicted)

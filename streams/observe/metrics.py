@@ -1,4 +1,4 @@
-"""The one table of metrics: what a worker exposes on /metrics, and what each figure means.
+"""The one table of metrics: what `/metrics` of each program exposes, and what each figure means.
 
 Two sorts of counters, and each says which it is. Those of the *log* are read from the partitions' markers:
 they cover everything since the changelog was made, are exact through crashes (guarantee G4) and follow their
@@ -7,7 +7,7 @@ begin at 0 when the process starts; use `rate()` and `increase()`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -40,6 +40,8 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     unit: str = ""
+    program: str = "cx worker"
+    """The command that serves it."""
 
 
 def _counter(name: str, since: Since, labels: str, meaning: str, unit: str = "") -> Metric:
@@ -376,7 +378,51 @@ METRICS: Final[tuple[Metric, ...]] = (
     _gauge("cx_build_info", NOW, "version policy_version", "1; the program and the policy.", "boolean"),
 )
 
-BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in METRICS}
+
+def _delivered(metric: Metric) -> Metric:
+    return replace(metric, program="cx deliver")
+
+
+DELIVERY: Final[tuple[Metric, ...]] = tuple(
+    map(
+        _delivered,
+        (
+            _counter(
+                "cx_deliveries_total",
+                WORKER,
+                "receiver result",
+                "Alerts that are done with: accepted by the receiver; lost as refused, gone, expired or "
+                "undecodable; or held back on purpose as paused, muted or withdrawn.",
+                "alerts",
+            ),
+            _counter(
+                "cx_delivery_attempts_total",
+                WORKER,
+                "receiver result",
+                "Requests to a receiver: accepted, or how they failed.",
+                "requests",
+            ),
+            _histogram(
+                "cx_delivery_seconds",
+                WORKER,
+                "receiver",
+                "Time from the record timestamp of an alert to its acceptance, quiet hours included.",
+            ),
+            _gauge(
+                "cx_delivery_breaker_open",
+                NOW,
+                "receiver",
+                "1 while a receiver is given a rest after failures, else 0.",
+                "boolean",
+            ),
+            _gauge("cx_delivery_pending", NOW, "receiver", "Alerts that wait for a receiver.", "alerts"),
+            _gauge("cx_delivery_lag_records", NOW, "partition", "Alerts not read yet.", "records"),
+            _gauge("cx_delivery_paused", NOW, "", "1 while all delivery is paused, else 0.", "boolean"),
+        ),
+    )
+)
+
+BY_NAME: Final[dict[str, Metric]] = {metric.name: metric for metric in (*METRICS, *DELIVERY)}
 
 OF: Final[dict[Since, str]] = {
     Since.LOG: "since the changelog was made",
@@ -386,11 +432,12 @@ OF: Final[dict[Since, str]] = {
 }
 
 
-def metrics_table(metrics: Sequence[Metric] = METRICS) -> str:
+def metrics_table(metrics: Sequence[Metric] = (*METRICS, *DELIVERY)) -> str:
     """Return the table of metrics as Markdown, for the reference."""
-    lines = ["| metric | type | labels | unit | covers | meaning |", "|---|---|---|---|---|---|"]
+    lines = ["| metric | served by | type | labels | unit | covers | meaning |", "|" + "---|" * 7]
     for metric in metrics:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
-        cells = (f"`{metric.name}`", metric.kind, labels, metric.unit, OF[metric.since], metric.meaning)
+        shown = (f"`{metric.name}`", f"`{metric.program}`", metric.kind.value, labels, metric.unit)
+        cells = (*shown, OF[metric.since], metric.meaning)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -23,6 +23,19 @@ class Outcomes:
     """Matured outcomes of alerts, by (rule, result): churned, retained, saved, false_alarm."""
     lead_s: dict[str, Histogram] = field(default_factory=dict)
     """Time from an alert to the loss that it foretold, by rule."""
+    inferred: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Outcomes read from what the customer did within the horizon, by (rule, outcome, told): returned or
+    lost; told, untold or holdout."""
+    losses: int = 0
+    """Customers who were lost while watched: silent for the alert horizon."""
+    foretold: Counter[str] = field(default_factory=Counter)
+    """Of these, those of whom a rule had warned since their last engagement, by rule; `any` counts once."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Critical announcements that went past the budget, by rule."""
+    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Actions on alerts by (action, result): applied, unchanged, past, unknown_alert."""
+    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Steps of the guard of silent inputs, by (channel, step): opened, closed."""
     raised: Counter[str] = field(default_factory=Counter)
     """Alerts of customers who complained or left, by when: before_complaint, after_complaint."""
     predicted: Counter[str] = field(default_factory=Counter)
@@ -57,6 +70,12 @@ class Outcomes:
         self.suppressed.update(other.suppressed)
         self.results.update(other.results)
         add_all(self.lead_s, other.lead_s)
+        self.inferred.update(other.inferred)
+        self.losses += other.losses
+        self.foretold.update(other.foretold)
+        self.passed.update(other.passed)
+        self.actions.update(other.actions)
+        self.incidents.update(other.incidents)
         self.raised.update(other.raised)
         self.predicted.update(other.predicted)
         self.came_true.update(other.came_true)

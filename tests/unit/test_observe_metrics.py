@@ -15,7 +15,7 @@ from streams.observe.collector import registry
 from streams.observe.histogram import observe_under
 from streams.observe.intake import Intake
 from streams.observe.kpis import HANDLING_BUCKETS_S, REPLY_BUCKETS_S, WAIT_BUCKETS_S, Kpis
-from streams.observe.metrics import METRICS, Kind, metrics_table
+from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Watch
@@ -89,6 +89,12 @@ def fill_outcomes(outcomes: Outcomes) -> None:
     """Count an alert that came true, one that was told to nobody and a prediction."""
     outcomes.suppress("silence", "budget")
     outcomes.matured("churn_risk", "churned", lead_s=5 * 86400.0)
+    outcomes.inferred["silence", "lost", "told"] = 1
+    outcomes.losses = 1
+    outcomes.foretold["any"] = 1
+    outcomes.passed["churn_risk"] = 1
+    outcomes.actions["alert.closed", "applied"] = 1
+    outcomes.incidents["store", "opened"] = 1
     outcomes.raised["before_complaint"] = 1
     outcomes.predict(0.75, churned=True)
 
@@ -167,9 +173,9 @@ def test_no_label_can_grow_with_customers():
     bounded = {
         *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
         *("channel", "result", "version", "policy_version", "source", "type", "driver", "feeling"),
-        *("survey", "answer", "after", "when", "bin"),
+        *("survey", "answer", "after", "when", "bin", "told", "action", "receiver"),
     }
-    assert {label for metric in METRICS for label in metric.labels} <= bounded
+    assert {label for metric in (*METRICS, *DELIVERY) for label in metric.labels} <= bounded
 
 
 def test_outcomes_of_a_partition_add_up_to_its_offsets():
@@ -244,9 +250,9 @@ def test_the_process_is_shown_too():
 def test_the_table_for_the_docs_has_a_row_a_metric():
     """The reference names each metric with its labels, and what it covers."""
     lines = metrics_table().splitlines()
-    assert len(lines) == 2 + len(METRICS)
+    assert len(lines) == 2 + len(METRICS) + len(DELIVERY)
     assert (
-        "| `cx_records_total` | counter | `partition`, `outcome` | records | since the changelog was made |"
+        "| `cx_records_total` | `cx worker` | counter | `partition`, `outcome` | records | since the changelog was made |"
         in lines[2]
     )
 
