@@ -55,7 +55,11 @@ class Outcomes:
         """Count the outcome of an alert; `lead_s` where it foretold a loss."""
         self.results[rule, result] += 1
         if lead_s is not None:
-            observe_under(self.lead_s, rule, LEAD_BUCKETS_S, lead_s)
+            self.lead(rule, lead_s)
+
+    def lead(self, rule: str, seconds: float) -> None:
+        """Count how long before a loss its alert was opened."""
+        observe_under(self.lead_s, rule, LEAD_BUCKETS_S, seconds)
 
     def predict(self, probability: float, *, churned: bool) -> None:
         """Count a prediction whose horizon is over."""
