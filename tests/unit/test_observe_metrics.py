@@ -251,9 +251,8 @@ def test_the_table_for_the_docs_has_a_row_a_metric():
     """The reference names each metric with its labels, and what it covers."""
     lines = metrics_table().splitlines()
     assert len(lines) == 2 + len(METRICS) + len(DELIVERY)
-    assert (
-        "| `cx_records_total` | `cx worker` | counter | `partition`, `outcome` | records | since the changelog was made |"
-        in lines[2]
+    assert lines[2].startswith(
+        "| `cx_records_total` | `cx worker` | counter | `partition`, `outcome` | records |"
     )
 
 
