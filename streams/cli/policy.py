@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.files import policy_option
+from streams.cli.policy_test import test
 from streams.cli.tables import print_tables
 from streams.scoring.apply import baked_hash
 from streams.scoring.policy import DriverSection, Policy, default_policy, load_policy
@@ -22,6 +23,9 @@ _CHANGED: Final = "bold yellow"
 @click.group()
 def policy() -> None:
     """Weights, thresholds and coefficients: what a score is made with."""
+
+
+policy.add_command(test)
 
 
 @policy.command()

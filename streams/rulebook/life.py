@@ -1,0 +1,84 @@
+"""One customer's life under a policy: events at their times, and between them the timer that sees silence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.envelope import Touchpoint, time_s
+from streams.routing import topic_for
+from streams.scoring.apply import Scorer
+from streams.scoring.cases import FILE_GENERATION, alert_document
+from streams.scoring.explain import Document
+from streams.scoring.rules import Decision
+from streams.topics import INPUTS
+
+DAY_S = 86400.0
+_TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A step of an alert: when it was taken, and its document (`schemas.outputs.ChurnAlert`)."""
+
+    at_s: float
+    document: Document
+
+
+class Life:
+    """Lives through a customer's events in order of (time, source, id), as a worker that was never behind.
+
+    Each event is evaluated before and after it is applied. Each `sweep_every_s` seconds, counted from the
+    first event, the row is evaluated again: silence makes no event.
+    """
+
+    def __init__(
+        self, scorer: Scorer, customer_id: str, events: Iterable[Touchpoint], *, sweep_every_s: float = DAY_S
+    ) -> None:
+        self.scorer = scorer
+        self.customer_id = customer_id
+        self.steps: list[Lived] = []
+        self._events = sorted(events, key=lambda each: (each.time, each.source, each.id))
+        self._next = 0
+        self._every_s = sweep_every_s
+        self.first_s = time_s(self._events[0])
+        self._sweep_s = self.first_s
+        self.state = scorer.new(self.first_s)
+
+    def until(self, at_s: float) -> None:
+        """Live up to `at_s` (seconds), events of that time included, and evaluate there."""
+        while self._next < len(self._events) and time_s(self._events[self._next]) <= at_s:
+            event = self._events[self._next]
+            self._sweep_until(time_s(event))
+            self._meet(event)
+            self._next += 1
+        self._sweep_until(at_s)
+        self._keep(self.scorer.rules.evaluate(self.state, at_s, absence_until_s=at_s))
+
+    def _meet(self, event: Touchpoint) -> None:
+        """Evaluate, apply one event and evaluate again; a duplicate changes nothing."""
+        at_s, rules = time_s(event), self.scorer.rules
+        topic = _TOPIC_INDEX[topic_for(event.type, event.channel).name]
+        self._keep(rules.evaluate_silence(self.state, at_s, absence_until_s=at_s))
+        admitted = self.scorer.admit(self.state, event, topic)
+        if admitted is None:
+            return
+        strong = self.scorer.count(self.state, event, at_s, admitted)
+        self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong))
+
+    def _sweep_until(self, at_s: float) -> None:
+        """Do the sweeps that fall before `at_s`."""
+        while self._sweep_s + self._every_s < at_s:
+            self._sweep_s += self._every_s
+            swept_s = self._sweep_s
+            self._keep(self.scorer.rules.evaluate_silence(self.state, swept_s, absence_until_s=swept_s))
+
+    def _keep(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            document = alert_document(
+                self.scorer,
+                self.customer_id,
+                self.state,
+                decision,
+                generation=FILE_GENERATION,
+                announced=True,
+            )
+            self.steps.append(Lived(decision.glance.at_s, document))
