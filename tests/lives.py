@@ -11,7 +11,7 @@ from streams.scoring.state import A_RECENT, Q_RECENT, CustomerState
 from tests.customers import DEFAULT, event
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
-    ("order.placed", {}),
+    ("order.placed", {"total": 1999}),
     ("order.placed", {"direction": "outbound"}),
     ("subscription.renewed", {}),
     ("store.visited", {}),
@@ -90,6 +90,7 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
             f"count {index}": count * decay(churn.count_half_lives_s[index])
             for index, count in enumerate(rhythm.counts if rhythm else ())
         },
+        "spend": rhythm.spend * decay(churn.count_half_lives_s[-1]) if rhythm else 0.0,
     }
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from enum import Enum
 from math import exp2
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -67,6 +67,7 @@ class Scorer:
         self.rules = Rules(policy, self.ledger, self.churn)
         self.baked = baked_hash(policy)
         self._half_lives_s = count_half_lives_s(policy)
+        self._rates = {**policy.currencies, policy.currency: 1.0}
         self._engagement = frozenset(TYPES[name].touchpoint for name in policy.rhythm.engagement)
         self._reopen_weight = policy.rules.reopen_weight
         self._changing = frozenset({*self._engagement, *INTENTS, CustomerUpdated})
@@ -122,12 +123,20 @@ class Scorer:
     def _count_beside_signals(self, state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
         """Count engagement, declared intent and the profile."""
         if type(touchpoint) in self._engagement and touchpoint.data.direction != "outbound":
-            engage(state, at_s, self._half_lives_s)
+            engage(state, at_s, self._half_lives_s, self._spent(touchpoint.data))
         intent = intent_of(touchpoint)
         if intent is not None:
             self.churn.declare(state, intent, at_s)
         if isinstance(touchpoint, CustomerUpdated):
             _update_profile(state, touchpoint, at_s)
+
+    def _spent(self, data: Any) -> float:
+        """Return an engagement's amount in minor units of the policy's currency, 0 where none is known."""
+        amount = getattr(data, "total", None) or getattr(data, "amount", None)
+        if not amount:
+            return 0.0
+        currency = getattr(data, "currency", None)
+        return amount * self._rates.get(currency, 0.0) if currency else float(amount)
 
     def _move_reference(self, state: CustomerState, to_s: float) -> None:
         """Express all sums as of `to_s`."""
@@ -142,6 +151,7 @@ class Scorer:
         if state.rhythm is not None:
             half_lives = zip(state.rhythm.counts, self._half_lives_s, strict=True)
             state.rhythm.counts = [count * exp2(-span / half_life) for count, half_life in half_lives]
+            state.rhythm.spend *= exp2(-span / self._half_lives_s[-1])
         state.ref_s = to_s
 
 
@@ -188,6 +198,7 @@ def baked_hash(policy: Policy) -> int:
         policy.churn.intent_half_life_days,
         policy.churn.horizons_days,
         policy.rhythm.engagement,
+        (policy.currency, policy.currencies),
         msgspec.to_builtins(policy.signals),
         {
             name: (each.code, each.value, each.weight, each.service, each.group)

@@ -170,6 +170,8 @@ class Policy(_Section, frozen=True, kw_only=True, dict=True):
     announcements: AnnouncementSection
     outages: OutageSection
     signals: SignalSection
+    currencies: dict[Annotated[str, Meta(pattern="^[A-Z]{3}$")], Positive]
+    """Minor units of the policy's currency for one minor unit of another; amounts in others do not count."""
     drivers: dict[str, DriverSection]
 
     @cached_property

@@ -35,20 +35,25 @@ def count_half_lives_s(policy: Policy) -> tuple[float, ...]:
     return tuple(COUNT_HALF_LIFE_SHARE * days * DAY_S for days in policy.churn.horizons_days)
 
 
-def engage(state: CustomerState, at_s: float, half_lives_s: tuple[float, ...]) -> None:
+def engage(state: CustomerState, at_s: float, half_lives_s: tuple[float, ...], spent: float = 0.0) -> None:
     """Count an engagement at `at_s`; a second one on the same UTC day is the same occasion.
 
-    A late event is exact while its day lies within 64 days of the last one; an older day counts as new.
+    `spent` is its amount in minor units of the policy's currency; amounts of one day add up. A late event is
+    exact while its day lies within 64 days of the last one; an older day counts as new.
     """
     day = day_of(at_s)
     rhythm = state.rhythm
     if rhythm is None:
         state.rhythm = rhythm = Rhythm(day, day, 0, 0, [0.0] * len(half_lives_s), 0)
-    elif not _is_new(rhythm, day):
-        return
+        new = True
     else:
-        rhythm.repeats += 1
+        new = _is_new(rhythm, day)
+        rhythm.repeats += new
         rhythm.first_day = min(rhythm.first_day, day)
+    if spent:
+        rhythm.spend += spent * exp2((day * DAY_S - state.ref_s) / half_lives_s[-1])
+    if not new:
+        return
     rhythm.months |= 1 << month_of(day)
     age_s = day * DAY_S - state.ref_s
     counts = rhythm.counts

@@ -9,7 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-VERSION: Final = 1
+from streams.errors import CxError
+
+VERSION: Final = 2
+"""2 since the register and the spend; rows of version 1 are read with both empty."""
 RING_IDS: Final = 8
 ID_BYTES: Final = 6
 
@@ -28,6 +31,10 @@ BEST: Final = 0
 WORST: Final = 1
 BEST_SERVICE: Final = 2
 WORST_SERVICE: Final = 3
+BEST_KEPT: Final = 4  # the newest delivery of the register that came in time
+
+NO_CODE: Final = 0
+"""No driver: codes begin at 1."""
 
 
 class Peak(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -61,6 +68,47 @@ class Rhythm(msgspec.Struct, array_like=True, gc=False):
     """Decayed occasions as of `ref_s`, one a horizon of the policy."""
     months: int
     """Twelve bits: the calendar months engaged in."""
+    spend: float = 0.0
+    """Amounts of engagements in minor units of the policy's currency, as of `ref_s`, decayed with the
+    half-life of the last of `counts`: `spend / counts[-1]` is the mean spend an occasion."""
+
+
+class Case(msgspec.Struct, array_like=True, gc=False):
+    """An entry of the register: what is known of one promise, order, ticket, complaint or issue.
+
+    The facts are a union that does not depend on the order in which they were learned
+    (`streams.scoring.facts`); all below them is derived from the facts. Times are whole seconds.
+    """
+
+    kind: int
+    at_s: int
+    """The newest event of it."""
+    facts: dict[int, int]
+    issue: bytes | None = None
+    """The key of the issue that it belongs to."""
+    key: int = NO_CODE
+    """The failure that stands: driver code * 8 + in service, as in `CustomerState.points`; 0 for none."""
+    weight: int = 0
+    """Its weight in thousandths."""
+    since_s: int = 0
+    until_s: int = 0
+    """Until then it counts in full: when it ended, and at most the policy's standing days."""
+    mended_s: int = 0
+    """When it was repaired, 0 for never."""
+    credit: bool = True
+    """False if an earlier failure stood so close that a repair earns nothing."""
+    kept_s: int = 0
+    """When the delivery came, if in time: such a moment lies in the sums already; 0 for none."""
+    pending_s: int = 0
+    """The next deadline that can still be missed, 0 for none."""
+
+
+class Cause(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The newest event that the register took: entries keep hashes of ids, and people need the id."""
+
+    at_s: float
+    source: str
+    id: str
 
 
 class Episode(msgspec.Struct, array_like=True, gc=False):
@@ -125,14 +173,41 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False):
     """When people were last told anything about the customer."""
     lost_day: int = 0
     """The last engagement day before the silence by which the customer was counted as lost."""
+    cases: dict[bytes, Case] = {}
+    """The register of standing signals, by the hash of each one's own id: at most 16."""
+    failing: int = 0
+    """How many of them hold a failure: 0 spares every reading a look at them."""
+    deadline_s: int = 0
+    """The earliest deadline of the register that can still be missed, 0 for none."""
+    cause: Cause | None = None
+    crowded: int = 0
+    """Entries that were folded into the sums before their time, because the register was full."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(CustomerState)
 pack = _ENCODER.encode
 """CustomerState -> bytes: versioned, array-like msgpack."""
-unpack = _DECODER.decode
-"""Bytes -> CustomerState; raises msgspec.DecodeError on bytes that are no row."""
+
+
+def unpack(row: bytes) -> CustomerState:
+    """Return the row of some bytes; raises msgspec.DecodeError on bytes that are no row.
+
+    A row of an older version is read as one of this version. One of a newer version raises CxError: its
+    fields could mean something else.
+    """
+    state = _DECODER.decode(row)
+    if state.version != VERSION:
+        _upgrade(state)
+    return state
+
+
+def _upgrade(state: CustomerState) -> None:
+    """Make a row of version 1 one of version 2: what that one did not have is empty."""
+    if state.version > VERSION:
+        msg = f"a row has version {state.version}, and this cx-signals reads rows up to version {VERSION}"
+        raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
+    state.version = VERSION
 
 
 def new_state(baked: int, at_s: float) -> CustomerState:

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.envelope import Touchpoint, time_s
+from streams.errors import CxError
 from streams.scoring.apply import Applied, Scorer, _remember, event_hash, profile_of
 from streams.scoring.churn import sigmoid
 from streams.scoring.explain import assess
@@ -193,8 +195,65 @@ def test_row_bytes_start_with_a_version():
     """A row is an array that begins with its version, and says which numbers are baked into it."""
     state = row([event("order.placed")])
 
-    assert (pack(state)[1], state.baked) == (VERSION, DEFAULT.baked)
+    assert msgspec.msgpack.decode(pack(state))[:2] == [VERSION, DEFAULT.baked]
     assert unpack(pack(state)) == state
+
+
+def test_rows_of_version_1_are_read():
+    """A row that was written before there was a register and a spend is read with both empty."""
+    state = row([event("order.placed")])
+    fields = msgspec.msgpack.decode(pack(state), strict=True)
+    old = [1, *fields[1 : state.__struct_fields__.index("cases")]]
+    rhythm = state.__struct_fields__.index("rhythm")
+    old[rhythm] = old[rhythm][:-1]
+
+    assert unpack(msgspec.msgpack.encode(old)) == state
+
+
+def test_rows_of_a_newer_version_are_refused():
+    """A row that a newer version wrote is refused with the command that mends: its fields may mean more."""
+    state = row([event("order.placed")])
+    state.version = VERSION + 1
+
+    with pytest.raises(CxError, match="version 3, and this cx-signals reads rows up to version 2") as caught:
+        unpack(pack(state))
+    assert "cx rebuild" in caught.value.mend
+
+
+SPENT: list[tuple[dict[str, Any], float]] = [
+    ({}, 0.0),
+    ({"total": 2000}, 2000.0),
+    ({"total": 2000, "currency": "EUR"}, 2000.0),
+    ({"total": 2000, "currency": "USD"}, 1840.0),
+    ({"total": 2000, "currency": "XAU"}, 0.0),
+    ({"total": 2000, "direction": "outbound"}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("data", "spent"), SPENT)
+def test_spend_is_in_the_policys_currency(data: dict[str, Any], spent: float):
+    """An engagement's amount counts in the policy's currency by its fixed rates, another's not at all."""
+    rhythm = row([event("order.placed", 0, id="a"), event("order.placed", 0, id="b", **data)]).rhythm
+
+    assert rhythm is not None
+    assert rhythm.spend == pytest.approx(spent)
+
+
+def test_spend_decays_with_the_longest_count():
+    """Amounts of one day add up, and spend over the last count is the mean spend an occasion."""
+    orders = [event("order.placed", 40 * n, id=f"{n}{half}", total=500) for n in range(9) for half in "ab"]
+    rhythm = row(orders).rhythm
+
+    assert rhythm is not None
+    assert rhythm.spend / rhythm.counts[-1] == pytest.approx(1000.0)
+
+
+def test_a_renewal_is_spend():
+    """What a period of a subscription costs is spent when it is renewed."""
+    rhythm = row([event("subscription.renewed", amount=999)]).rhythm
+
+    assert rhythm is not None
+    assert rhythm.spend == 999.0
 
 
 def test_a_small_row_is_small():
