@@ -16,7 +16,7 @@ from streams.rulebook.spec import (
     LookSpec,
     Number,
     Range,
-    bands_of,
+    allowed,
     closest,
     figures,
 )
@@ -127,7 +127,8 @@ class _Case:
                 self._known(group, driver, f"{path}.{name}")
             value = found[group].get(driver, 0.0) if driver else found[group]
             if not holds(group, number, value):
-                yield Difference(what=name, expected=wanted_text(group, number), found=shown(group, value))
+                found_text = told_apart(group, number, value)
+                yield Difference(what=name, expected=wanted_text(group, number), found=found_text)
 
     def _known(self, group: str, driver: str, path: str) -> None:
         """Refuse a driver that the policy does not have: its points would always be 0."""
@@ -155,7 +156,7 @@ class _Case:
                 return False
         return (
             (expected.rule, expected.step) == (document["rule"], document["step"])
-            and expected.severity in (None, document["severity"])
+            and (expected.severity is None or document["severity"] in allowed(expected.severity))
             and (expected.reason or "").lower() in document["reason"].lower()
         )
 
@@ -166,7 +167,7 @@ class _Case:
 
 
 def _wanted_step(spec: AlertSpec) -> str:
-    severity = f", {spec.severity}" if spec.severity else ""
+    severity = f", {' or '.join(allowed(spec.severity))}" if spec.severity else ""
     at = f", at {spec.at}" if spec.at else ""
     return f"{spec.rule} {spec.step}{severity}{at}" + (f": ...{spec.reason}..." if spec.reason else "")
 
@@ -196,8 +197,8 @@ def read(scorer: Scorer, life: Life, at_s: float) -> Document:
 
 def _words(expected: LookSpec, found: Document) -> Iterator[Difference]:
     """Compare what is not a number: the band, the last experience, the open alerts."""
-    if expected.band is not UNSET and found["band"] not in (allowed := bands_of(expected.band)):
-        yield Difference(what="band", expected=" or ".join(allowed), found=found["band"])
+    if expected.band is not UNSET and found["band"] not in (bands := allowed(expected.band)):
+        yield Difference(what="band", expected=" or ".join(bands), found=found["band"])
     if expected.last_experience not in (UNSET, found["last_experience"]):
         wanted = str(expected.last_experience)
         yield Difference(what="last_experience", expected=wanted, found=str(found["last_experience"]))
@@ -224,6 +225,16 @@ def shown(name: str, value: float | None) -> str:
     if value is None:
         return "null"
     return f"{value:.2f}" if name in FINE else f"{value:.1f}"
+
+
+def told_apart(name: str, number: Number, value: float | None) -> str:
+    """Return a figure that is not as expected, with as many digits as it takes to see that."""
+    text = shown(name, value)
+    decimals = 2
+    while value is not None and holds(name, number, float(text)):
+        text = f"{value:.{decimals}f}"
+        decimals += 1
+    return text
 
 
 def wanted_text(name: str, number: Number) -> str:

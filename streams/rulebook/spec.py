@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from schemas.outputs import Rule, Severity, Step
+from schemas.outputs import Rule, Step
 from streams.rulebook.yaml_file import YamlFile, read_yaml
-from streams.scoring.rules import Band
+from streams.scoring.rules import SEVERITIES, Band
 
 T = TypeVar("T")
 Placed = Iterator[tuple[str, str]]
@@ -27,7 +27,7 @@ _IN_WORDS: Final = {
     "`null`": "nothing",
 }
 _NO_NAME: Final = re.compile(r"Invalid enum value '(.*)'")
-_NAMES: Final = (*get_args(Rule), *get_args(Step), *get_args(Severity))
+_NAMES: Final = (*get_args(Rule), *get_args(Step))
 _AT: Final = re.compile(r"^(.*?)(?: - at `\$\.?(.*)`)?$", re.DOTALL)
 
 
@@ -64,7 +64,7 @@ class AlertSpec(_Section, frozen=True, kw_only=True):
 
     rule: Rule
     step: Step = "opened"
-    severity: Severity | None = None
+    severity: str | list[str] | None = None
     at: str | None = None
     reason: str | None = None
     """Words that its sentence must contain."""
@@ -166,9 +166,9 @@ def is_full(event: Any) -> bool:
     return isinstance(event, dict) and "specversion" in event
 
 
-def bands_of(band: str | list[str]) -> list[str]:
-    """Return the bands that `at_risk | critical`, or a list of them, allows."""
-    return [word.strip() for word in band.split("|")] if isinstance(band, str) else band
+def allowed(words: str | list[str]) -> list[str]:
+    """Return the words that `at_risk | critical`, or a list of them, allows."""
+    return [word.strip() for word in words.split("|")] if isinstance(words, str) else words
 
 
 _LISTS: Final[dict[tuple[type, str], type]] = {
@@ -232,15 +232,23 @@ def _lint_look(look: LookSpec, path: str) -> Placed:
     if look.alerts and look.no_alerts is True:
         yield f"{path}.no_alerts", "`alerts` and `no_alerts` contradict each other"
     if look.band is not UNSET:
-        for word in bands_of(look.band):
-            if word not in BANDS:
-                yield f"{path}.band", f"no band `{word}`" + closest(word, BANDS)
+        yield from _lint_words(look.band, "band", BANDS, f"{path}.band")
+    for index, alert in enumerate(look.alerts if isinstance(look.alerts, list) else []):
+        if alert.severity is not None:
+            place = f"{path}.alerts[{index}].severity"
+            yield from _lint_words(alert.severity, "severity", SEVERITIES, place)
     for name, number in figures(look):
         if isinstance(number, Range):
             if number.min is None and number.max is None:
                 yield f"{path}.{name}", "a range needs min or max"
             elif number.min is not None and number.max is not None and number.min > number.max:
                 yield f"{path}.{name}", "min lies above max"
+
+
+def _lint_words(words: str | list[str], kind: str, known: tuple[str, ...], path: str) -> Placed:
+    for word in allowed(words):
+        if word not in known:
+            yield path, f"no {kind} `{word}`" + closest(word, known)
 
 
 def figures(look: LookSpec) -> Iterator[tuple[str, Number]]:

@@ -77,6 +77,7 @@ PASSING = {
     "nothing": "gap: null, service_coverage: 0",
     "last": "last_experience: failed_delivery",
     "alerts": f"alerts: [{DROP}], open: [experience_drop]",
+    "severities": "alerts: [{rule: experience_drop, severity: medium | high}]",
     "risk": "churn_probability: {max: .5}, lost: {max: .1}, trend: {max: -10}, service: 65",
 }
 
@@ -90,6 +91,7 @@ def test_what_can_be_expected(folder: Folder, expectation: str):
 
 
 FAILING = {
+    "by little": ("experience: {max: 44.8}", "experience is 44.802, expected at most"),
     "bounds": ("experience: {min: 50}", "experience is 44.8, expected at least 50"),
     "both": ("experience: {min: 1, max: 2}", "expected 1 to 2"),
     "above": ("trend: {max: -40}", "expected at most -40"),
@@ -226,6 +228,7 @@ REFUSED = {
     ),
     "key of an alert": ("{at: 0d, alerts: [{ruel: x}]}", EVENT, "unknown key `ruel`, did you mean `rule`?"),
     "rule": ("{at: 0d, open: [silense]}", EVENT, "no such name `silense`, did you mean `silence`?"),
+    "severity": ("{at: 0d, alerts: [{rule: silence, severity: hgh}]}", EVENT, "no severity `hgh`"),
     "band": ("{at: 0d, band: at_rsk}", EVENT, "no band `at_rsk`, did you mean `at_risk`?"),
     "driver": ("{at: 0d, drivers: {wating: 1}}", EVENT, "no driver `wating`, did you mean `waiting`?"),
     "type": (LOOK, "{at: 0d, type: order.place}", "no type `order.place`, did you mean `order.placed`?"),
