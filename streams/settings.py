@@ -102,6 +102,10 @@ class Settings:
     metrics_port: int = _setting(
         9464, "Port on which metrics and health are served; 0: a free one.", ge=0, le=65535
     )
+    routes: str = _setting("", "Path of the routes file of `cx deliver`: who is told of which alert.")
+    deliver_metrics_port: int = _setting(
+        9465, "Port on which `cx deliver` serves metrics and health; 0: a free one.", ge=0, le=65535
+    )
     max_customers: int = _setting(
         2_000_000, "Customers kept a partition; events of new ones beyond it are rejected.", ge=1
     )

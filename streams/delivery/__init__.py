@@ -1,1 +1,1 @@
-"""Alerts to people: signed webhooks from `cx.alerts`."""
+"""Delivery: announced steps of alerts, posted as signed webhooks to the people who act on them."""
