@@ -133,7 +133,10 @@ class Work(Protocol):
         ...
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
-        """Evaluate the customers in `keys` at the watermark `now_s` (seconds since the epoch)."""
+        """Evaluate the customers in `keys` at the watermark `now_s` (seconds since the epoch).
+
+        Called at every tick of the sweep, with no keys where nobody's turn has come.
+        """
         ...
 
     def finish(self) -> Effects:

@@ -261,10 +261,10 @@ class Lane:
     async def _pace(self, owned: Owned) -> None:
         """Wait until the partition's flush interval is over, or enough is there for a whole transaction.
 
-        One that was idle for longer does not wait at all.
+        One that was idle for longer waits only for the rest of the fetch that ended it.
         """
         interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
-        left = owned.flushed_s + interval - monotonic()
+        left = max(self.settings.settle_s, owned.flushed_s + interval - monotonic())
         if left > 0 and owned.queue.records < self.settings.chunk_records:
             owned.full.clear()
             with suppress(TimeoutError):
@@ -299,7 +299,8 @@ class Lane:
                 keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
             else:
                 keys = owned.sweep.due(owned.state.rows, monotonic())
-            if keys:
+            # Also with no customer due: the handler may have something to do with time itself.
+            if owned.state.rows:
                 draft = owned.state.draft(now_s, caught_up=caught_up)
                 draft.sweep(keys, now_s)
                 self.stats.swept += len(keys)

@@ -35,9 +35,12 @@ class EngineSettings:
     chunk_records: int = 2_000
     chunk_bytes: int = 4 * MIB
     queue_bytes: int = 64 * MIB
-    gather_s: float = 0.015
-    """Wait of the fetch loop when little arrives: without it 1,000 events/s cost most of a core in wake-ups,
-    with 8 ms 0.31, with 20 ms 0.24 of one."""
+    gather_s: float = 0.045
+    """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
+    nothing. Waiting here would only make what the client has fetched ahead older."""
+    gather_bytes: int = 64 << 10
+    settle_s: float = 0.003
+    """Wait for the other inputs' chunks of a fetch: they come one by one, and share a transaction."""
     flush_min_s: float = 0.020
     flush_per_partition_s: float = 0.008
     flush_max_s: float = 1.0

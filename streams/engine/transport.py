@@ -29,9 +29,6 @@ SCHEME = "lane"
 POLL_S = 0.1
 """Longest wait of a fetch: a rebalance waits for it."""
 SPACE_S = 0.25
-BUSY_RECORDS = 200
-"""A fetch that returns fewer finds little waiting: the next one waits a moment to gather more."""
-FETCH_WAIT_MS = 500
 
 
 @dataclass(slots=True)
@@ -70,7 +67,8 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
             max_poll_records=2 * settings.chunk_records,
             max_poll_interval_ms=int(self.app.conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=settings.chunk_bytes,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_min_bytes=settings.gather_bytes,
+            fetch_max_wait_ms=int(settings.gather_s * 1000),
             request_timeout_ms=int(self.app.conf.broker_request_timeout * 1000),
             session_timeout_ms=int(settings.session_timeout_s * 1000),
             rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
@@ -183,7 +181,6 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self.space = asyncio.Event()
         self.sequences: defaultdict[TP, int] = defaultdict(int)
         self.reaches: dict[TP, Reach] = {}
-        self._gather = False
 
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
@@ -275,12 +272,9 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.space.wait(), SPACE_S)
             return {}, active
-        if self._gather:
-            await asyncio.sleep(self.app.lane.settings.gather_s)
         records = await self._getmany(active_partitions=active, timeout=timeout)
         if isinstance(records, Fetched) and not records:
             self.reaches.update(records.reaches)
-        self._gather = sum(map(len, records.values())) < BUSY_RECORDS
         return records, active
 
     def on_buffer_drop(self, tp: TP) -> None:

@@ -27,6 +27,7 @@ SETTINGS = EngineSettings(
     bootstrap_servers="",
     app_id="app",
     inputs=(WEB,),
+    settle_s=0.0,
     flush_min_s=0.0,
     flush_per_partition_s=0.0,
     queue_bytes=500,
@@ -39,10 +40,13 @@ class Counting:
 
     failing = False
 
+    def __init__(self) -> None:
+        self.swept: list[tuple[list[bytes], float]] = []
+
     def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Any:
         """Start a unit of work."""
         del partition, standing
-        return CountingWork(rows, failing=self.failing)
+        return CountingWork(self, rows)
 
     def committed(self, partition: int, effects: Effects) -> None:
         """Hear of a commit."""
@@ -51,15 +55,15 @@ class Counting:
 class CountingWork:
     """One unit of work."""
 
-    def __init__(self, rows: Mapping[bytes, bytes], *, failing: bool) -> None:
+    def __init__(self, handler: Counting, rows: Mapping[bytes, bytes]) -> None:
+        self.handler = handler
         self.rows = rows
-        self.failing = failing
         self.effects = Effects()
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Count."""
         del topic
-        if self.failing:
+        if self.handler.failing:
             raise ZeroDivisionError
         for record in records:
             key = record.key or b""
@@ -69,6 +73,7 @@ class CountingWork:
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Write the watermark into each row."""
+        self.handler.swept.append((list(keys), now_s))
         for key in keys:
             self.effects.rows[key] = b"%d" % int(now_s)
 
@@ -86,6 +91,7 @@ class PaperWriter:
         self.gate = asyncio.Event()
         self.gate.set()
         self.closed = False
+        self.wrote = asyncio.Event()
 
     async def write(self, transaction: Transaction) -> None:
         """Commit, or fail as told."""
@@ -93,6 +99,7 @@ class PaperWriter:
         if self.outcomes:
             raise self.outcomes.pop(0)
         self.written.append(transaction)
+        self.wrote.set()
 
     async def close(self) -> None:
         """Remember it."""
@@ -255,6 +262,17 @@ async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench)
     for _ in range(20):
         await asyncio.sleep(0)
     assert [transaction.records for transaction in bench.writers[0].written] == [1, 5]
+
+
+async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
+    """They come one by one through their agents; the first does not run off with a transaction of its own."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, settle_s=0.02)
+    await bench.send(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await bench.send(1)
+    await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
+    assert [transaction.records for transaction in bench.writers[0].written] == [2]
 
 
 async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:
@@ -435,6 +453,17 @@ async def test_the_sweep_writes_like_any_batch(bench: Bench) -> None:
     await bench.lane._sweep(bench.owned())
     assert bench.owned().state.rows == {b"k": b"5000"}
     assert bench.lane.stats.swept == 1
+
+
+async def test_every_tick_reaches_the_handler(bench: Bench) -> None:
+    """What depends on time alone waits for no customer's turn; a tick without effects writes nothing."""
+    owned = bench.owned()
+    owned.state.load({b"k": b"1"}, owned.state.marker)
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=0, end=0, seen_s=5000.0)
+    await bench.lane._sweep(owned)
+    await bench.lane._sweep(owned)
+    assert [keys for keys, _ in bench.handler.swept] == [[b"k"], []]
+    assert len(bench.writers[0].written) == 1
 
 
 async def test_the_sweep_leaves_a_partition_that_is_not_ours(bench: Bench) -> None:
