@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.files import policy_option
+from streams.cli.policy_diff import diff
 from streams.cli.policy_test import test
 from streams.cli.tables import print_tables
 from streams.scoring.apply import baked_hash
@@ -26,6 +27,7 @@ def policy() -> None:
 
 
 policy.add_command(test)
+policy.add_command(diff)
 
 
 @policy.command()
