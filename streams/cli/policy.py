@@ -14,6 +14,8 @@ from streams.cli.files import policy_option
 from streams.cli.policy_diff import diff
 from streams.cli.policy_test import test
 from streams.cli.tables import print_tables
+from streams.errors import Exit
+from streams.rulebook.advice import Advice, advise
 from streams.scoring.apply import baked_hash
 from streams.scoring.policy import DriverSection, Policy, default_policy, load_policy
 
@@ -46,20 +48,46 @@ def show(policy_path: str | None, *, as_json: bool) -> None:
 
 @policy.command()
 @click.argument("file")
-def check(file: str) -> None:
-    """Check the policy FILE: every mistake is named, else every value that it changes.
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is any advice.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with the changes and the advice.")
+def check(file: str, *, strict: bool, as_json: bool) -> None:
+    """Check the policy FILE: mistakes by name, else what it changes and what is worth a second look.
 
-    Exit codes: 0 valid, 2 not valid or not to be read.
+    Exit codes: 0 valid, 1 advice under --strict, 2 not valid or not to be read.
     """
     found, default = load_policy(file), default_policy()
-    changed = differences(found, default)
-    click.echo(f"{file} is a valid policy: {found.version}, hash {found.hash}, {len(changed)} values changed")
+    changed, advice = differences(found, default), advise(found, default)
+    rebuild = baked_hash(found) != baked_hash(default)
+    if as_json:
+        content = {
+            "file": file,
+            "version": found.version,
+            "hash": found.hash,
+            "changed": {key: {"value": value, "default": before} for key, (value, before) in changed.items()},
+            "advice": msgspec.to_builtins(advice),
+            "replay_needed": rebuild,
+        }
+        click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(
+            f"{file} is a valid policy: {found.version}, hash {found.hash}, {len(changed)} values changed"
+        )
+        _tell(changed, advice, rebuild=rebuild)
+    if strict and advice:
+        raise SystemExit(Exit.FINDING)
+
+
+def _tell(changed: dict[str, tuple[Any, Any]], advice: list[Advice], *, rebuild: bool) -> None:
     for key, (value, before) in changed.items():
         click.echo(f"  {key} = {words_of(value)}, default {words_of(before)}")
-    if baked_hash(found) != baked_hash(default):
+    if rebuild:
         click.echo(
             "Rows made under another policy keep sums of its weights and half-lives: replay their events."
         )
+    if advice:
+        click.echo("Worth a second look:")
+    for each in advice:
+        click.echo(f"  {each.key}: {each.why}\n    try {each.suggestion}")
 
 
 def differences(found: Policy, default: Policy) -> dict[str, tuple[Any, Any]]:

@@ -126,3 +126,25 @@ def test_check_of_a_missing_file(tmp_path: Path):
 
     assert "none.toml" in error.message
     assert error.code is Exit.USAGE
+
+
+def test_check_gives_advice(tmp_path: Path):
+    """What is valid and seldom meant is told with what to try; only --strict ends with 1 for it."""
+    path = tmp_path / "mine.toml"
+    path.write_text("[rules]\nlost = 0.0\n")
+
+    assert run("check", str(path)).splitlines()[2:] == [
+        "Worth a second look:",
+        "  rules.lost: everybody is lost at once",
+        "    try 0.3 to 0.7",
+    ]
+    result = CliRunner().invoke(policy, ["check", "--strict", str(path)])
+    assert result.exit_code == Exit.FINDING
+
+
+def test_check_as_json(mine: str):
+    """A program gets the changes with their defaults, the advice, and whether rows need a replay."""
+    found = json.loads(run("check", mine, "--json"))
+
+    assert found["changed"]["drivers.purchase.weight"] == {"value": 2.0, "default": 1.0}
+    assert (found["version"], found["advice"], found["replay_needed"]) == ("mine", [], True)
