@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 QUIESCE_S = 10.0
 HEAL_QUIESCE_S = 5.0
-COMPUTE_S = 0.05
-"""Longest stretch of work before a transaction is written, whatever waits."""
 FENCED_WINDOW_S = 60.0
 MOST_HEALS = 10
 """Heals in a row without a commit; then going on would be an endless loop."""
@@ -106,7 +104,7 @@ class Lane:
             return
         owned.queue.put(chunk)
         owned.wake.set()
-        if owned.queue.records >= self.settings.chunk_records:
+        if owned.queue.records >= self.settings.transaction_records:
             owned.full.set()
 
     async def sweep_forever(self) -> None:
@@ -265,7 +263,7 @@ class Lane:
         """
         interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
         left = max(self.settings.settle_s, owned.flushed_s + interval - monotonic())
-        if left > 0 and owned.queue.records < self.settings.chunk_records:
+        if left > 0 and owned.queue.records < self.settings.transaction_records:
             owned.full.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(owned.full.wait(), left)
@@ -278,10 +276,10 @@ class Lane:
             owned.watermark(consumer, self.settings.clock), caught_up=owned.at_end(consumer)
         )
         started = monotonic()
-        while owned.queue and draft.records < self.settings.chunk_records:
+        while owned.queue and draft.records < self.settings.transaction_records:
             draft.add(owned.queue.pop())
             self.app.consumer.space.set()
-            if monotonic() - started > COMPUTE_S:
+            if monotonic() - started > self.settings.compute_s:
                 break
             await asyncio.sleep(0)
         if draft.records:

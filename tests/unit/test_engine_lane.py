@@ -250,7 +250,7 @@ async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
 
 async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench) -> None:
     """Little waits for the interval; what fills a transaction is written at once."""
-    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, chunk_records=5)
+    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, transaction_records=5)
     bench.lane.settings = slow
     await bench.send(0)
     await bench.settle()
