@@ -21,11 +21,16 @@ MODULES = (
     "streams/scoring/apply.py",
     "streams/scoring/cases.py",
     "streams/scoring/churn.py",
+    "streams/scoring/claims.py",
     "streams/scoring/explain.py",
+    "streams/scoring/facts.py",
     "streams/scoring/ledger.py",
+    "streams/scoring/register.py",
     "streams/scoring/rhythm.py",
     "streams/scoring/rules.py",
     "streams/scoring/signals.py",
+    "streams/scoring/standing.py",
+    "streams/scoring/verdict.py",
 )
 MYPY_INI = """[mypy]
 strict = True

@@ -1,6 +1,7 @@
 """Apply touchpoints to a row. Pure: the time comes from the events or from the caller."""
 
 import hashlib
+from collections.abc import Mapping
 from enum import Enum
 from math import exp2
 from typing import Any, Final
@@ -11,10 +12,12 @@ from schemas.envelope import Touchpoint
 from schemas.families.customers import CustomerUpdated
 from schemas.touchpoints import TYPES
 from streams.scoring.churn import Churn
+from streams.scoring.claims import READERS
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import Policy
+from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
-from streams.scoring.rules import Rules
+from streams.scoring.rules import Decision, Rules
 from streams.scoring.signals import INTENTS, SignalTable, intent_of
 from streams.scoring.state import (
     A_RECENT,
@@ -64,13 +67,15 @@ class Scorer:
         self.signals = SignalTable(policy)
         self.ledger = Ledger(policy)
         self.churn = Churn(policy)
+        self.register = Register(policy, self.ledger, self.signals)
         self.rules = Rules(policy, self.ledger, self.churn)
         self.baked = baked_hash(policy)
         self._half_lives_s = count_half_lives_s(policy)
         self._rates = {**policy.currencies, policy.currency: 1.0}
         self._engagement = frozenset(TYPES[name].touchpoint for name in policy.rhythm.engagement)
         self._reopen_weight = policy.rules.reopen_weight
-        self._changing = frozenset({*self._engagement, *INTENTS, CustomerUpdated})
+        self._beside = frozenset({*self._engagement, *INTENTS, CustomerUpdated})
+        self._changing = self._beside | frozenset(READERS)
         shortest_s = min(
             self.ledger.half_life_s,
             self.ledger.recent_half_life_s,
@@ -109,16 +114,43 @@ class Scorer:
             self._move_reference(state, at_s)
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
-        strong = False
         if not event:  # a neutral act
             return False
-        for signal in self.signals.of(touchpoint):
-            self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
-            strong = strong or (signal.a < 0.0 and signal.weight >= self._reopen_weight)
         kind = type(touchpoint)
-        if kind in self._changing:
+        signals = self.signals.of(touchpoint)
+        strong = False
+        for signal in signals:
+            strong = strong or (signal.a < 0.0 and signal.weight >= self._reopen_weight)
+        if kind in READERS:
+            signals = self.register.take(state, touchpoint, at_s, event, signals)
+        for signal in signals:
+            self.ledger.add(state, signal, at_s, touchpoint.source, touchpoint.id, event)
+        if kind in self._beside:
             self._count_beside_signals(state, touchpoint, at_s)
         return strong
+
+    def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
+        """Break the promises that are overdue at `now_s`; True if one was, so that the row changed.
+
+        `fulfilled_until_s` is, for each channel that was read to its end, the time of its newest event
+        (seconds): a source that fell silent breaks no promise. Costs one comparison where nothing is due.
+        """
+        if not state.deadline_s or now_s <= state.deadline_s + self.register.grace_s:
+            return False
+        return self.register.expire(state, now_s, fulfilled_until_s)
+
+    def sweep(
+        self,
+        state: CustomerState,
+        at_s: float,
+        *,
+        absence_until_s: float,
+        fulfilled_until_s: Mapping[str, float],
+    ) -> list[Decision]:
+        """Look at a row at `at_s` without an event: break what is overdue, then evaluate the rules."""
+        if self.expire(state, at_s, fulfilled_until_s):
+            return self.rules.evaluate(state, at_s, absence_until_s=absence_until_s, strong=True)
+        return self.rules.evaluate_silence(state, at_s, absence_until_s=absence_until_s)
 
     def _count_beside_signals(self, state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
         """Count engagement, declared intent and the profile."""

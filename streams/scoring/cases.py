@@ -24,6 +24,8 @@ FILE_GENERATION: Final = "file"
 TOP_DRIVERS: Final = 2
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3600.0
+HARDLY: Final = 1e-9
+"""A contribution to the log-odds of no more than this is rounding."""
 OWNED_POINTS: Final = -1.0
 """A driver that takes less than this is nobody's failure."""
 PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "owner")
@@ -79,7 +81,6 @@ def alert_document(
     horizon = float(scorer.policy.churn.alert_horizon_days)
     silence = scorer.churn.silence
     expected_s = silence.expected_by_s(rhythm, horizon, scorer.policy.rules.lost) if rhythm else None
-    last = state.last
     document = standing(scorer, customer_id, found)
     document |= _step(scorer, customer_id, state, decision, found, generation)
     profile = profile_of(state)
@@ -87,7 +88,7 @@ def alert_document(
         "resolved_because": decision.because.value if decision.because else None,
         "lost": max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
         "expected_by": at_time(expected_s) if expected_s is not None else None,
-        "evidence": [{"source": last.source, "id": last.id}] if last else [],
+        "evidence": evidence_of(state),
         "link": link_template.replace("{customer_id}", quote(customer_id, safe="")) or None,
         "cause_owner": _cause_owner(scorer, found),
         "announced": announced,
@@ -95,6 +96,13 @@ def alert_document(
     document |= case_facts(state.episodes.get(decision.rule))
     document |= {name: _text(profile, name) for name in PROFILE_IN_ALERTS}
     return document
+
+
+def evidence_of(state: CustomerState) -> list[Document]:
+    """Return the newest events that say something, of the sums and of the register, the newest first."""
+    found = [each for each in (state.last, state.cause) if each is not None and each.source]
+    found.sort(key=lambda each: (-each.at_s, each.source, each.id))
+    return [{"source": each.source, "id": each.id} for each in found]
 
 
 def _text(profile: Mapping[str, object], name: str) -> str | None:
@@ -113,7 +121,7 @@ def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
     """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
     sentence = _why(scorer, state, decision, found)
-    last = state.last
+    last = scorer.ledger.last_of(state)
     if last is not None and decision.because is None:
         driver = words(driver_name(scorer, last.key >> 3))
         longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
@@ -138,7 +146,7 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
 
 def _raising(found: Assessment) -> list[str]:
     """Return in words what of the experience raises the risk of churn, the strongest first."""
-    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > 0.0]
+    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > HARDLY]
     named = [
         _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
     ]

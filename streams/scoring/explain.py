@@ -81,7 +81,7 @@ class Assessment:
     @property
     def last(self) -> Document | None:
         """The last experience: {driver, age_s, points}."""
-        last = self._state.last
+        last = self._scorer.ledger.last_of(self._state)
         if last is None:
             return None
         return {

@@ -12,12 +12,16 @@ import math
 from dataclasses import dataclass
 from math import exp2
 
+from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
+from streams.scoring.standing import Failures, Standing
 from streams.scoring.state import (
     A_RECENT,
     BEST,
+    BEST_KEPT,
     BEST_SERVICE,
+    NO_CODE,
     Q_PLAIN,
     Q_RECENT,
     Q_ROUTINE,
@@ -27,6 +31,7 @@ from streams.scoring.state import (
     W_SERVICE,
     WORST,
     WORST_SERVICE,
+    Case,
     CustomerState,
     LastExperience,
     Peak,
@@ -46,6 +51,11 @@ class Reading:
     points: dict[int, float]
 
 
+def _order(last: LastExperience) -> tuple[float, str, str, float]:
+    """Return what tells the newer of two experiences."""
+    return last.at_s, last.source, last.id, abs(last.a)
+
+
 class Ledger:
     """The ledger's arithmetic under one policy."""
 
@@ -60,67 +70,136 @@ class Ledger:
         self.recent_half_life_s = section.trend_half_life_days * DAY_S
         self.routine_cap = section.routine_cap
         self.service_cap = section.service_cap
+        self.failures = Failures(policy)
+        kept = policy.drivers["delivery_on_time"]
+        self._kept = Signal("delivery_on_time", kept, kept.value, kept.weight, policy, service=kept.service)
 
     def add(
         self, state: CustomerState, signal: Signal, at_s: float, source: str, event_id: str, event: bytes
     ) -> None:
         """Count `signal` at `at_s`; `event` is the 6-byte hash of (source, id), which breaks ties."""
-        grown = exp2((at_s - state.ref_s) / self.half_life_s)
+        self.weigh(state, signal, at_s, 1.0)
+        a = signal.a
+        if a:
+            self._remember(state.peaks, signal, at_s, event)
+        if signal.weight >= 1.0:
+            self._newest(state, signal.key, at_s, a, source, event_id)
+
+    def weigh(self, state: CustomerState, signal: Signal, at_s: float, times: float) -> None:
+        """Add `signal` to the sums `times` times; -1 takes out what was added."""
+        grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
+        recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
         points, mass = state.points, state.mass
         a, q = signal.a, signal.q
         points[signal.key] = points.get(signal.key, 0.0) + a * grown
         mass[signal.group] = mass.get(signal.group, 0.0) + q * grown
         mass[W_EXPERIENCE] = mass.get(W_EXPERIENCE, 0.0) + signal.weight * grown
-        recent = exp2((at_s - state.ref_s) / self.recent_half_life_s)
         mass[A_RECENT] = mass.get(A_RECENT, 0.0) + a * recent
         mass[Q_RECENT] = mass.get(Q_RECENT, 0.0) + q * recent
         if signal.service:
             mass[Q_SERVED] = mass.get(Q_SERVED, 0.0) + q * grown
             mass[W_SERVICE] = mass.get(W_SERVICE, 0.0) + signal.weight * grown
-        if a:
-            self._remember(state.peaks, signal, at_s, event)
-        if signal.weight >= 1.0:
-            last = state.last
-            if last is None or (at_s, source, event_id, signal.m) > (
-                last.at_s,
-                last.source,
-                last.id,
-                abs(last.a),
-            ):
-                state.last = LastExperience(signal.key, at_s, a, source, event_id)
+
+    def fold_failure(self, state: CustomerState, case: Case, name: bytes, now_s: float) -> None:
+        """Add the failure of a case to the sums as a signal dated when it ended, and at most `now_s`."""
+        held = self.failures.at(case, now_s)
+        at_s = min(float(case.until_s), now_s)
+        grown = exp2((at_s - state.ref_s) / self.half_life_s)
+        recent = exp2((at_s - state.ref_s) / self.recent_half_life_s)
+        key, code, mass, m = case.key, case.key >> 3, state.mass, -held.a
+        state.points[key] = state.points.get(key, 0.0) + held.a * grown
+        parts = [
+            (Q_PLAIN, held.q * grown),
+            (W_EXPERIENCE, held.weight * grown),
+            (A_RECENT, held.a * recent),
+            (Q_RECENT, held.q * recent),
+        ]
+        if key & 1:
+            parts += [(Q_SERVED, held.q * grown), (W_SERVICE, held.weight * grown)]
+        for slot, amount in parts:
+            mass[slot] = mass.get(slot, 0.0) + amount
+        if m > 0.0:
+            for slot in (WORST, WORST_SERVICE) if key & 1 else (WORST,):
+                self._challenge(state.peaks, slot, code, m, math.log2(m), at_s, name)
+        if case.weight >= THOUSANDTHS:
+            self._newest(state, key, float(case.since_s), self._felt(case), "", name.hex())
+
+    def remember_kept(self, state: CustomerState, at_s: float, name: bytes) -> None:
+        """Remember a delivery in time, which lies in the sums already, beyond its entry in the register."""
+        kept = self._kept
+        if kept.a > 0.0:
+            self._challenge(state.peaks, BEST, kept.code, kept.m, kept.log2_m, at_s, name)
+        if kept.weight >= 1.0:
+            self._newest(state, kept.key, at_s, kept.a, "", name.hex())
+
+    @staticmethod
+    def _newest(state: CustomerState, key: int, at_s: float, a: float, source: str, event_id: str) -> None:
+        last = state.last
+        if last is None or (at_s, source, event_id, abs(a)) > (last.at_s, last.source, last.id, abs(last.a)):
+            state.last = LastExperience(key, at_s, a, source, event_id)
+
+    def _felt(self, case: Case) -> float:
+        """Return the A of a failure as it was felt, before any repair."""
+        return self.failures.worth(case.key)[0] * case.weight / THOUSANDTHS
+
+    def last_of(self, state: CustomerState) -> LastExperience | None:
+        """Return the newest signal of weight 1 or more, of the sums or of the register.
+
+        One of the register has the hash of its case as id and no source: its event's id is not kept.
+        """
+        last = state.last
+        if not state.cases:
+            return last
+        kept = self._kept
+        for name, case in state.cases.items():
+            if case.weight >= THOUSANDTHS:
+                found = LastExperience(case.key, float(case.since_s), self._felt(case), "", name.hex())
+            elif case.kept_s and kept.weight >= 1.0:
+                found = LastExperience(kept.key, float(case.kept_s), kept.a, "", name.hex())
+            else:
+                continue
+            if last is None or _order(found) > _order(last):
+                last = found
+        return last
 
     def _remember(self, peaks: dict[int, Peak], signal: Signal, at_s: float, event: bytes) -> None:
         if signal.a < 0.0:
-            self._challenge(peaks, WORST, signal, at_s, event)
+            self._challenge(peaks, WORST, signal.code, signal.m, signal.log2_m, at_s, event)
             if signal.service:
-                self._challenge(peaks, WORST_SERVICE, signal, at_s, event)
+                self._challenge(peaks, WORST_SERVICE, signal.code, signal.m, signal.log2_m, at_s, event)
             return
         if signal.group != Group.SERVICE:  # good service is no best moment of the experience
-            self._challenge(peaks, BEST, signal, at_s, event)
+            self._challenge(peaks, BEST, signal.code, signal.m, signal.log2_m, at_s, event)
         if signal.service:
-            self._challenge(peaks, BEST_SERVICE, signal, at_s, event)
+            self._challenge(peaks, BEST_SERVICE, signal.code, signal.m, signal.log2_m, at_s, event)
 
-    def _challenge(
-        self, peaks: dict[int, Peak], slot: int, signal: Signal, at_s: float, event: bytes
+    def _challenge(  # a peak and where it may go, without making one that loses
+        self,
+        peaks: dict[int, Peak],
+        slot: int,
+        code: int,
+        m: float,
+        log2_m: float,
+        at_s: float,
+        event: bytes,
     ) -> None:
         """Keep the greater of the peak and the signal as both will be seen at any later time."""
         held = peaks.get(slot)
         if held is not None:
-            ahead = signal.log2_m - math.log2(held.m) + (at_s - held.at_s) / self.half_life_s
-            if ahead < -TINY or (
-                ahead <= TINY and (at_s, event, signal.code) <= (held.at_s, held.event, held.code)
-            ):
+            ahead = log2_m - math.log2(held.m) + (at_s - held.at_s) / self.half_life_s
+            if ahead < -TINY or (ahead <= TINY and (at_s, event, code) <= (held.at_s, held.event, held.code)):
                 return
-        peaks[slot] = Peak(signal.code, signal.m, at_s, event)
+        peaks[slot] = Peak(code, m, at_s, event)
 
     def figures(self, state: CustomerState, at_s: float) -> tuple[float, float, float]:
         """Return the experience score, its coverage and the trend at `at_s`, without the drivers.
 
-        One pass for the three figures that every evaluation needs; `experience` gives the same score with
-        its drivers.
+        One pass for the three figures that every evaluation needs; `read` gives the same score with its
+        drivers.
         """
         mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
+        fast = exp2((state.ref_s - at_s) / self.recent_half_life_s)
         plain = routine = service = 0.0
         for key, a in state.points.items():
             group = key & GROUP_BITS
@@ -131,27 +210,36 @@ class Ledger:
             else:
                 service += a
         get = mass.get
+        plain *= decay
+        routine *= decay
+        service *= decay
         q_plain = get(Q_PLAIN, 0.0) * decay
         q_routine = get(Q_ROUTINE, 0.0) * decay
         q_service = get(Q_SERVICE, 0.0) * decay
+        weight = get(W_EXPERIENCE, 0.0) * decay
+        recent_a = get(A_RECENT, 0.0) * fast
+        recent_q = get(Q_RECENT, 0.0) * fast
+        peaks = state.peaks
+        high = self._greater(peaks.get(BEST), peaks.get(BEST_KEPT), at_s)
+        low = self._faded(peaks.get(WORST), at_s)
+        if state.failing:
+            for held in self.failures.all_at(state, at_s):
+                plain += held.a * held.slow
+                q_plain += held.q * held.slow
+                weight += held.weight * held.slow
+                recent_a += held.a * held.fast
+                recent_q += held.q * held.fast
+                low = max(low, -held.a * held.slow)
         routine_factor = self.routine_cap / (self.routine_cap + q_routine)
         service_factor = self.service_cap / (self.service_cap + q_service)
         denominator = self.kappa + q_plain + q_routine * routine_factor + q_service * service_factor
-        total = (plain + routine * routine_factor + service * service_factor) * decay
-        peak = 0.0
-        for slot, held in state.peaks.items():
-            if slot == BEST:
-                peak += self._high(held, at_s)
-            elif slot == WORST:
-                peak += self._low(held, at_s)
-        weight = get(W_EXPERIENCE, 0.0) * decay
+        total = plain + routine * routine_factor + service * service_factor
         usual_q = q_plain + q_routine + q_service
         trend = 0.0
-        recent_q = get(Q_RECENT, 0.0) * exp2((state.ref_s - at_s) / self.recent_half_life_s)
         if recent_q >= TINY and usual_q >= TINY:
-            recent = get(A_RECENT, 0.0) / get(Q_RECENT, 0.0)
-            usual = (plain + routine + service) * decay / usual_q
-            trend = recent_q / (self.kappa + recent_q) * (recent - usual)
+            usual = (plain + routine + service) / usual_q
+            trend = recent_q / (self.kappa + recent_q) * (recent_a / recent_q - usual)
+        peak = self._best_points(high) + self._worst_points(low)
         score = self.mu + self.mean_share * total / denominator + self.peak_share * peak
         return score, weight / (2.0 + weight), trend
 
@@ -159,6 +247,7 @@ class Ledger:
         """Return, in a few operations, the most points that the score can lie below the prior, and the trend.
 
         Bad signals lie in the plain group, so M and P- together take at most mu Q/(kappa + Q), Q its mass.
+        Only of rows without a failure in the register.
         """
         mass = state.mass
         plain = mass.get(Q_PLAIN, 0.0)
@@ -178,41 +267,38 @@ class Ledger:
 
     def service_score(self, state: CustomerState, at_s: float) -> float:
         """Return the service score at `at_s`, 0..100."""
-        mass = state.mass.get(Q_SERVED)
-        if mass is None:
+        served = state.mass.get(Q_SERVED)
+        if served is None and not state.failing:
             return self.mu
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        total = 0.0
+        total, mass, peaks = 0.0, (served or 0.0) * decay, state.peaks
         for key, a in state.points.items():
             if key & 1:
                 total += a
-        peaks = state.peaks
-        peak = self._high(peaks.get(BEST_SERVICE), at_s) + self._low(peaks.get(WORST_SERVICE), at_s)
-        return (
-            self.mu + self.mean_share * total * decay / (self.kappa + mass * decay) + self.peak_share * peak
-        )
+        total *= decay
+        high, low = self._faded(peaks.get(BEST_SERVICE), at_s), self._faded(peaks.get(WORST_SERVICE), at_s)
+        if state.failing:
+            for held in self.failures.all_at(state, at_s):
+                if held.key & 1:
+                    total += held.a * held.slow
+                    mass += held.q * held.slow
+                    low = max(low, -held.a * held.slow)
+        peak = self._best_points(high) + self._worst_points(low)
+        return self.mu + self.mean_share * total / (self.kappa + mass) + self.peak_share * peak
 
-    def _saturation(self, mass: dict[int, float], decay: float) -> tuple[tuple[float, float, float], float]:
-        """Return the factor of each group, and kappa + Q with the groups saturated."""
-        routine = mass.get(Group.ROUTINE, 0.0) * decay
-        service = mass.get(Group.SERVICE, 0.0) * decay
-        routine_factor = self.routine_cap / (self.routine_cap + routine)
-        service_factor = self.service_cap / (self.service_cap + service)
-        denominator = (
-            self.kappa + mass.get(Q_PLAIN, 0.0) * decay + routine * routine_factor + service * service_factor
-        )
-        return (1.0, routine_factor, service_factor), denominator
+    def _faded(self, peak: Peak | None, at_s: float) -> float:
+        """Return the magnitude of a peak at `at_s`, 0 for none."""
+        return 0.0 if peak is None else peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
 
-    def _high(self, peak: Peak | None, at_s: float) -> float:
-        if peak is None:
-            return 0.0
-        m = peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
+    def _greater(self, one: Peak | None, other: Peak | None, at_s: float) -> float:
+        if other is None:
+            return self._faded(one, at_s)
+        return max(self._faded(one, at_s), self._faded(other, at_s))
+
+    def _best_points(self, m: float) -> float:
         return self.above * m / (self.kappa * self.above + m)
 
-    def _low(self, peak: Peak | None, at_s: float) -> float:
-        if peak is None:
-            return 0.0
-        m = peak.m * exp2((peak.at_s - at_s) / self.half_life_s)
+    def _worst_points(self, m: float) -> float:
         return -self.mu * m / (self.kappa * self.mu + m)
 
     def trend(self, state: CustomerState, at_s: float) -> float:
@@ -224,42 +310,89 @@ class Ledger:
 
         In each, mu + the sum of the points is the score (G5).
         """
-        mass = state.mass
+        mass, get = state.mass, state.mass.get
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        factors, denominator = self._saturation(mass, decay)
-        scale = self.mean_share * decay / denominator
-        service_scale = self.mean_share * decay / (self.kappa + mass.get(Q_SERVED, 0.0) * decay)
+        failures = self.failures.all_at(state, at_s) if state.failing else []
+        q_plain, q_served = get(Q_PLAIN, 0.0) * decay, get(Q_SERVED, 0.0) * decay
+        weight, served = get(W_EXPERIENCE, 0.0) * decay, get(W_SERVICE, 0.0) * decay
+        for held in failures:
+            q_plain += held.q * held.slow
+            weight += held.weight * held.slow
+            if held.key & 1:
+                q_served += held.q * held.slow
+                served += held.weight * held.slow
+        factors, denominator = self._saturation(mass, decay, q_plain)
+        scale = self.mean_share / denominator
+        service_scale = self.mean_share / (self.kappa + q_served)
         points: dict[int, float] = {}
         service: dict[int, float] = {}
         for key, a in state.points.items():
             code = key >> 3
-            points[code] = points.get(code, 0.0) + a * factors[(key >> 1) & 3] * scale
+            points[code] = points.get(code, 0.0) + a * decay * factors[(key >> 1) & 3] * scale
             if key & 1:
+                service[code] = service.get(code, 0.0) + a * decay * service_scale
+        for held in failures:
+            code, a = held.key >> 3, held.a * held.slow
+            points[code] = points.get(code, 0.0) + a * scale
+            if held.key & 1:
                 service[code] = service.get(code, 0.0) + a * service_scale
-        self._add_peaks(points, state.peaks, BEST, WORST, at_s)
-        self._add_peaks(service, state.peaks, BEST_SERVICE, WORST_SERVICE, at_s)
-        weight = mass.get(W_EXPERIENCE, 0.0) * decay
-        served = mass.get(W_SERVICE, 0.0) * decay
+        peaks = state.peaks
+        self._add_peaks(points, (peaks.get(BEST), peaks.get(BEST_KEPT)), peaks.get(WORST), failures, at_s)
+        served_failures = [held for held in failures if held.key & 1]
+        best, worst = peaks.get(BEST_SERVICE), peaks.get(WORST_SERVICE)
+        self._add_peaks(service, (best,), worst, served_failures, at_s)
         return (
             Reading(self.mu + sum(points.values()), weight / (2.0 + weight), points),
             Reading(self.mu + sum(service.values()), served / (2.0 + served), service),
         )
 
-    def _add_peaks(
-        self, points: dict[int, float], peaks: dict[int, Peak], best: int, worst: int, at_s: float
+    def _saturation(
+        self, mass: dict[int, float], decay: float, plain: float
+    ) -> tuple[tuple[float, float, float], float]:
+        """Return the factor of each group, and kappa + Q with the groups saturated; `plain` is decayed."""
+        routine = mass.get(Group.ROUTINE, 0.0) * decay
+        service = mass.get(Group.SERVICE, 0.0) * decay
+        routine_factor = self.routine_cap / (self.routine_cap + routine)
+        service_factor = self.service_cap / (self.service_cap + service)
+        denominator = self.kappa + plain + routine * routine_factor + service * service_factor
+        return (1.0, routine_factor, service_factor), denominator
+
+    def _add_peaks(  # the peaks that compete
+        self,
+        points: dict[int, float],
+        best: tuple[Peak | None, ...],
+        worst: Peak | None,
+        failures: list[Standing],
+        at_s: float,
     ) -> None:
-        high, low = peaks.get(best), peaks.get(worst)
-        if high is not None:
-            points[high.code] = points.get(high.code, 0.0) + self.peak_share * self._high(high, at_s)
-        if low is not None:
-            points[low.code] = points.get(low.code, 0.0) + self.peak_share * self._low(low, at_s)
+        """Give the best and the worst moment to their drivers."""
+        high, low = 0.0, self._faded(worst, at_s)
+        best_code, worst_code = 0, 0 if worst is None else worst.code
+        for peak in best:
+            if peak is not None and (m := self._faded(peak, at_s)) > high:
+                high, best_code = m, peak.code
+        for held in failures:
+            if (m := -held.a * held.slow) > low:
+                low, worst_code = m, held.key >> 3
+        if high > 0.0:
+            points[best_code] = points.get(best_code, 0.0) + self.peak_share * self._best_points(high)
+        if low > 0.0:
+            points[worst_code] = points.get(worst_code, 0.0) + self.peak_share * self._worst_points(low)
 
     def last_points(self, state: CustomerState, at_s: float) -> float:
         """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
-        last = state.last
+        last = self.last_of(state)
         if last is None:
             return 0.0
+        mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        factors, denominator = self._saturation(state.mass, decay)
+        plain = mass.get(Q_PLAIN, 0.0) * decay
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
+        for name, case in state.cases.items():
+            if case.key != NO_CODE:
+                held = self.failures.at(case, at_s)
+                plain += held.q * held.slow
+                if not last.source and last.id == name.hex():
+                    own = held.a * held.slow
+        factors, denominator = self._saturation(mass, decay, plain)
         return self.mean_share * own * factors[(last.key >> 1) & 3] / denominator

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from schemas.families.promises import zone
+from schemas.fields import Channel
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
 
@@ -100,6 +102,27 @@ class RuleSection(_Section, frozen=True, kw_only=True):
     seasonal_months: Annotated[int, Meta(ge=0, le=12)]
 
 
+class PromiseSection(_Section, frozen=True, kw_only=True):
+    """Deadlines, standing failures and repairs (docs/concepts.md)."""
+
+    grace_hours: NonNegative
+    delivery_channels: tuple[Channel, ...]
+    standing_days: Positive
+    fold_after_days: Positive
+    kept_late_share: Share
+    repaired_share: Share
+    repaired_after_days: NonNegative
+    credit_after_days: NonNegative
+    contacts_within_days: NonNegative
+    first_reply_business_hours: NonNegative
+    solved_hours: NonNegative
+    answer_public_hours: NonNegative
+    business_days: Annotated[tuple[Annotated[int, Meta(ge=1, le=7)], ...], Meta(min_length=1, max_length=7)]
+    business_from_hour: Annotated[float, Meta(ge=0, lt=24)]
+    business_to_hour: Annotated[float, Meta(gt=0, le=24)]
+    timezone: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
 class PublishSection(_Section, frozen=True, kw_only=True):
     """When a score goes out on `cx.scores`."""
 
@@ -170,6 +193,7 @@ class Policy(_Section, frozen=True, kw_only=True, dict=True):
     announcements: AnnouncementSection
     outages: OutageSection
     signals: SignalSection
+    promises: PromiseSection
     currencies: dict[Annotated[str, Meta(pattern="^[A-Z]{3}$")], Positive]
     """Minor units of the policy's currency for one minor unit of another; amounts in others do not count."""
     drivers: dict[str, DriverSection]
@@ -290,6 +314,7 @@ def lint(policy: Policy) -> Iterator[str]:
     yield from _lint_finite(msgspec.to_builtins(policy), "")
     yield from _lint_churn(policy)
     yield from _lint_drivers(policy)
+    yield from _lint_promises(policy)
     bands = policy.bands
     if not bands.critical_below < bands.at_risk_below < bands.steady_below:
         yield "bands: critical_below < at_risk_below < steady_below must hold"
@@ -326,6 +351,31 @@ def _lint_churn(policy: Policy) -> Iterator[str]:
     for name in policy.rhythm.engagement:
         if name not in TYPES:
             yield f"rhythm.engagement: no type `{name}`" + _did_you_mean(name, TYPES)
+
+
+STANDING_DRIVERS = (
+    "complaint",
+    "escalated",
+    "failed_delivery",
+    "promise_broken",
+    "public_complaint",
+    "reopened",
+    "repeat_contact",
+    "target_missed",
+    "waiting",
+)
+"""Drivers whose signals stand in the register."""
+
+
+def _lint_promises(policy: Policy) -> Iterator[str]:
+    section = policy.promises
+    if section.business_to_hour <= section.business_from_hour:
+        yield "promises.business_to_hour must lie after promises.business_from_hour"
+    if zone(section.timezone) is None:
+        yield f"promises.timezone: no IANA time zone `{section.timezone}`"
+    for name in STANDING_DRIVERS:
+        if policy.drivers[name].value >= policy.ledger.prior:
+            yield f"drivers.{name}.value must lie below ledger.prior: it stands as a failure"
 
 
 def _lint_drivers(policy: Policy) -> Iterator[str]:

@@ -173,7 +173,7 @@ class Rules:
 
     def _surely_calm(self, state: CustomerState, at_s: float) -> bool:
         """Tell in a few operations that no experience rule can open; False says nothing."""
-        if state.intents:
+        if state.intents or state.failing:
             return False
         if WORST not in state.peaks:
             return True
@@ -268,7 +268,7 @@ class Rules:
         """Raise `severity` to the floor of what was just lived through, or of a fresh intent to leave."""
         if any(amount >= FRESH_INTENT for _, amount in self.churn.intents(state, at_s)):
             severity = max(severity, HIGH)
-        last = state.last
+        last = self.ledger.last_of(state)
         if last is None or last.a >= 0.0 or at_s - last.at_s > self.churn.intent_half_life_s:
             return severity
         return max(severity, self._floors.get(last.key >> 3, LOW))

@@ -82,6 +82,8 @@ class SignalTable:
         self.policy = policy
         self._fixed = {name: (self._make(name),) for name in policy.drivers}
         self._half = {name: (self._make(name, share=0.5),) for name in policy.drivers}
+        self.kept_late = (self._make("promise_broken", share=policy.promises.kept_late_share),)
+        """What a delivery with an id gives that came after its time: the register knows its promise."""
         self._by_type: dict[type, Signals | _Reader] = {
             **{touchpoint: self._fixed[driver] for touchpoint, driver in FIXED.items()},
             **READERS,
@@ -140,7 +142,11 @@ def _delivered(table: SignalTable, data: orders.DeliveryEndData, event: Touchpoi
     # Without a promise nobody can say whether one was kept.
     if data.promised_at is None:
         return ()
-    return table.full("delivery_on_time" if event.time <= data.promised_at else "late_delivery")
+    if event.time <= data.promised_at:
+        return table.full("delivery_on_time")
+    if data.order_id is None and data.delivery_id is None:
+        return table.full("late_delivery")
+    return table.kept_late
 
 
 def _rescheduled(table: SignalTable, data: orders.DeliveryRescheduledData, _: Touchpoint) -> Signals:
@@ -238,6 +244,8 @@ def _in_public(table: SignalTable, sentiment: float | None, reach: int | None, b
 
 
 def _social(table: SignalTable, data: voice.SocialMentionedData, _: Touchpoint) -> Signals:
+    if _outbound(data):
+        return ()
     return _in_public(table, data.sentiment, data.reach, "public_complaint")
 
 

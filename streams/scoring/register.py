@@ -1,0 +1,160 @@
+"""The register: signals that stand as long as their matter does, instead of fading from the start.
+
+A failed delivery that nobody mended is as bad after a month as on its day. So the signals of promises,
+deliveries, tickets and complaints are not added to the sums; they are kept here, at most 16 a customer, and
+counted in full until they end (at most the policy's standing days) and decaying from then on. An entry whose
+end lies long enough in the past is folded into the sums, where it weighs exactly what it weighed here.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from schemas.envelope import Touchpoint
+from streams.scoring.claims import READERS, Learning
+from streams.scoring.facts import BROKEN, ISSUE, THOUSANDTHS, latest, read_until
+from streams.scoring.hours import HOUR_S
+from streams.scoring.ledger import Ledger
+from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.signals import Signals, SignalTable
+from streams.scoring.state import BEST_KEPT, NO_CODE, Case, Cause, CustomerState, Peak
+from streams.scoring.verdict import Judge
+
+ENTRIES: Final = 16
+FAILURE_WEIGHT: Final = THOUSANDTHS
+"""From this weight on a failure uses up the credit of a repair (thousandths)."""
+
+
+class Register:
+    """Enters facts, derives what stands, and folds what is over, under one policy."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, signals: SignalTable) -> None:
+        section = policy.promises
+        self.judge = Judge(policy)
+        self._ledger = ledger
+        (self._on_time,) = signals.full("delivery_on_time")
+        self._deliveries = section.delivery_channels
+        self._fold_s = int(section.fold_after_days * DAY_S)
+        self._credit_s = int(section.credit_after_days * DAY_S)
+        self.grace_s = section.grace_hours * HOUR_S
+
+    def take(
+        self, state: CustomerState, touchpoint: Touchpoint, at_s: float, event: bytes, signals: Signals
+    ) -> Signals:
+        """Enter what an event tells, and return those of its signals that belong to the sums."""
+        to = Learning(state, touchpoint, int(at_s), event)
+        left = READERS[type(touchpoint)](to, touchpoint.data, signals)
+        if to.touched:
+            self._settle(state, to.touched)
+            if len(left) < len(signals):
+                self._name_cause(state, touchpoint, at_s)
+        return left
+
+    @staticmethod
+    def _name_cause(state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
+        cause = state.cause
+        source, name = touchpoint.source, touchpoint.id
+        if cause is None or (at_s, source, name) > (cause.at_s, cause.source, cause.id):
+            state.cause = Cause(at_s, source, name)
+
+    def _settle(self, state: CustomerState, touched: Mapping[bytes, Case]) -> None:
+        """Derive again what the touched entries mean, and what they mean to others."""
+        cases = state.cases
+        for key, case in touched.items():
+            if key not in cases:
+                if len(cases) >= ENTRIES:
+                    self._make_room(state)
+                cases[key] = case
+            self._derive(state, case)
+        for key, case in touched.items():
+            if case.kind == ISSUE:
+                for other in cases.values():
+                    if other.issue == key:
+                        self._derive(state, other)
+        self._refresh(state, state.newest_s)
+
+    def _derive(self, state: CustomerState, case: Case) -> None:
+        """Derive what a case means; a delivery in time lies in the sums, and is taken out if it was not."""
+        before_s = case.kept_s
+        issue = state.cases.get(case.issue) if case.issue is not None else None
+        self.judge.judge(case, case if case.kind == ISSUE else issue)
+        if case.kept_s != before_s:
+            if before_s:
+                self._ledger.weigh(state, self._on_time, float(before_s), -1.0)
+            if case.kept_s:
+                self._ledger.weigh(state, self._on_time, float(case.kept_s), 1.0)
+
+    def _refresh(self, state: CustomerState, now_s: float) -> None:
+        """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
+        cases = state.cases
+        over = [key for key, case in cases.items() if now_s >= _rests_s(case) + self._fold_s]
+        for key in over:
+            self._fold(state, key, now_s)
+        failing = deadline_s = 0
+        newest: tuple[int, bytes] | None = None
+        for key, case in cases.items():
+            if case.key != NO_CODE:
+                failing += 1
+            if case.kept_s and (newest is None or (case.kept_s, key) > newest):
+                newest = case.kept_s, key
+            pending_s = case.pending_s
+            if pending_s and (not deadline_s or pending_s < deadline_s):
+                deadline_s = pending_s
+        state.deadline_s = deadline_s
+        state.failing = failing
+        if failing:
+            self._give_credit(cases)
+        signal = self._on_time
+        if newest is not None and signal.a > 0.0:
+            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest[0]), newest[1])
+        else:
+            state.peaks.pop(BEST_KEPT, None)
+
+    def _give_credit(self, cases: dict[bytes, Case]) -> None:
+        """Let a repair count only where no other failure came shortly before: apologies wear out."""
+        before_s = -self._credit_s
+        failures = [(case.since_s, key) for key, case in cases.items() if case.weight >= FAILURE_WEIGHT]
+        for since_s, key in sorted(failures):
+            cases[key].credit = since_s - before_s >= self._credit_s
+            before_s = since_s
+
+    def _make_room(self, state: CustomerState) -> None:
+        """Fold the entry that began first; counted, as late events about it will not find it."""
+        key = min(state.cases, key=lambda name: (_began_s(state.cases[name]), name))
+        self._fold(state, key, state.newest_s)
+        state.crowded += 1
+
+    def _fold(self, state: CustomerState, key: bytes, now_s: float) -> None:
+        """Move an entry into the sums, dated when it ended."""
+        case = state.cases.pop(key)
+        if case.key != NO_CODE:
+            self._ledger.fold_failure(state, case, key, now_s)
+        elif case.kept_s:
+            self._ledger.remember_kept(state, float(case.kept_s), key)
+
+    def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
+        """Break what is overdue at `now_s` as far as the fulfilling channels tell; True if anything was.
+
+        `fulfilled_until_s` is the newest event time of each channel that has been read to its end.
+        """
+        broken: dict[bytes, Case] = {}
+        for key, case in state.cases.items():
+            pending_s = case.pending_s
+            if pending_s:
+                known_s = read_until(case, fulfilled_until_s, self._deliveries)
+                if pending_s + self.grace_s < min(now_s, known_s):
+                    latest(case.facts, BROKEN, pending_s)
+                    broken[key] = case
+        if broken:
+            self._settle(state, broken)
+        return bool(broken)
+
+
+def _began_s(case: Case) -> int:
+    return case.since_s or case.kept_s or case.at_s
+
+
+def _rests_s(case: Case) -> int:
+    """Return from when on nothing is left to happen to a case."""
+    if case.key != NO_CODE:
+        return max(case.until_s, case.pending_s)
+    return max(case.at_s, case.kept_s, case.pending_s)

@@ -1,0 +1,55 @@
+"""What a failure of the register weighs at a time: in full while it stands, then fading from its end."""
+
+from dataclasses import dataclass
+from math import exp2
+
+from streams.scoring.facts import THOUSANDTHS
+from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.state import NO_CODE, Case, CustomerState
+
+
+@dataclass(slots=True)  # not frozen: made for every failure whenever a row is read
+class Standing:
+    """A failure at a time: before `slow` and `fast`, its decay at the half-lives of score and trend."""
+
+    key: int
+    a: float
+    q: float
+    weight: float
+    slow: float
+    fast: float
+
+
+class Failures:
+    """The failures of the register under one policy; their values are read from it at once."""
+
+    def __init__(self, policy: Policy) -> None:
+        section = policy.ledger
+        self._mu = section.prior
+        self._asymmetry = section.asymmetry
+        self._half_life_s = section.half_life_days * DAY_S
+        self._recent_half_life_s = section.trend_half_life_days * DAY_S
+        self._repaired_share = policy.promises.repaired_share
+        self._values = {driver.code: driver.value for driver in policy.drivers.values()}
+
+    def worth(self, key: int) -> tuple[float, float]:
+        """Return A and Q of a failure of weight 1; a driver that the policy dropped counts as value 0."""
+        below = self._mu - self._values.get(key >> 3, 0.0)
+        return -self._asymmetry * below, self._asymmetry * below / self._mu
+
+    def at(self, case: Case, at_s: float) -> Standing:
+        """Return what the failure of `case` weighs at `at_s` (seconds)."""
+        weight = case.weight / THOUSANDTHS
+        if case.mended_s and case.credit and at_s >= case.mended_s:
+            weight *= self._repaired_share
+        past_s = at_s - case.until_s
+        slow = fast = 1.0
+        if past_s > 0.0:
+            slow = exp2(-past_s / self._half_life_s)
+            fast = exp2(-past_s / self._recent_half_life_s)
+        a, q = self.worth(case.key)
+        return Standing(case.key, a * weight, q * weight, weight, slow, fast)
+
+    def all_at(self, state: CustomerState, at_s: float) -> list[Standing]:
+        """Return every failure of a row as it weighs at `at_s`."""
+        return [self.at(case, at_s) for case in state.cases.values() if case.key != NO_CODE]

@@ -1,0 +1,209 @@
+"""What follows from the facts of a case: the failure that stands, when it ended, and the next deadline.
+
+A case gives at most one failure, the gravest: an order that failed at the door and came late is one failure.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from streams.scoring.facts import (
+    AGAIN,
+    AGREED,
+    BEFORE,
+    BROKEN,
+    COMPLAINT,
+    CONTACT,
+    DUE,
+    FAILED,
+    GLAD,
+    GONE,
+    GRAVE,
+    ISSUE,
+    KEPT,
+    OPENED,
+    ORDER,
+    PROMISE,
+    REASON,
+    REOPENED,
+    REPLIED,
+    SOLVED,
+    STATE,
+    THOUSANDTHS,
+    TICKET,
+    WAITED,
+    grade_of,
+    stamped_s,
+    weighed_of,
+)
+from streams.scoring.hours import HOUR_S, BusinessHours
+from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.state import NO_CODE, Case
+
+ENDLESS: Final = 1 << 40
+Facts = dict[int, int]
+_Verdict = Callable[[Case, Facts], None]
+
+
+class Judge:
+    """Derives what a case means under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        section = policy.promises
+        self.policy = policy
+        self._hours = BusinessHours(section)
+        self._reply_hours = section.first_reply_business_hours
+        self._solve_s = int(section.solved_hours * HOUR_S)
+        self._answer_s = int(section.answer_public_hours * HOUR_S)
+        self._standing_s = int(section.standing_days * DAY_S)
+        self._mend_s = int(section.repaired_after_days * DAY_S)
+        self._repeat_s = int(section.contacts_within_days * DAY_S)
+        self._late_share = section.kept_late_share
+        self.public_code = policy.drivers["public_complaint"].code
+        self.order_key, self._order = self._driver("promise_broken", service=False)
+        self.promise_key, self._promise = self._driver("promise_broken", service=True)
+        self.target_key, self._target = self._driver("target_missed")
+        self.failed_key, self._failed = self._driver("failed_delivery")
+        self.reopened_key, self._reopened = self._driver("reopened")
+        self.repeat_key, self._repeat = self._driver("repeat_contact")
+        self.waiting_key, _ = self._driver("waiting")
+        self._services = {each.code: each.service for each in policy.drivers.values()}
+        self._judges: dict[int, _Verdict] = {
+            ORDER: self._judge_order,
+            PROMISE: self._judge_promise,
+            TICKET: self._judge_ticket,
+            COMPLAINT: self._judge_complaint,
+            ISSUE: self._judge_issue,
+            REASON: self._judge_reason,
+        }
+
+    def _driver(self, name: str, *, service: bool | None = None) -> tuple[int, int]:
+        """Return a driver's key and its weight in thousandths."""
+        section = self.policy.drivers[name]
+        in_service = section.service if service is None else service
+        return section.code * 8 + in_service, round(section.weight * THOUSANDTHS)
+
+    def judge(self, case: Case, issue: Case | None) -> None:
+        """Derive everything of `case` from its facts and from those of its issue."""
+        case.key = NO_CODE
+        case.weight = case.since_s = case.until_s = case.mended_s = case.kept_s = case.pending_s = 0
+        self._judges[case.kind](case, {} if issue is None else issue.facts)
+
+    def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:
+        """Let a failure stand, unless a graver one does (of equal ones the earlier stays)."""
+        if (weight, -since_s) <= (case.weight, -case.since_s):
+            return
+        case.key, case.weight, case.since_s = key, weight, since_s
+        end_s = ended_s or _first_end(case.facts, about, since_s)
+        case.until_s = min(end_s, since_s + self._standing_s)
+        solved_s = _solved_s(case.facts, about, since_s)
+        glad_s = about.get(GLAD, 0)
+        case.mended_s = solved_s + self._mend_s if solved_s else 0
+        if glad_s > since_s and (not case.mended_s or glad_s < case.mended_s):
+            case.mended_s = glad_s
+
+    def _judge_order(self, case: Case, about: Facts) -> None:
+        failed_s = case.facts.get(FAILED)
+        if failed_s is not None:
+            self._fail(case, about, self.failed_key, self._failed, failed_s)
+        else:
+            self._judge_due(case, about, self.order_key, self._order)
+        waited = case.facts.get(WAITED)
+        if waited is not None and case.key == NO_CODE:
+            weight, at_s = weighed_of(waited)
+            self._fail(case, about, self.waiting_key, weight, at_s, at_s)
+
+    def _judge_promise(self, case: Case, about: Facts) -> None:
+        self._judge_due(case, about, self.promise_key, self._promise)
+        case.kept_s = 0  # what was promised was done: that is no moment of its own
+
+    def _judge_due(self, case: Case, about: Facts, key: int, weight: int) -> None:
+        """Hold what came against the deadline."""
+        facts = case.facts
+        due_s, kept_s, gone_s = facts.get(DUE, 0), facts.get(KEPT, 0), facts.get(GONE, 0)
+        if not due_s or 0 < gone_s <= due_s:
+            return
+        if kept_s:
+            if kept_s <= due_s:
+                case.kept_s = kept_s
+            else:
+                self._fail(case, about, key, round(weight * self._late_share), due_s, kept_s)
+        elif gone_s or facts.get(BROKEN, 0) >= due_s:
+            self._fail(case, about, key, weight, due_s)
+        else:
+            case.pending_s = due_s
+
+    def _judge_ticket(self, case: Case, about: Facts) -> None:
+        facts = case.facts
+        if (reopened_s := facts.get(REOPENED)) is not None:
+            self._fail(case, about, self.reopened_key, self._reopened, reopened_s)
+        if (grade := facts.get(GRAVE)) is not None:
+            weight, code = grade_of(grade)
+            self._fail(case, about, code * 8 + self._services.get(code, False), weight, facts[FAILED])
+        opened_s = facts.get(OPENED)
+        if opened_s is None:
+            return
+        solved_s = facts.get(SOLVED, 0)
+        replied_s = min(facts.get(REPLIED, ENDLESS), solved_s or ENDLESS)
+        if self._reply_hours:
+            due_s = self._hours.due_s(opened_s, self._reply_hours)
+            self._judge_target(case, about, due_s, replied_s)
+        if self._solve_s:
+            self._judge_target(case, about, opened_s + self._solve_s, solved_s or ENDLESS)
+
+    def _judge_target(self, case: Case, about: Facts, due_s: int, met_s: int) -> None:
+        """Hold a ticket against a target of the policy, unless an agent agreed on something else before."""
+        if due_s > about.get(AGREED, ENDLESS):
+            return
+        if met_s < ENDLESS:
+            if met_s > due_s:
+                self._fail(case, about, self.target_key, round(self._target * self._late_share), due_s, met_s)
+        elif case.facts.get(BROKEN, 0) >= due_s:
+            self._fail(case, about, self.target_key, self._target, due_s)
+        else:
+            case.pending_s = min(case.pending_s or due_s, due_s)
+
+    def _judge_complaint(self, case: Case, about: Facts) -> None:
+        facts = case.facts
+        grade = facts.get(GRAVE)
+        if grade is None:  # only an answer is known so far
+            return
+        weight, code = grade_of(grade)
+        since_s = facts[FAILED]
+        self._fail(case, about, code * 8 + self._services.get(code, False), weight, since_s)
+        due_s = since_s + self._answer_s
+        answered = REPLIED in facts or REPLIED in about or _first_end(facts, about, since_s) < ENDLESS
+        if code == self.public_code and not answered and facts.get(BROKEN, 0) < due_s:
+            case.pending_s = due_s
+
+    def _judge_issue(self, case: Case, about: Facts) -> None:  # noqa: ARG002  # an issue is its own
+        self._judge_contacts(case, ended=False)
+
+    def _judge_reason(self, case: Case, about: Facts) -> None:  # noqa: ARG002  # nobody can solve a reason
+        self._judge_contacts(case, ended=True)
+
+    def _judge_contacts(self, case: Case, *, ended: bool) -> None:
+        before = case.facts.get(BEFORE)
+        if before is None:
+            return
+        last_s = stamped_s(case.facts[CONTACT])
+        if last_s - stamped_s(before) <= self._repeat_s:
+            self._fail(case, case.facts, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
+
+
+def _solved_s(facts: Facts, about: Facts, since_s: int) -> int:
+    """Return when the case or its issue was solved after `since_s`, 0 if it is not."""
+    first = ENDLESS
+    for status in (facts.get(STATE, 0), about.get(STATE, 0)):
+        if status & 1 and since_s < stamped_s(status) < first:
+            first = stamped_s(status)
+    return 0 if first == ENDLESS else first
+
+
+def _first_end(facts: Facts, about: Facts, since_s: int) -> int:
+    """Return when what failed at `since_s` was first made good or called off, ENDLESS if it was not."""
+    first = _solved_s(facts, about, since_s) or ENDLESS
+    for fact in (KEPT, AGAIN, GONE):
+        at_s = facts.get(fact, 0)
+        if since_s < at_s < first:
+            first = at_s
+    return first
