@@ -75,8 +75,8 @@ class _Case:
     def __init__(self, spec: FileSpec, clock: Clock, scorer: Scorer, case: CaseSpec, path: str) -> None:
         self.clock, self.scorer, self.case, self.path = clock, scorer, case, path
         events = events_of(clock, case, path, scorer)
-        place = f"{path}.sweep_every" if case.sweep_every else "sweep_every"
-        every_s = clock.span(place, case.sweep_every or spec.sweep_every)
+        place = f"{path}.evaluate_every" if case.evaluate_every else "evaluate_every"
+        every_s = clock.span(place, case.evaluate_every or spec.evaluate_every)
         self.life = Life(scorer, events[0].subject or CUSTOMER, events, sweep_every_s=every_s)
         self.events = len(events)
         self.told = 0

@@ -98,7 +98,7 @@ class CaseSpec(_Section, frozen=True, kw_only=True):
     name: str
     events: list[Any]
     expect: list[LookSpec]
-    sweep_every: str | None = None
+    evaluate_every: str | None = None
 
 
 class FileSpec(_Section, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class FileSpec(_Section, frozen=True, kw_only=True):
     tests: list[CaseSpec]
     policy: str | None = None
     start: str = "2026-01-01T00:00:00Z"
-    sweep_every: str = "1d"
+    evaluate_every: str = "1d"
     definitions: Any = None
     """Anything: a place for anchors that the tests repeat."""
 

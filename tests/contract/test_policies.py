@@ -1,5 +1,6 @@
-"""The policies that come with the product do what their tests say."""
+"""The policies that come with the product do what their tests say, and so does the page on such tests."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,14 @@ def test_a_change_for_the_worse_is_seen(tmp_path: Path):
 
     assert result.exit_code == 1
     assert "FAILED  weekly shopper, a terrible delivery today" in result.output
+
+
+def test_the_example_of_the_page_passes(tmp_path: Path):
+    """The test file that concepts.md shows is one, and passes under the default policy."""
+    page = (POLICIES.parent / "docs/concepts.md").read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "policy.toml").write_text("")
+    (tmp_path / "example.yaml").write_text(example)
+    result = CliRunner().invoke(cx, ["policy", "test", str(tmp_path)])
+
+    assert result.exit_code == 0, result.output

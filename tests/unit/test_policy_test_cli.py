@@ -138,9 +138,9 @@ def test_silence_is_seen_between_events(folder: Folder):
     silent = "{at: 85d, alerts: [{rule: silence, at: 69d}]}"
     folder.case(silent, orders)
     assert folder.run()[0] == 0
-    folder.case(silent, orders, rest="sweep_every: 10d\n")
+    folder.case(silent, orders, rest="evaluate_every: 10d\n")
     assert "+ silence opened, medium, at 70d" in folder.run()[1]
-    folder.case(silent, orders, rest="    sweep_every: 40d\n")
+    folder.case(silent, orders, rest="    evaluate_every: 40d\n")
     assert "+ silence opened, medium, at 80d" in folder.run()[1]
 
 
