@@ -8,6 +8,7 @@ from streams.routing import topic_for
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
+from streams.scoring.facts import all_until
 from streams.scoring.rules import Decision
 from streams.topics import INPUTS
 
@@ -51,13 +52,13 @@ class Life:
             self._meet(event)
             self._next += 1
         self._sweep_until(at_s)
-        self._keep(self.scorer.rules.evaluate(self.state, at_s, absence_until_s=at_s))
+        self._sweep(at_s)
 
     def _meet(self, event: Touchpoint) -> None:
         """Evaluate, apply one event and evaluate again; a duplicate changes nothing."""
         at_s, rules = time_s(event), self.scorer.rules
         topic = _TOPIC_INDEX[topic_for(event.type, event.channel).name]
-        self._keep(rules.evaluate_silence(self.state, at_s, absence_until_s=at_s))
+        self._sweep(at_s)
         admitted = self.scorer.admit(self.state, event, topic)
         if admitted is None:
             return
@@ -68,8 +69,12 @@ class Life:
         """Do the sweeps that fall before `at_s`."""
         while self._sweep_s + self._every_s < at_s:
             self._sweep_s += self._every_s
-            swept_s = self._sweep_s
-            self._keep(self.scorer.rules.evaluate_silence(self.state, swept_s, absence_until_s=swept_s))
+            self._sweep(self._sweep_s)
+
+    def _sweep(self, at_s: float) -> None:
+        """Look for silence and for deadlines that passed, every channel read up to `at_s`."""
+        steps = self.scorer.sweep(self.state, at_s, absence_until_s=at_s, fulfilled_until_s=all_until(at_s))
+        self._keep(steps)
 
     def _keep(self, decisions: list[Decision]) -> None:
         for decision in decisions:

@@ -30,7 +30,7 @@ ADVISED: list[tuple[str, dict[str, Any]]] = [
     ("rules.reopen_after_days", {"rules": {"reopen_after_days": 0.0}}),
     ("rules.drop_open", {"rules": {"drop_open": -80.0}}),
     ("rules.lost", {"rules": {"lost": 0.0}}),
-    ("drivers.waiting.value", {"drivers": {"waiting": {"value": 70.0}}}),
+    ("drivers.stockout.value", {"drivers": {"stockout": {"value": 70.0}}}),
     ("drivers.purchase.value", {"drivers": {"purchase": {"value": 30.0}}}),
     ("drivers.returned.weight", {"drivers": {"returned": {"weight": 2.0}}}),
     ("drivers.ces.weight", {"drivers": {"ces": {"weight": 3.0}}}),
