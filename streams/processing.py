@@ -5,6 +5,7 @@ delivers the records and writes the effects in one transaction; the in-memory lo
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -13,21 +14,21 @@ import orjson
 from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
+from streams.aftermath import ACTIONS, act, follow
+from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Effects, Output, Record, Standing
 from streams.observe.intake import TICK_MS, Intake, named_sources
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
+from streams.outages import SEEN, count
 from streams.scoring.apply import Scorer
-from streams.scoring.cases import alert_document
 from streams.scoring.explain import Document, assess_at, score_document
 from streams.scoring.policy import DAY_S, load_policy
-from streams.scoring.rules import Decision, Glance
+from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published, pack, unpack
 from streams.settings import Settings
-from streams.topics import ALERTS, DEAD_LETTERS, INPUTS, SCORES
+from streams.topics import ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES
 
-FRESH_S: Final = DAY_S
-"""A step is told to people if it is decided within this time of the clock; older ones are history."""
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
 
@@ -48,14 +49,20 @@ class Processor:
     ) -> None:
         self.scorer = scorer
         self.max_customers = max_customers
-        self.link_template = link_template
         self.event_clock = event_clock
         self.clock = clock
         self.partitions = partitions
         """Partitions of every input; 0 while unknown: then it is not checked where customers lie."""
         self.topics = {prefix + topic.name: index for index, topic in enumerate(INPUTS)}
         self.scores_topic = prefix + SCORES.name
-        self.alerts_topic = prefix + ALERTS.name
+        self.office = Office(
+            scorer,
+            alerts_topic=prefix + ALERTS.name,
+            incidents_topic=prefix + INCIDENTS.name,
+            link_template=link_template,
+            event_clock=event_clock,
+            clock=clock,
+        )
         self.dead_letters_topic = prefix + DEAD_LETTERS.name
         self.sources = named_sources(scorer.policy.sources)
         self.tally = Tally(intake=Intake(self.sources))
@@ -95,6 +102,7 @@ class Processor:
         """
         census = self.censuses[partition] = self._counting.pop(partition)
         census.ended_s = self.clock()
+        self.office.desk(partition).end_pass()
 
 
 def build_processor(settings: Settings) -> Processor:
@@ -122,13 +130,14 @@ class PartitionWork:
         self._scorer = processor.scorer
         self._partition = partition
         self._rows = rows
-        self._generation = standing.generation
-        self._watermark_s = standing.watermark_s
+        self._standing = standing
         self._touched: dict[bytes, CustomerState] = {}
         self._glances: dict[bytes, Glance] = {}
+        self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._rejected = 0
         self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
+        self._casework = Casework(processor.office, partition, standing, self._done)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one input topic in offset order."""
@@ -186,12 +195,18 @@ class PartitionWork:
         at_s = state.newest_s
         if admitted:
             glance = self._glances[key] = scorer.rules.glance(state, at_s)
-            decisions = scorer.rules.decide(state, glance, absence_until_s=self._watermark_s, strong=strong)
+            decisions = scorer.rules.decide(
+                state, glance, absence_until_s=self._casework.absence_until_s, strong=strong
+            )
         else:  # a neutral act: only time has passed
-            decisions = scorer.rules.evaluate_silence(state, at_s, absence_until_s=self._watermark_s)
+            decisions = scorer.rules.evaluate_silence(
+                state, at_s, absence_until_s=self._casework.absence_until_s
+            )
         if decisions:
-            self._alert(key, state, decisions, backfill=bool(event.backfill))
+            self._casework.decided(key, state, decisions, backfill=bool(event.backfill))
             self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
+        if not admitted and type(event) in ACTIONS:
+            act(self._casework, key, state, event)
         return True
 
     def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
@@ -223,21 +238,56 @@ class PartitionWork:
         census = self._processor.counting(self._partition)
         for key in keys:
             row = self._rows.get(key)
-            if row is None:
-                continue
-            state = self._touched.get(key) or unpack(row)
-            at_s = max(now_s, state.newest_s)
-            decisions = self._scorer.rules.evaluate_silence(state, at_s, absence_until_s=now_s)
-            if decisions:
-                self._alert(key, state, decisions, backfill=False)
-            glance = census.take(self._scorer, row, state, at_s)
-            if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
-                self._forget(key)
-            elif decisions or self._due(state, glance) is not None:
-                self._touched[key] = state
-                self._glances[key] = glance
-        if census.customers >= len(self._rows):
+            if row is not None:
+                self._visit(key, row, census, now_s)
+        if census.customers >= len(self._rows) and census.customers:
             self._processor.counted(self._partition)
+        self._casework.watch_sources(now_s)
+        self._casework.announce(self, now_s)
+
+    def _visit(self, key: bytes, row: bytes, census: Census, now_s: float) -> None:
+        """Look at one customer: what silence has done, and what there is to publish, to judge and to tell."""
+        casework = self._casework
+        state = self._touched.get(key) or unpack(row)
+        decided = self._evaluate(key, state, now_s)
+        at_s = max(now_s, state.newest_s)
+        changed = follow(casework, key, state, at_s) or decided
+        glance = census.take(self._scorer, row, state, at_s)
+        casework.desk.see(active=at_s - state.newest_s < self._active_s)
+        if state.episodes:
+            casework.note(key, state, casework.to_tell(key.decode(), state, at_s), glance)
+        if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
+            self._forget(key)
+        elif changed or self._due(state, glance) is not None:
+            self.keep(key, state, glance)
+
+    def _evaluate(self, key: bytes, state: CustomerState, now_s: float) -> bool:
+        """Let the rules look at a row at `now_s`, or at its newest event; True if they decided anything."""
+        until_s = min(now_s, self._casework.absence_until_s)
+        decisions = self._scorer.rules.evaluate_silence(
+            state, max(now_s, state.newest_s), absence_until_s=until_s
+        )
+        if decisions:
+            self._casework.decided(key, state, decisions)
+        return bool(decisions)
+
+    def look(self, key: bytes, now_s: float) -> tuple[CustomerState, Glance] | None:
+        """Evaluate a customer at `now_s` (see `casework.Rows`)."""
+        state, row = self._touched.get(key), self._rows.get(key)
+        if state is None:
+            if row is None or key in self._done.rows:
+                return None
+            state = unpack(row)
+        decided = self._evaluate(key, state, now_s)
+        glance = self._scorer.rules.glance(state, now_s)
+        if decided:
+            self.keep(key, state, glance)
+        return state, glance
+
+    def keep(self, key: bytes, state: CustomerState, glance: Glance) -> None:
+        """Write a changed row with the transaction."""
+        self._touched[key] = state
+        self._glances[key] = glance
 
     @staticmethod
     def _forgettable(state: CustomerState, at_s: float) -> bool:
@@ -275,8 +325,21 @@ class PartitionWork:
             self._publish(key, state)
             packed = done.rows[key] = pack(state)
             done.tally.changelog_bytes += len(key) + len(packed)
+        self._count_channels()
         done.counts = Counts(self._accepted, self._duplicate, self._anonymous, 0, self._rejected)
         return done
+
+    def _count_channels(self) -> None:
+        """Keep how much each channel sends: the silence of a source is judged by it."""
+        newest = self._done.tally.newest_event_s
+        if newest:
+            events = Counter[str]()
+            for (channel, _, outcome), number in self._done.tally.intake.outcomes.items():
+                events[channel] += number if outcome == "accepted" else 0
+            for channel, newest_s in newest.items():
+                self._done.tokens[SEEN + channel] = count(
+                    self._standing.tokens, channel, events[channel], newest_s
+                )
 
     def _publish(self, key: bytes, state: CustomerState) -> None:
         glance = self._glances.get(key)
@@ -289,24 +352,6 @@ class PartitionWork:
         message = score_document(self._scorer, key.decode(), state, assess_at(self._scorer, state, glance))
         self._done.outputs.append(Output(self._processor.scores_topic, key, _encode(message)))
         self._done.tally.scores += 1
-
-    def _alert(self, key: bytes, state: CustomerState, decisions: list[Decision], *, backfill: bool) -> None:
-        processor = self._processor
-        customer_id = key.decode()
-        for decision in decisions:
-            fresh = processor.event_clock or abs(processor.clock() - decision.glance.at_s) <= FRESH_S
-            alert = alert_document(
-                self._scorer,
-                customer_id,
-                state,
-                decision,
-                generation=self._generation,
-                announced=fresh and not backfill,
-                link_template=processor.link_template,
-            )
-            key_bytes = alert["alert_id"].encode()
-            self._done.outputs.append(Output(processor.alerts_topic, key_bytes, _encode(alert)))
-            self._done.tally.alerts[alert["rule"], alert["severity"], alert["step"]] += 1
 
     def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
         """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers."""

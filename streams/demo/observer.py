@@ -12,7 +12,8 @@ from streams.scoring.rules import SEVERITIES
 from streams.topics import ALERTS, DEAD_LETTERS, SCORES
 
 ALERTS_KEPT = 40
-TOLD_STEPS = frozenset({"opened", "escalated"})
+NEWS = frozenset({"opened", "escalated"})
+CASES = NEWS | {"announced"}
 REASON_HEADER = "cx-reason"
 
 
@@ -67,11 +68,11 @@ class Observer:
     def _take_alert(self, alert: dict[str, Any]) -> None:
         if alert["step"] == "opened":
             self.opened[alert["rule"]] += 1
-        if alert["step"] in TOLD_STEPS:
+        if alert["step"] in NEWS:
             self.alerts.appendleft(alert)
-            # A case to show at the end: the gravest has the most to tell, and of those the latest.
-            if self._case is None or _gravity(alert) >= _gravity(self._case):
-                self._case = alert
+        # A case to show at the end: first what people are told of, then the gravest, of these the latest.
+        if alert["step"] in CASES and (self._case is None or _gravity(alert) >= _gravity(self._case)):
+            self._case = alert
 
     @property
     def case(self) -> Mapping[str, Any] | None:
@@ -92,5 +93,6 @@ class Observer:
         return total
 
 
-def _gravity(alert: Mapping[str, Any]) -> tuple[bool, int]:
-    return alert["rule"] != "silence", SEVERITIES.index(alert["severity"])
+def _gravity(alert: Mapping[str, Any]) -> tuple[bool, bool, int]:
+    told = bool(alert.get("announced"))
+    return told, alert["rule"] != "silence", SEVERITIES.index(alert["severity"])

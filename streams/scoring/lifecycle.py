@@ -139,13 +139,19 @@ def first_engagement_after(rhythm: Rhythm, day: int) -> int | None:
     return rhythm.last_day - later.bit_length()
 
 
-def newly_lost(state: CustomerState, at_s: float, horizon_s: float) -> bool:
-    """Tell whether the customer has now been silent for the horizon, and was not counted as lost yet."""
+def mark_lost(state: CustomerState, at_s: float, horizon_s: float) -> bool:
+    """Note that the customer has now been silent for the horizon; True if that is new.
+
+    A loss that is seen long after it came about was not watched: it came with the history.
+    """
     rhythm = state.rhythm
     if rhythm is None or rhythm.last_day == state.lost_day:
         return False
     overdue_s = at_s - (rhythm.last_day * DAY_S + horizon_s)
-    return 0.0 <= overdue_s < LOSS_SEEN_WITHIN_S
+    if not 0.0 <= overdue_s < LOSS_SEEN_WITHIN_S:
+        return False
+    state.lost_day = rhythm.last_day
+    return True
 
 
 def foretold(state: CustomerState, horizon_s: float) -> list[tuple[int, float]]:

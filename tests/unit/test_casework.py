@@ -1,0 +1,396 @@
+"""Alerts after the rules: whom people are told of and when, and what is counted."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.outputs import ChurnAlert
+from streams.announcing import BUCKET
+from streams.casework import FRESH_S
+from streams.engine.handler import Bucket
+from streams.outages import SEEN, SILENT
+from streams.processing import Processed
+from streams.scoring.apply import Scorer
+from streams.scoring.lifecycle import RETIRE_AFTER_S
+from streams.scoring.rules import Rule
+from streams.scoring.state import Episode, unpack
+from streams.topics import ALERTS, INCIDENTS
+from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
+from tests.handling import ANNA, Rec, Rig, changed, documents, orders, shopper, silent, written
+
+Step = tuple[str, str, str, bool]
+
+
+def steps(done: Processed) -> list[Step]:
+    """Return each step as (rule, step, severity, whether people are told)."""
+    return [
+        (each["rule"], each["step"], each["severity"], each["announced"])
+        for each in documents(done, ALERTS.name)
+    ]
+
+
+def told(done: Processed) -> list[str]:
+    """Return the customers that people are told of."""
+    return [each["customer_id"] for each in documents(done, ALERTS.name) if each["announced"]]
+
+
+def angry(**changes: Any) -> list[bytes]:
+    """Return orders, then two complaints after 270 days: the second makes the risk of churn critical."""
+    found = [line("complaint.raised", 300.0), line("complaint.raised", 300.01)]
+    return [*orders([0, 10, 20, 30]), *(changed(each, **changes) for each in found)]
+
+
+def crowd(count: int, rig: Rig, day: float = 300.0) -> None:
+    """Let so many customers be silent; the first bought once, the second twice, and so on."""
+    for number in range(count):
+        name = f"c{number}"
+        lines = [*orders([10.0 * n for n in range(4 + number % 3)]), line("page.viewed", day)]
+        rig.apply(*(Rec(changed(each, subject=name), key=name.encode()) for each in lines))
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "announced"),
+    [
+        ({"now_day": 300 + 0.99 * FRESH_S / DAY}, {}, True),
+        ({"now_day": 300.02 + 1.01 * FRESH_S / DAY}, {}, False),
+        ({"now_day": 300 - 1.01 * FRESH_S / DAY}, {}, False),
+        ({"now_day": 9000, "event_clock": True}, {}, True),
+        ({"now_day": 300}, {"backfill": True}, False),
+        ({"now_day": 9000, "event_clock": True}, {"backfill": True}, False),
+    ],
+    ids=["fresh", "a day old", "ahead of the clock", "event clock", "backfill", "backfill, event clock"],
+)
+def test_what_is_critical_is_told_at_once_unless_it_is_history(
+    options: dict[str, Any],
+    changes: Any,
+    announced: bool,  # noqa: FBT001
+):
+    """Within a day of the clock, past the budget and counted; never where history caused it (G7)."""
+    done = Rig(**options).apply(*angry(**changes))
+    assert bool(told(done)) == announced
+    assert done.tally.outcomes.passed == ({"churn_risk": 1} if announced else {})
+
+
+def test_rules_of_one_customer_fold_into_the_gravest():
+    """There is one message; the other alerts say into which they were folded, and count as told."""
+    rig = Rig(now_day=300)
+    found = documents(rig.apply(*angry()), ALERTS.name)
+    told_of, folded = [each for each in found if each["step"] == "announced"]
+    assert (told_of["rule"], told_of["severity"], told_of["announced"]) == ("churn_risk", "critical", True)
+    assert (folded["rule"], folded["announced"]) == ("experience_drop", False)
+    assert folded["folded_into"] == told_of["alert_id"]
+    assert folded["announced_at"] == told_of["announced_at"] == told_of["at"]
+    for each in written(rig.apply(), ALERTS.name):
+        msgspec.json.decode(each.value or b"", type=ChurnAlert, strict=True)
+    assert rig.processor.tally.outcomes.suppressed == {("experience_drop", "folded"): 1}
+    assert not told(rig.sweep(300.02))
+
+
+def test_what_is_not_critical_waits_for_the_sweep():
+    """It is written when it opens, and told once everybody was looked at."""
+    rig = Rig(now_day=300)
+    done = rig.apply(*silent())
+    assert steps(done) == [("churn_risk", "opened", "high", False)]
+    assert unpack(rig.rows[ANNA]).told_s is None
+    done = rig.sweep(300.1)
+    assert steps(done) == [("churn_risk", "announced", "high", True)]
+    state = unpack(rig.rows[ANNA])
+    assert (state.told_s, state.episodes[Rule.CHURN_RISK].told_s) == (seconds(300.1), seconds(300.1))
+    assert not rig.sweep(300.2).outputs
+
+
+@pytest.mark.parametrize(
+    ("now_day", "caught_up", "announced"),
+    [(300.1, True, True), (300.1, False, False), (302, True, False)],
+    ids=["caught up", "behind", "a clock that is ahead"],
+)
+def test_a_customer_at_risk_at_go_live_is_told_by_the_first_sweep_that_has_caught_up(
+    now_day: float,
+    caught_up: bool,  # noqa: FBT001
+    announced: bool,  # noqa: FBT001
+):
+    """History tells nothing itself; what still holds when all is read is announced, under the budget."""
+    rig = Rig(now_day=5000)
+    rig.apply(*silent(backfill=True))
+    rig.now_s = seconds(now_day)
+    assert bool(told(rig.sweep(300.1, caught_up=caught_up))) == announced
+
+
+def test_history_that_ended_well_tells_nobody():
+    """Replayed from the beginning, a year of alerts that were resolved sends no message (G7)."""
+    rig = Rig(now_day=2000)
+    assert not told(rig.apply(*silent(), line("order.placed", 310.0), line("order.placed", 320.0)))
+    assert unpack(rig.rows[ANNA]).episodes[Rule.CHURN_RISK].closed_s is not None
+    rig.now_s = seconds(321)
+    assert not told(rig.sweep(321))
+    assert rig.processor.tally.outcomes.suppressed == {("churn_risk", "old"): 1}
+
+
+def test_nobody_is_told_before_everybody_was_looked_at():
+    """The worst is only known after a whole pass; then the budget goes to it."""
+    rig = Rig(now_day=300)
+    crowd(3, rig)
+    assert not told(rig.sweep(300.1, [b"c0", b"c1"]))
+    worst = max(rig.processor.office.desk(0).waiting.items(), key=lambda each: each[1])[0]
+    rig.hold(shopper(), ANNA)
+    assert len(told(rig.sweep(300.2, [b"c2", ANNA]))) == 1
+    assert worst in rig.rows
+
+
+def test_the_budget_bounds_what_is_told_and_the_worst_goes_first():
+    """Three wait and one may be told a week (of few customers): the one most likely to leave."""
+    rig = Rig(now_day=300)
+    crowd(3, rig)
+    waiting: dict[bytes, float] = rig.processor.office.desk(0).waiting
+    order = sorted(waiting, key=lambda key: (waiting[key], key), reverse=True)
+    assert told(rig.sweep(300.1)) == [order[0].decode()]
+    assert rig.tokens[BUCKET] == Bucket(0.0, seconds(300.1))
+    rig.now_s = seconds(300.2)
+    assert not told(rig.sweep(300.2))
+    rig.tokens[BUCKET] = Bucket(5.0, seconds(300.3))
+    rig.now_s = seconds(300.3)
+    assert told(rig.sweep(300.3)) == [order[1].decode()], "more than the most cannot be saved"
+    assert rig.processor.office.desk(0).tokens_left == 0.0
+
+
+def test_a_spent_budget_is_not_refilled_by_a_failed_transaction():
+    """Tokens are taken with the announcement or not at all."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    work = rig.begin(0, seconds(300.1), caught_up=True)
+    work.sweep([ANNA], seconds(300.1))
+    assert told(work.finish())
+    assert rig.processor.office.desk(0).waiting == {}
+    assert BUCKET not in rig.tokens
+    assert told(rig.sweep(300.2)) == ["anna"], "the row still waits"
+
+
+def test_people_hear_of_a_customer_once_a_day():
+    """An escalation within a day of the message waits; the sweep tells it the next day."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    assert told(rig.sweep(300.1))
+    rig.now_s = seconds(300.2)
+    done = rig.apply(*[line("complaint.raised", 300.2 + n / 100) for n in range(3)])
+    assert ("churn_risk", "escalated", "critical", False) in steps(done)
+    assert not told(done)
+    assert not told(rig.sweep(300.5))
+    rig.now_s = seconds(301.2)
+    rig.tokens.pop(BUCKET)
+    assert steps(rig.sweep(301.2))[-2:] == [
+        ("churn_risk", "announced", "critical", True),
+        ("experience_drop", "announced", "high", False),
+    ]
+
+
+def test_a_resolved_alert_is_news_to_those_who_were_told():
+    """Who heard that a customer may leave hears that she is back; who did not, does not."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    rig.sweep(300.1)
+    rig.now_s = seconds(301)
+    assert steps(rig.apply(line("order.placed", 301.0))) == [("churn_risk", "resolved", "high", True)]
+    berta = Rig(now_day=300)
+    berta.apply(*silent())
+    assert steps(berta.apply(line("order.placed", 300.5))) == [("churn_risk", "resolved", "high", False)]
+    assert berta.processor.tally.outcomes.suppressed == {("churn_risk", "budget"): 1}
+
+
+def test_what_no_longer_holds_is_not_told():
+    """A waiting customer is evaluated again before anybody is told."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    desk = rig.processor.office.desk(0)
+    desk.note(b"gone", 5.0)
+    desk.end_pass()
+    desk.active = 1
+    rig.hold(shopper(300.0))
+    assert set(desk.waiting) == {ANNA, b"gone"}
+    assert not told(rig.sweep(300.1, []))
+    assert desk.waiting == {}
+
+
+def test_what_faded_while_it_waited_is_resolved_untold():
+    """Asked again before it is told, an alert may turn out to be over: that is written, and told to nobody."""
+    rig = Rig(now_day=400)
+    rig.apply(*[line("complaint.raised", n / 10) for n in range(4)])
+    desk = rig.processor.office.desk(0)
+    desk.end_pass()
+    desk.active = 1
+    assert set(desk.waiting) == {ANNA}
+    assert ("experience_drop", "resolved", "high", False) in steps(rig.sweep(400, []))
+    assert unpack(rig.rows[ANNA]).episodes[Rule.EXPERIENCE_DROP].closed_s == seconds(400)
+
+
+def test_a_lesser_alert_that_folds_into_a_graver_one_is_no_news():
+    """People who knew of the silence hear of the risk of churn, not of the end of the silence."""
+    rig = Rig(now_day=300)
+    state = shopper()
+    assert state.rhythm is not None
+    for told_s in (seconds(290), None):
+        episode = Episode(1, seconds(290), None, "lost", 1, state.rhythm.last_day)
+        episode.told, episode.told_s = (1, told_s) if told_s else (-1, None)
+        state.episodes = {Rule.SILENCE: episode}
+        rig.hold(state)
+        assert ("silence", "resolved", "medium", False) in steps(rig.sweep(300, caught_up=False))
+    assert rig.processor.tally.outcomes.suppressed == {("silence", "folded"): 1}
+
+
+def holdout() -> Scorer:
+    """Return a scorer under whose policy nobody is told of anybody."""
+    return scorer(announcements={"holdout_share": 1.0})
+
+
+def test_of_a_holdout_nobody_is_told():
+    """State goes on and the alert says so; its outcome is counted apart."""
+    rig = Rig(holdout(), now_day=300)
+    done = rig.apply(*angry())
+    assert not told(done)
+    assert all(each["holdout"] for each in documents(done, ALERTS.name))
+    assert not told(rig.sweep(300.1))
+    rig.now_s = seconds(300.2)
+    rig.apply(line("order.placed", 300.2))
+    outcomes = rig.processor.tally.outcomes
+    assert outcomes.inferred.keys() >= {("churn_risk", "returned", "holdout")}
+    assert outcomes.suppressed["churn_risk", "holdout"] == 1
+
+
+def outage(rig: Rig, day: float) -> None:
+    """Let an outage of the web stand since `day`."""
+    rig.tokens |= {
+        SEEN + "web": Bucket(1e6, seconds(day)),
+        SILENT + "web": Bucket(seconds(day), seconds(day)),
+    }
+
+
+def test_while_a_source_is_silent_nobody_is_called_silent():
+    """Neither beside an event nor by the sweep; once it is over the sweep says it."""
+    rig = Rig(now_day=300)
+    rig.hold(shopper())
+    outage(rig, 299)
+    assert not steps(rig.apply(line("page.viewed", 300.0), watermark_s=seconds(300)))
+    done = rig.sweep(300.1)
+    assert not steps(done)
+    (closed,) = documents(done, INCIDENTS.name)
+    assert closed["until"] == "2026-10-28T02:24:00Z"
+    assert ("churn_risk", "opened", "high", False) in steps(rig.sweep(300.2))
+
+
+def test_while_a_source_is_silent_an_alert_of_silence_waits():
+    """What silence had opened before is not told while it may be the source's fault; it is counted so."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent(), topic="cx.touchpoints.store")
+    outage(rig, 300.05)
+    assert not told(rig.sweep(300.1))
+    rig.now_s = seconds(300.2)
+    rig.apply(line("order.placed", 300.2), topic="cx.touchpoints.store", watermark_s=seconds(300.2))
+    assert rig.processor.tally.outcomes.suppressed == {("churn_risk", "source_silent"): 1}
+
+
+def test_a_silent_channel_is_an_incident_of_the_partition():
+    """The sweep that has read everything finds it; one that is behind cannot know."""
+    rig = Rig(now_day=300)
+    rig.hold(shopper())
+    rig.tokens = {SEEN + "web": Bucket(1e6, seconds(299)), "usual:web": Bucket(0.0, seconds(200))}
+    assert not documents(rig.sweep(299.5, caught_up=False), INCIDENTS.name)
+    (found,) = documents(rig.sweep(299.5), INCIDENTS.name)
+    assert (found["channel"], found["since"]) == ("web", "2026-10-27T00:00:00Z")
+    assert rig.processor.tally.outcomes.incidents == {("web", "opened"): 1}
+    assert not documents(rig.sweep(299.6), INCIDENTS.name)
+
+
+def test_what_a_channel_sends_is_counted_when_it_is_applied():
+    """By channel, at the newest event time."""
+    rig = Rig()
+    rig.apply(line("page.viewed", 1.0))
+    rig.apply(line("page.viewed", 2.0), line("page.viewed", 1.5), b"{")
+    found = rig.tokens[SEEN + "web"]
+    assert found.at_s == seconds(2)
+    assert 1.5 < found.level < 2.0
+
+
+def test_the_latency_of_an_alert_counts_from_the_record_that_raised_it():
+    """Seconds from the record's timestamp to the commit, once an event; a clock behind counts as none."""
+    rig = Rig(now_day=300)
+    recorded_ms = int((seconds(300) - 2.0) * 1000)
+    *before, cause = silent()
+    rig.apply(*before, Rec(cause, timestamp=recorded_ms))
+    assert sum(rig.processor.alert_latency.counts) == 1
+    assert rig.processor.alert_latency.total == pytest.approx(2.0)
+    berta = Rig(now_day=0)
+    berta.apply(*silent())
+    assert berta.processor.alert_latency.total == 0.0
+    assert rig.processor.tally.alert_records_s == []
+
+
+def test_alerts_are_counted_by_rule_severity_and_step():
+    """The counters tell what was written to `cx.alerts`."""
+    done = Rig().apply(*silent())
+    (found,) = documents(done, ALERTS.name)
+    assert done.tally.alerts == {(found["rule"], found["severity"], found["step"]): 1}
+
+
+def test_an_alert_is_counted_as_before_or_after_the_first_complaint():
+    """A complaint that raises an alert itself came first."""
+    assert Rig().apply(*silent()).tally.outcomes.raised == {"before_complaint": 1}
+    assert set(Rig().apply(*angry()).tally.outcomes.raised) == {"after_complaint"}
+
+
+def test_an_outcome_is_inferred_when_it_is_known():
+    """Who comes back returned, at once; whose horizon passes is lost: the prediction is judged by it."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    rig.apply(line("order.placed", 301.0))
+    outcomes = rig.processor.tally.outcomes
+    assert outcomes.inferred == {("churn_risk", "returned", "untold"): 1}
+    assert outcomes.predicted.total() == 1
+    assert not outcomes.came_true.total()
+    berta = Rig(now_day=300)
+    berta.apply(*silent())
+    berta.sweep(300.1)
+    berta.sweep(391)
+    berta.sweep(392)
+    outcomes = berta.processor.tally.outcomes
+    assert outcomes.inferred == {("churn_risk", "lost", "told"): 1}
+    assert outcomes.came_true.total() == 1
+
+
+def test_a_loss_is_counted_with_the_warnings_and_their_lead():
+    """Recall: of the customers who were silent for the horizon, those of whom a rule had warned."""
+    rig = Rig(now_day=125)
+    rig.hold(shopper(), ANNA)
+    fresh = row([event("order.placed", 30.0)])
+    rig.hold(fresh, b"berta")
+    state = unpack(rig.rows[ANNA])
+    assert state.rhythm is not None
+    state.episodes[Rule.SILENCE] = Episode(1, seconds(60), None, "lost", 1, state.rhythm.last_day)
+    rig.hold(state)
+    rig.sweep(119, [ANNA])
+    assert rig.processor.tally.outcomes.losses == 0
+    rig.sweep(121)
+    rig.sweep(122)
+    outcomes = rig.processor.tally.outcomes
+    assert outcomes.losses == 2
+    assert outcomes.foretold["silence"] == outcomes.foretold["any"] == 1
+    assert outcomes.lead_s["silence"].total == pytest.approx(60 * DAY)
+
+
+def test_a_closed_alert_leaves_its_topic_after_thirty_days():
+    """The sweep writes a tombstone once."""
+    rig = Rig(now_day=300)
+    rig.apply(*silent())
+    rig.apply(line("order.placed", 301.0))
+    state = unpack(rig.rows[ANNA])
+    assert state.episodes[Rule.CHURN_RISK].closed_s == seconds(301)
+    day = 301 + RETIRE_AFTER_S / DAY
+    assert not [each for each in written(rig.sweep(day - 0.1), ALERTS.name) if each.value is None]
+    (gone,) = [each for each in written(rig.sweep(day + 0.1), ALERTS.name) if each.value is None]
+    opened = documents(Rig(now_day=300).apply(*silent()), ALERTS.name)[0]
+    assert gone.key == opened["alert_id"].encode()
+    assert not [each for each in written(rig.sweep(day + 0.2), ALERTS.name) if each.value is None]
+
+
+def test_the_default_policy_holds_nobody_out():
+    """Learning what telling is worth is switched on by hand."""
+    assert DEFAULT.policy.announcements.holdout_share == 0.0
