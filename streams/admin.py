@@ -12,7 +12,9 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest
 
+from streams.acls import Grant
 from streams.connection import client_options
 from streams.errors import CxError, Exit
 from streams.reach import unreachable
@@ -214,6 +216,32 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[TopicState], set
         if code not in {0, TopicAlreadyExistsError.errno}:
             msg = f"the broker did not create {name}: {for_code(code).__name__}: {message}"
             raise CxError(msg, mend="check the replication factor and the rights: cx topics create --help")
+
+
+RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional-id": 5}
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
+"""Numbers of Kafka's protocol."""
+
+
+async def allow(settings: Settings, principal: str, grants: Sequence[Grant]) -> None:
+    """Grant rights to `principal`, such as User:cx; `settings` are those of a user who may alter the cluster.
+
+    Raises `CxError` where the broker refuses, or has no authorizer.
+    """
+    async with admin_client(settings) as admin:
+        node = admin._client.get_random_node()  # noqa: SLF001  # aiokafka's admin client knows no ACLs
+        for grant, operation in ((each, operation) for each in grants for operation in each.operations):
+            pattern = PREFIXED if grant.prefixed else LITERAL
+            request = CreateAclsRequest(
+                RESOURCES[grant.resource], grant.name, pattern, principal, "*", OPERATIONS[operation], ALLOW
+            )
+            (response,) = (await admin._client.send(node, request)).creation_responses  # noqa: SLF001  # as above
+            if response[0]:
+                why = response[1] or for_code(response[0]).__name__
+                msg = f"the broker did not allow {principal} {operation}: {why}"
+                mend = "run it as a user who may alter the cluster, on a broker with authorizer.class.name"
+                raise CxError(msg, mend=mend)
 
 
 async def wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:

@@ -92,6 +92,9 @@ def _contradictions(settings: Settings) -> tuple[tuple[bool, str, str], ...]:
 
 def _tls(settings: Settings) -> ssl.SSLContext:
     """Return a context that checks the broker's certificate and name, and shows ours where there is one."""
+    from streams.closing import close_at_once  # noqa: PLC0415  # who needs no client imports none
+
+    close_at_once()
     cafile = settings.ssl_cafile
     context = _loaded(lambda: ssl.create_default_context(cafile=cafile or None), "ssl_cafile", cafile)
     if settings.ssl_certfile:

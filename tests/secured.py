@@ -1,6 +1,5 @@
 """A real Kafka that lets in only whom it knows: TLS with users, TLS with certificates, and its ACLs."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,9 +136,9 @@ class SecuredKafka:
         }
 
 
-def as_variables(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as the environment of a command, with this process's own."""
-    return {**os.environ, **{f"CX_{name.upper()}": str(value) for name, value in values.items()}}
+def variables(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as the variables of a command's environment."""
+    return {f"CX_{name.upper()}": value for name, value in values.items()}
 
 
 def _scram() -> Sequence[str]:

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.rejects import RejectReason
+from streams.cli.connecting import connection
 from streams.cli.files import parse_time
-from streams.cli.topics import connection
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.deadletters import DeadLetter, Filter, Replayed, count, read, replay

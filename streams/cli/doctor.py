@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from streams.cli.topics import connection
+from streams.cli.connecting import connection
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.doctor import Finding, Status, examine

@@ -1,7 +1,6 @@
 """`cx topics`: create, list and check the topics of the one table."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.admin import TopicState, describe_topics, ensure_topics, problems, unequal_mend
+from streams.cli.acls import acls
+from streams.cli.connecting import connection
 from streams.connection import security_options
 from streams.engine import identity
 from streams.engine.settings import EngineSettings
@@ -18,24 +19,13 @@ from streams.errors import CxError, Exit
 from streams.settings import Settings, load_settings
 from streams.topics import INPUTS
 
-Command = Callable[..., Any]
-
-
-def connection(command: Command) -> Command:
-    """Add the options that say which broker and which topics are meant."""
-    for option in (
-        click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml)."),
-        click.option("--app-id", help="Name of the application."),
-        click.option("--topic-prefix", help="Put before the name of every topic."),
-        click.option("--bootstrap-servers", help="Addresses of the brokers."),
-    ):
-        command = option(command)
-    return command
-
 
 @click.group()
 def topics() -> None:
     """Create and check the Kafka topics."""
+
+
+topics.add_command(acls)
 
 
 @topics.command()

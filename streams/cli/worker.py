@@ -20,7 +20,7 @@ import click
 
 from streams.admin import ensure_topics, quiet_client
 from streams.app import build_app, engine_settings, install_uvloop
-from streams.cli.topics import connection
+from streams.cli.connecting import connection
 from streams.engine.preflight import check_cluster
 from streams.engine.stats import Snapshot
 from streams.errors import CxError, Exit

@@ -1,18 +1,40 @@
 """The product on a Kafka that lets in only whom it knows: TLS with users, TLS with certificates, ACLs."""
 
+import asyncio
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
-from streams.admin import admin_client
+from streams.acls import grants
+from streams.admin import admin_client, allow, ensure_topics
 from streams.app import engine_settings
+from streams.connection import client_options
 from streams.engine.preflight import check_cluster
 from streams.errors import CxError
 from streams.settings import Settings
-from tests.secured import SecuredKafka
+from streams.topics import INPUTS, OUTPUTS, SCORES, WEB
+from tests.live_worker import LiveWorker, Sent, read_topic, send, until
+from tests.secured import PASSWORDS, SecuredKafka, variables
 
 pytestmark = pytest.mark.kafka
+AUTHORIZATION = (
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +105,109 @@ async def test_a_worker_is_told_the_same_before_it_starts(secured: SecuredKafka)
     wrong = secured.as_user("cx", sasl_password_file=secured.file("wrong", "wrong"))
     with pytest.raises(CxError, match="wrong name or password"):
         await check_cluster(engine_settings(Settings(**wrong)))
+
+
+# -- rights
+
+
+def cx(secured: SecuredKafka, prefix: str, user: str = "", **changes: Any) -> Settings:
+    """Return settings of the application `<prefix>cx`: as a user of the secured listener, or as the test."""
+    names = {"topic_prefix": prefix, "app_id": f"{prefix}cx", "partitions": 2}
+    who = secured.as_user(user) if user else {"bootstrap_servers": secured.open}
+    return Settings(**{**who, **names, **changes})
+
+
+def touchpoint(customer: str, number: int) -> Sent:
+    """Return a complaint of today on the topic of the web, without its prefix."""
+    event = {
+        "specversion": "1.0",
+        "id": f"e{number}",
+        "source": "test",
+        "type": "cx.complaint.raised.v1",
+        "time": datetime.now(UTC).isoformat(),
+        "subject": customer,
+        "data": {},
+    }
+    return Sent(WEB.name, customer.encode(), json.dumps(event).encode())
+
+
+def test_a_worker_needs_no_right_beyond_its_own(secured: SecuredKafka, topic_prefix: str, tmp_path: Path):
+    """As a user with exactly the rights of the table, a worker scores; whatever else it tries is refused."""
+    ours = cx(secured, topic_prefix)
+    asyncio.run(ensure_topics(ours))
+    theirs = cx(secured, topic_prefix, "cx")
+    asyncio.run(allow(ours, "User:cx", grants("worker", ours)))
+    live = LiveWorker(secured.users, topic_prefix, tmp_path, **variables(secured.as_user("cx")))
+    try:
+        live.start()
+        event = touchpoint("ann", 1)
+        send(secured.open, [replace(event, topic=topic_prefix + event.topic)])
+        until(lambda: read_topic(secured.open, topic_prefix + SCORES.name), "a score")
+        assert PASSWORDS["cx"] not in live.said() + live.out()
+    finally:
+        live.stop()
+    assert asyncio.run(allowed(theirs)) == []
+    # The same things can be done by who may do everything: it was the rights that were missing.
+    assert len(asyncio.run(allowed(ours))) == len(INPUTS) + len(OUTPUTS) + 5
+
+
+async def allowed(settings: Settings) -> list[str]:
+    """Return what a user is let do of the things that a worker has no right to."""
+    prefix = settings.topic_prefix
+    done = []
+    for topic in INPUTS:
+        done += [f"write {topic.name}"] * await writes(settings, prefix + topic.name)
+    for topic in OUTPUTS:
+        done += [f"read {topic.name}"] * await reads(settings, prefix + topic.name)
+    done += ["write in the name of another"] * await writes(
+        settings, prefix + SCORES.name, transactional_id="another-0"
+    )
+    done += ["join another group"] * await reads(settings, prefix + WEB.name, group_id="another")
+    return done + await administered(settings)
+
+
+async def administered(settings: Settings) -> list[str]:
+    """Return what a user is let change of the topics."""
+    web = settings.topic_prefix + WEB.name
+    async with admin_client(settings) as admin:
+        [described] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, web)])
+        created = await admin.create_topics([NewTopic(f"{settings.topic_prefix}new", 1, 1)])
+        deleted = await admin.delete_topics([web])
+    codes = {
+        "describe the configuration of an input": described.resources[0][0],
+        "create a topic": created.topic_errors[0][1],
+        "delete an input": deleted.topic_error_codes[0][1],
+    }
+    return [name for name, code in codes.items() if code == 0]
+
+
+async def writes(settings: Settings, topic: str, **options: Any) -> bool:
+    """Tell whether a record can be written to `topic`."""
+    producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, **options)
+    try:
+        await producer.start()
+        if "transactional_id" in options:
+            await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"v", b"k", partition=0)
+    except AUTHORIZATION:
+        return False
+    finally:
+        await producer.stop()
+    return True
+
+
+async def reads(settings: Settings, topic: str, **options: Any) -> bool:
+    """Tell whether `topic` can be read."""
+    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", **options)
+    try:
+        await consumer.start()
+        if "group_id" in options:
+            consumer.subscribe([topic])
+        else:
+            consumer.assign([TopicPartition(topic, 0)])
+        await consumer.getmany(timeout_ms=500)
+    except AUTHORIZATION:
+        return False
+    finally:
+        await consumer.stop()
+    return True
