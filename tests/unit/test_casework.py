@@ -212,7 +212,7 @@ def test_what_no_longer_holds_is_not_told():
 
 
 def test_what_faded_while_it_waited_is_resolved_untold():
-    """Asked again before it is told, an alert may turn out to be over: that is written, and told to nobody."""
+    """Asked again before it is told, an alert may be over: that is written, and told to nobody."""
     rig = Rig(now_day=400)
     rig.apply(*[line("complaint.raised", n / 10) for n in range(4)])
     desk = rig.processor.office.desk(0)

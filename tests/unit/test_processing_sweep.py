@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from streams.engine.handler import Output, Standing
+from streams.engine.handler import Output
 from streams.processing import FORGET_AFTER_S
 from streams.scoring.rules import Rule
 from streams.scoring.state import Episode, unpack
