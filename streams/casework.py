@@ -14,7 +14,7 @@ from streams.announcing import BUCKET, Desk, refill
 from streams.engine.handler import Bucket, Output, Standing
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import Processed
-from streams.outages import Watchman, held_since
+from streams.outages import Watchman, held_since, newest_by_channel
 from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import alert_document, alert_id
@@ -88,6 +88,8 @@ class Casework:
         )
         """Silence says nothing of later times: up to here every input was read, and every source sent."""
         self._absence_held = self.absence_until_s < standing.watermark_s
+        self.fulfilled_until_s = newest_by_channel(standing.tokens) if standing.caught_up else {}
+        """Channel -> time up to which it would have told of a promise that was kept."""
 
     @property
     def outcomes(self) -> Outcomes:

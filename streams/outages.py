@@ -86,6 +86,11 @@ def held_since(tokens: Tokens, now_s: float, limits: OutageSection) -> float:
     return min(starts, default=math.inf)
 
 
+def newest_by_channel(tokens: Tokens) -> dict[str, float]:
+    """Return the newest event time applied from each channel, seconds since the epoch."""
+    return {name.removeprefix(SEEN): seen.at_s for name, seen in tokens.items() if name.startswith(SEEN)}
+
+
 class Watchman:
     """Watches the channels of one partition.
 

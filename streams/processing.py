@@ -205,7 +205,7 @@ class PartitionWork:
         if decisions:
             self._casework.decided(key, state, decisions, backfill=bool(event.backfill))
             self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
-        if not admitted and type(event) in ACTIONS:
+        if type(event) in ACTIONS:
             act(self._casework, key, state, event)
         return True
 
@@ -262,14 +262,17 @@ class PartitionWork:
             self.keep(key, state, glance)
 
     def _evaluate(self, key: bytes, state: CustomerState, now_s: float) -> bool:
-        """Let the rules look at a row at `now_s`, or at its newest event; True if they decided anything."""
-        until_s = min(now_s, self._casework.absence_until_s)
-        decisions = self._scorer.rules.evaluate_silence(
-            state, max(now_s, state.newest_s), absence_until_s=until_s
-        )
+        """Look at a row at `now_s`, or at its newest event; True if a promise broke or a rule decided."""
+        rules, casework = self._scorer.rules, self._casework
+        at_s, until_s = max(now_s, state.newest_s), min(now_s, casework.absence_until_s)
+        broke = self._scorer.expire(state, now_s, casework.fulfilled_until_s)
+        if broke:
+            decisions = rules.evaluate(state, at_s, absence_until_s=until_s, strong=True)
+        else:
+            decisions = rules.evaluate_silence(state, at_s, absence_until_s=until_s)
         if decisions:
-            self._casework.decided(key, state, decisions)
-        return bool(decisions)
+            casework.decided(key, state, decisions)
+        return broke or bool(decisions)
 
     def look(self, key: bytes, now_s: float) -> tuple[CustomerState, Glance] | None:
         """Evaluate a customer at `now_s` (see `casework.Rows`)."""

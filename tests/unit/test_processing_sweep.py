@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from schemas.envelope import at_time
 from streams.engine.handler import Output
 from streams.processing import FORGET_AFTER_S
 from streams.scoring.rules import Rule
@@ -41,6 +42,20 @@ def test_a_sweep_in_the_same_work_sees_the_applied_row():
     work.sweep([ANNA], seconds(41))
     (found,) = documents(work.finish(), SCORES.name)
     assert (found["at"], found["events"]) == ("2026-02-11T00:00:00Z", 5)
+
+
+def test_a_promise_breaks_when_its_channel_was_read_past_the_deadline():
+    """Not while the sweep is behind, nor while nothing of the channel is newer: then it costs experience."""
+    rig = Rig(now_day=3)
+    due = at_time(seconds(1))
+    rig.apply(line("promise.made", 0.0, promise_id="p1", kind="delivery", due_at=due))
+    assert not documents(rig.sweep(3), ALERTS.name), "silent since the promise was made"
+    rig.apply(line("page.viewed", 3.0))
+    assert not documents(rig.sweep(3.1, caught_up=False), ALERTS.name)
+    found = documents(rig.sweep(3.1), ALERTS.name)
+    assert found
+    assert all(each["drivers"][0]["driver"] == "promise_broken" for each in found)
+    assert not documents(rig.sweep(3.2), ALERTS.name), "broken once"
 
 
 def test_a_customer_gone_in_between_is_passed_over():
