@@ -19,6 +19,7 @@ MODULES = (
     "streams/processing.py",
     "streams/replay.py",
     "streams/scoring/apply.py",
+    "streams/scoring/calibration.py",
     "streams/scoring/cases.py",
     "streams/scoring/churn.py",
     "streams/scoring/claims.py",

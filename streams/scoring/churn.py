@@ -1,8 +1,10 @@
 """The probability of no engagement within a horizon, as an exact sum of named log-odds.
 
-`logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + experience terms`; the experience terms are
+`logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + b3 log(spend) + experience terms`, logit P0
+held within the policy's limit, `spend` the mean of an occasion against the typical one, shrunk towards it:
+`(S + 2 typical) / ((n + 2) typical)`, with the decayed spend S of n decayed occasions. The experience terms are
 the points that each driver takes from (or adds to) the experience score, the trend and declared intent,
-together capped by scaling.
+together capped by scaling. Calibration comes last (streams/scoring/calibration.py).
 """
 
 import math
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from math import exp2
 from typing import Final
 
+from streams.scoring.calibration import Calibration
 from streams.scoring.ledger import Reading
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
@@ -17,11 +20,13 @@ from streams.scoring.signals import Intent
 from streams.scoring.state import CustomerState, Rhythm
 
 MIN_COUNT: Final = 0.05
+TYPICAL_OCCASIONS: Final = 2.0  # of typical spend that are assumed beside those seen: one basket says little
 BASE: Final = "base"
 RHYTHM: Final = "rhythm"
 ENGAGEMENT: Final = "engagement"
+SPEND: Final = "spend"
 CALIBRATION: Final = "calibration"
-BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, CALIBRATION})
+BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, SPEND, CALIBRATION})
 """The drivers of the churn logit that are not experience."""
 TREND: Final = "trend"
 INTENT_NAMES: Final = {
@@ -62,6 +67,10 @@ class Churn:
         self.base = section.base
         self.b1 = section.rhythm
         self.b2 = section.engagement
+        self.b3 = section.spend
+        self.limit = section.rhythm_limit
+        self.typical_spend = section.typical_spend
+        self.calibration = Calibration(section.calibration, len(self.horizons))
         self.intent_logits = {
             Intent.CANCEL_PAGE: section.cancel_page,
             Intent.COMPLAINT: section.complaint,
@@ -91,19 +100,45 @@ class Churn:
 
     def rhythm_logits(
         self, state: CustomerState, rhythm: Rhythm, at_s: float, index: int
-    ) -> tuple[float, float]:
-        """Return what the rhythm and the decayed count add at horizon `index`, log-odds."""
-        from_rhythm = self.b1 * self.silence.logit_p0(rhythm, at_s, self.horizons[index])
-        if not self.b2:
-            return from_rhythm, 0.0
-        decay = exp2((state.ref_s - at_s) / self.count_half_lives_s[index])
-        return from_rhythm, self.b2 * math.log(max(rhythm.counts[index] * decay, MIN_COUNT))
+    ) -> tuple[float, float, float]:
+        """Return what the rhythm, the decayed count and the spend add at horizon `index`, log-odds."""
+        logit_p0 = self.silence.logit_p0(rhythm, at_s, self.horizons[index])
+        from_rhythm = self.b1 * max(-self.limit, min(self.limit, logit_p0))
+        from_count = from_spend = 0.0
+        if self.b2:
+            decay = exp2((state.ref_s - at_s) / self.count_half_lives_s[index])
+            from_count = self.b2 * math.log(max(rhythm.counts[index] * decay, MIN_COUNT))
+        if self.b3:
+            from_spend = self.b3 * self.log_spend(state, rhythm, at_s)
+        return from_rhythm, from_count, from_spend
+
+    def log_spend(self, state: CustomerState, rhythm: Rhythm, at_s: float) -> float:
+        """Return the logarithm of the mean spend of an occasion against the typical one, shrunk towards 0."""
+        decay = exp2((state.ref_s - at_s) / self.count_half_lives_s[-1])
+        occasions = rhythm.counts[-1] * decay + TYPICAL_OCCASIONS
+        spend = rhythm.spend * decay / self.typical_spend + TYPICAL_OCCASIONS
+        return math.log(max(spend, MIN_COUNT) / occasions)
 
     def logit(self, state: CustomerState, at_s: float, terms: float, index: int) -> float | None:
         """Return the log-odds of churn at horizon `index`; None without any engagement."""
-        if state.rhythm is None:
+        rhythm = state.rhythm
+        if rhythm is None:
             return None
-        return self.base[index] + sum(self.rhythm_logits(state, state.rhythm, at_s, index)) + terms
+        if not self.calibration.curves:
+            return self._sum(state, rhythm, at_s, terms, index)
+        return self._lowest(state, rhythm, at_s, terms, index)
+
+    def _sum(self, state: CustomerState, rhythm: Rhythm, at_s: float, terms: float, index: int) -> float:
+        """Return the sum of the log-odds at horizon `index` under Platt's slope and shift."""
+        own = self.base[index] + sum(self.rhythm_logits(state, rhythm, at_s, index)) + terms
+        return self.calibration.slope * own + self.calibration.shifts[index]
+
+    def _lowest(self, state: CustomerState, rhythm: Rhythm, at_s: float, terms: float, index: int) -> float:
+        """Return the calibrated log-odds: no horizon has more than a shorter one."""
+        curves = self.calibration.curves[: index + 1]
+        return min(
+            curve.at(self._sum(state, rhythm, at_s, terms, shorter)) for shorter, curve in enumerate(curves)
+        )
 
     def read(
         self, state: CustomerState, at_s: float, experience: Reading, trend: float, index: int
@@ -111,8 +146,15 @@ class Churn:
         """Return the probability at horizon `index` with its drivers; None without any engagement."""
         if state.rhythm is None:
             return None
-        from_rhythm, from_count = self.rhythm_logits(state, state.rhythm, at_s, index)
-        drivers = {BASE: self.base[index], RHYTHM: from_rhythm, ENGAGEMENT: from_count, CALIBRATION: 0.0}
+        slope = self.calibration.slope
+        from_rhythm, from_count, from_spend = self.rhythm_logits(state, state.rhythm, at_s, index)
+        drivers = {
+            BASE: slope * self.base[index] + self.calibration.shifts[index],
+            RHYTHM: slope * from_rhythm,
+            ENGAGEMENT: slope * from_count,
+            SPEND: slope * from_spend,
+            CALIBRATION: 0.0,
+        }
         names = self.policy.driver_names
         terms = {
             names.get(code, f"driver_{code}"): -self.per_point * x for code, x in experience.points.items()
@@ -124,6 +166,9 @@ class Churn:
         total = sum(terms.values())
         scale = self.cap / abs(total) if abs(total) > self.cap else 1.0
         for name, logit in terms.items():
-            drivers[name] = drivers.get(name, 0.0) + logit * scale
+            drivers[name] = drivers.get(name, 0.0) + slope * (logit * scale)
+        if self.calibration.curves:
+            lowest = self._lowest(state, state.rhythm, at_s, total * scale, index)
+            drivers[CALIBRATION] = lowest - sum(drivers.values())
         logit = sum(drivers.values())
         return ChurnReading(sigmoid(logit), logit, drivers)

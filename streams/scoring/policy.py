@@ -6,6 +6,7 @@ every problem of a file at once, with a suggestion where a key or a driver is mi
 
 import difflib
 import hashlib
+import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,19 @@ class RhythmSection(_Section, frozen=True, kw_only=True):
     b: Positive
 
 
+class CalibrationSection(_Section, frozen=True, kw_only=True):
+    """What came true of the log-odds that were told (streams/scoring/calibration.py)."""
+
+    kind: Literal["none", "platt", "isotonic"]
+    slope: NonNegative
+    shifts: tuple[float, ...]
+    """Of Platt, one a horizon."""
+    x: tuple[tuple[float, ...], ...]
+    """Of the isotonic curve, one list a horizon: log-odds told ..."""
+    y: tuple[tuple[float, ...], ...]
+    """... and those that came true."""
+
+
 class ChurnSection(_Section, frozen=True, kw_only=True):
     """Coefficients of the churn logit."""
 
@@ -77,7 +91,10 @@ class ChurnSection(_Section, frozen=True, kw_only=True):
     alert_horizon_days: Annotated[int, Meta(ge=1, le=3650)]
     base: tuple[float, ...]
     rhythm: NonNegative
+    rhythm_limit: Positive
     engagement: Annotated[float, Meta(le=0)]
+    spend: Annotated[float, Meta(le=0)]
+    typical_spend: Positive
     experience_per_10_points: NonNegative
     trend_per_10_points: NonNegative
     terms_cap: NonNegative
@@ -85,6 +102,7 @@ class ChurnSection(_Section, frozen=True, kw_only=True):
     cancel_page: NonNegative
     complaint: NonNegative
     unsubscribe: NonNegative
+    calibration: CalibrationSection
 
 
 class RuleSection(_Section, frozen=True, kw_only=True):
@@ -338,6 +356,30 @@ def _lint_finite(value: Any, path: str) -> Iterator[str]:
         yield f"{path} must be a finite number"
 
 
+def _lint_calibration(found: CalibrationSection, horizons: int) -> Iterator[str]:
+    name = "churn.calibration"
+    if found.kind == "platt":
+        if len(found.shifts) != horizons:
+            yield f"{name}.shifts needs one value a horizon"
+        if list(found.shifts) != sorted(found.shifts, reverse=True):
+            yield f"{name}.shifts must not go up with the horizon: a longer horizon is never a higher risk"
+    elif found.slope != 1.0 or found.shifts:
+        yield f'{name}.slope and .shifts belong to kind = "platt"'
+    if found.kind != "isotonic":
+        if found.x or found.y:
+            yield f'{name}.x and .y belong to kind = "isotonic"'
+        return
+    if not len(found.x) == len(found.y) == horizons:
+        yield f"{name}.x and .y need one list a horizon"
+        return
+    for days, (x, y) in enumerate(zip(found.x, found.y, strict=True), 1):
+        if len(x) != len(y) or not x:
+            yield f"{name}: list {days} of x and of y need as many values, and at least one"
+        for axis, values in (("x", x), ("y", y)):
+            if any(right <= left for left, right in itertools.pairwise(values)):
+                yield f"{name}.{axis}: list {days} must go up strictly, or customers would change places"
+
+
 def _lint_churn(policy: Policy) -> Iterator[str]:
     churn = policy.churn
     if churn.alert_horizon_days not in churn.horizons_days:
@@ -348,6 +390,7 @@ def _lint_churn(policy: Policy) -> Iterator[str]:
         yield "churn.base needs one value a horizon"
     if list(churn.base) != sorted(churn.base, reverse=True):
         yield "churn.base must not go up with the horizon: a longer horizon is never a higher risk"
+    yield from _lint_calibration(churn.calibration, len(churn.horizons_days))
     for name in policy.rhythm.engagement:
         if name not in TYPES:
             yield f"rhythm.engagement: no type `{name}`" + _did_you_mean(name, TYPES)
