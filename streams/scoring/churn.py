@@ -2,8 +2,8 @@
 
 `logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + b3 log(spend) + experience terms`, logit P0
 held within the policy's limit, `spend` the mean of an occasion against the typical one, shrunk towards it:
-`(S + 2 typical) / ((n + 2) typical)`, with the decayed spend S of n decayed occasions. The experience terms are
-the points that each driver takes from (or adds to) the experience score, the trend and declared intent,
+`(S + 2 typical) / ((n + 2) typical)`, with the decayed spend S of n decayed occasions. The experience terms
+are the points that each driver takes from (or adds to) the experience score, the trend and declared intent,
 together capped by scaling. Calibration comes last (streams/scoring/calibration.py).
 """
 

@@ -357,6 +357,14 @@ def _lint_finite(value: Any, path: str) -> Iterator[str]:
 
 
 def _lint_calibration(found: CalibrationSection, horizons: int) -> Iterator[str]:
+    yield from _lint_platt(found, horizons)
+    if found.kind == "isotonic":
+        yield from _lint_isotonic(found, horizons)
+    elif found.x or found.y:
+        yield 'churn.calibration.x and .y belong to kind = "isotonic"'
+
+
+def _lint_platt(found: CalibrationSection, horizons: int) -> Iterator[str]:
     name = "churn.calibration"
     if found.kind == "platt":
         if len(found.shifts) != horizons:
@@ -365,10 +373,10 @@ def _lint_calibration(found: CalibrationSection, horizons: int) -> Iterator[str]
             yield f"{name}.shifts must not go up with the horizon: a longer horizon is never a higher risk"
     elif found.slope != 1.0 or found.shifts:
         yield f'{name}.slope and .shifts belong to kind = "platt"'
-    if found.kind != "isotonic":
-        if found.x or found.y:
-            yield f'{name}.x and .y belong to kind = "isotonic"'
-        return
+
+
+def _lint_isotonic(found: CalibrationSection, horizons: int) -> Iterator[str]:
+    name = "churn.calibration"
     if not len(found.x) == len(found.y) == horizons:
         yield f"{name}.x and .y need one list a horizon"
         return
