@@ -55,6 +55,8 @@ class Processor:
         """Partitions of every input; 0 while unknown: then it is not checked where customers lie."""
         self.topics = {prefix + topic.name: index for index, topic in enumerate(INPUTS)}
         self.scores_topic = prefix + SCORES.name
+        self.publishing = True
+        """A rebuild publishes no score: rows that remember none are published by the sweep that comes after."""
         self.office = Office(
             scorer,
             alerts_topic=prefix + ALERTS.name,
@@ -325,7 +327,8 @@ class PartitionWork:
         """Return everything that this work changed: due scores, then rows."""
         done = self._done
         for key, state in self._touched.items():
-            self._publish(key, state)
+            if self._processor.publishing:
+                self._publish(key, state)
             packed = done.rows[key] = pack(state)
             done.tally.changelog_bytes += len(key) + len(packed)
         self._count_channels()
