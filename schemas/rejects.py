@@ -21,6 +21,7 @@ class RejectReason(StrEnum):
     CLOCK_ANCIENT = "clock_ancient"
     CAPACITY = "capacity"
     RESERVED_KEY = "reserved_key"
+    FORGET_KEY = "forget_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ REASONS: Final[dict[RejectReason, ReasonInfo]] = {
     RejectReason.RESERVED_KEY: ReasonInfo(
         "The record's key starts with the byte 0, which the engine keeps for itself.",
         "Use customer ids that do not start with the byte 0.",
+    ),
+    RejectReason.FORGET_KEY: ReasonInfo(
+        "A customer is to be forgotten, and the worker has no key, or not the one of who asks.",
+        "Give every worker the CX_FORGET_KEY_FILE of `cx forget`, then run `cx forget` again.",
     ),
 }
 

@@ -96,6 +96,7 @@ _TABLE: Final[tuple[tuple[type[Touchpoint], str, Family], ...]] = (
     (customers.ActionTaken, "other", "actions"),
     (customers.OutcomeRecorded, "other", "actions"),
     (customers.MessageUnsubscribed, "email", "actions"),
+    (customers.CustomerForgotten, "other", "actions"),
 )
 
 TYPES: Final[dict[str, TypeInfo]] = {info.name: info for info in (_info(*row) for row in _TABLE)}

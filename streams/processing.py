@@ -13,6 +13,7 @@ import orjson
 
 from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint, time_s
+from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
@@ -27,6 +28,8 @@ from streams.scoring.policy import DAY_S, load_policy
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published, pack, unpack
 from streams.settings import Settings
+from streams.suppression import Forgetting, Suppression, alerts_of, build_suppression, is_reserved
+from streams.topics import ACTIONS as ACTIONS_TOPIC
 from streams.topics import ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES
 
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
@@ -48,12 +51,15 @@ class Processor:
         partitions: int = 0,
     ) -> None:
         self.scorer = scorer
+        self.suppression = Suppression()
+        """By default nobody can be forgotten."""
         self.max_customers = max_customers
         self.event_clock = event_clock
         self.clock = clock
         self.partitions = partitions
         """Partitions of every input; 0 while unknown: then it is not checked where customers lie."""
         self.topics = {prefix + topic.name: index for index, topic in enumerate(INPUTS)}
+        self.actions_topic = prefix + ACTIONS_TOPIC.name
         self.scores_topic = prefix + SCORES.name
         self.publishing = True
         """A rebuild publishes no score: rows that remember none are published by the sweep that comes after."""
@@ -109,13 +115,15 @@ class Processor:
 
 def build_processor(settings: Settings) -> Processor:
     """Return the product's handler for `settings`; raises CxError on a policy that is not valid."""
-    return Processor(
+    processor = Processor(
         Scorer(load_policy(settings.policy)),
         prefix=settings.topic_prefix,
         max_customers=settings.max_customers,
         link_template=settings.link_template,
         event_clock=settings.clock == "event",
     )
+    processor.suppression = build_suppression(settings)
+    return processor
 
 
 def _encode(document: Document) -> bytes:
@@ -137,7 +145,8 @@ class PartitionWork:
         self._glances: dict[bytes, Glance] = {}
         self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
         self._created = 0
-        self._accepted = self._duplicate = self._anonymous = self._rejected = 0
+        self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
+        self._forgetting = Forgetting(processor.suppression, rows)
         self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
         self._casework = Casework(processor.office, partition, standing, self._done)
 
@@ -177,6 +186,13 @@ class PartitionWork:
     ) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
         key = record.key or b""
+        if type(event) is CustomerForgotten:
+            self._forget_on_request(event, key, topic, record, channel)
+            return False
+        if self._forgetting.active and self._forgetting.holds(key, self._touched):
+            self._suppressed += 1
+            self._done.tally.intake.seen(event, channel, "suppressed")
+            return False
         state = self._state(key, event_s, topic)
         if state is None:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
@@ -240,9 +256,13 @@ class PartitionWork:
         census = self._processor.counting(self._partition)
         for key in keys:
             row = self._rows.get(key)
-            if row is not None:
+            if row is None:
+                continue
+            if is_reserved(key):
+                census.forgotten += 1
+            else:
                 self._visit(key, row, census, now_s)
-        if census.customers >= len(self._rows) and census.customers:
+        if census.customers + census.forgotten >= len(self._rows) and census.customers:
             self._processor.counted(self._partition)
         self._casework.watch_sources(now_s)
         self._casework.announce(self, now_s)
@@ -307,6 +327,24 @@ class PartitionWork:
         self._done.rows[key] = None
         self._done.outputs.append(Output(self._processor.scores_topic, key, None))
 
+    def _forget_on_request(
+        self, event: CustomerForgotten, key: bytes, topic: str, record: Record, channel: str
+    ) -> None:
+        """Remove everything kept of a customer and remember that nothing is to be kept."""
+        if topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
+            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), topic, record)
+            return
+        row = self._rows.get(key)
+        state = self._touched.get(key) or (unpack(row) if row is not None else None)
+        alerts = self._processor.office.alerts_topic
+        for alert in alerts_of(event, state, self._standing.generation):
+            self._done.outputs.append(Output(alerts, alert.encode(), None))
+        self._forget(key)
+        self._done.rows.update(self._forgetting.forget(key))
+        self._casework.desk.note(key, None)
+        self._accepted += 1
+        self._done.tally.intake.seen(event, channel, "accepted")
+
     def _due(self, state: CustomerState, glance: Glance) -> Published | None:
         """Return what to remember as published if the score is to be published now, else None."""
         publish = self._scorer.policy.publish
@@ -332,7 +370,9 @@ class PartitionWork:
             packed = done.rows[key] = pack(state)
             done.tally.changelog_bytes += len(key) + len(packed)
         self._count_channels()
-        done.counts = Counts(self._accepted, self._duplicate, self._anonymous, 0, self._rejected)
+        done.counts = Counts(
+            self._accepted, self._duplicate, self._anonymous, self._suppressed, self._rejected
+        )
         return done
 
     def _count_channels(self) -> None:
@@ -360,7 +400,17 @@ class PartitionWork:
         self._done.tally.scores += 1
 
     def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
-        """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers."""
+        """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers.
+
+        Of a forgotten customer nothing is kept: the record is suppressed.
+        """
+        if (
+            record.key is not None
+            and self._forgetting.active
+            and self._forgetting.holds(record.key, self._touched)
+        ):
+            self._suppressed += 1
+            return
         headers = dead_letter_headers(
             found,
             topic=topic,

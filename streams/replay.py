@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.codec import LATEST_S, decode_line, judge_time
 from schemas.envelope import Touchpoint, time_s
+from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
 from streams.routing import topic_for
 from streams.scoring.apply import Scorer
@@ -45,6 +46,9 @@ class Replay:
     duplicates: int = 0
     anonymous: int = 0
     later: int = 0
+    suppressed: int = 0
+    """Events of customers whom the file says to forget, behind that line."""
+    forgotten: set[str] = field(default_factory=set)
     rejects: Counter[str] = field(default_factory=Counter)
 
 
@@ -97,6 +101,12 @@ def _admit(  # one line's way through the file's totals
     if event.subject is None:
         result.anonymous += 1
         return
+    if type(event) is CustomerForgotten:
+        _forget(event.subject, result, admitted)
+        return
+    if event.subject in result.forgotten:
+        result.suppressed += 1
+        return
     event_s = time_s(event)
     if at_s is not None and event_s > at_s:
         result.later += 1
@@ -113,6 +123,14 @@ def _admit(  # one line's way through the file's totals
     customer.state.newest_s = max(customer.state.newest_s, event_s)
     kept = event if key else None  # of a neutral act only its time counts: its event need not be kept
     admitted[event.subject].append((event_s, event.source, event.id, number, kept, key))
+
+
+def _forget(customer_id: str, result: Replay, admitted: dict[str, list[_Admitted]]) -> None:
+    """Drop what the file said of a customer so far; whoever may write the file needs no proof."""
+    result.accepted += 1
+    result.forgotten.add(customer_id)
+    result.customers.pop(customer_id, None)
+    admitted.pop(customer_id, None)
 
 
 def _apply_all(

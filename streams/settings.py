@@ -109,6 +109,11 @@ class Settings:
     max_customers: int = _setting(
         2_000_000, "Customers kept a partition; events of new ones beyond it are rejected.", ge=1
     )
+    forget_key_file: str = _setting(
+        "",
+        "File of the key by which forgotten customers are remembered without their ids; the same on every "
+        "worker, and never changed.",
+    )
     data_dir: str = _setting(
         "", "Folder for Faust's own files; empty: a folder of the application's name where it starts."
     )

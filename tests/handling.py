@@ -64,7 +64,7 @@ class Rig:
     def _commit(self, partition: int, done: Processed) -> Processed:
         for key, value in done.rows.items():
             if value is None:
-                del self.rows[key]
+                self.rows.pop(key, None)
             else:
                 self.rows[key] = value
         if done:

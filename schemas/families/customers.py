@@ -9,6 +9,7 @@ from schemas.envelope import Touchpoint
 from schemas.families.promises import check_zone
 from schemas.fields import Channel, Currency, Data, Id, Money, SignedMoney, Text, Time, Zone, says
 
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Outcome = Literal["churned", "retained", "saved", "false_alarm"]
 Channels = Annotated[tuple[Channel, ...], Meta(max_length=12)]
 
@@ -116,3 +117,18 @@ class MessageUnsubscribed(Touchpoint, frozen=True, kw_only=True, tag="cx.message
     """The customer no longer wants to hear from the company."""
 
     data: MessageUnsubscribedData = MessageUnsubscribedData()
+
+
+class CustomerForgottenData(Data, frozen=True, kw_only=True):
+    """Who may ask for it, and what is to go."""
+
+    proof: Annotated[Digest, says("HMAC-SHA256 by which `cx forget` shows that it holds the key.")]
+    alert_ids: Annotated[
+        tuple[Id, ...], Meta(max_length=5_000), says("Alerts of the customer that were found on cx.alerts.")
+    ] = ()
+
+
+class CustomerForgotten(Touchpoint, frozen=True, kw_only=True, tag="cx.customer.forgotten.v1"):
+    """The customer is to be forgotten: everything kept goes, and nothing more is kept; by `cx forget`."""
+
+    data: CustomerForgottenData

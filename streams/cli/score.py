@@ -53,7 +53,7 @@ def report_losses(result: Replay) -> None:
     """Say on standard error what did not become part of a score, and why."""
     for reason, count in sorted(result.rejects.items()):
         click.echo(f"rejected: {count} {reason}", err=True)
-    for name in ("duplicates", "anonymous", "later"):
+    for name in ("duplicates", "anonymous", "later", "suppressed"):
         if count := getattr(result, name):
             click.echo(f"{name}: {count}", err=True)
 

@@ -24,6 +24,8 @@ class Census:
     """The worker's clock when the pass began, seconds since the epoch."""
     ended_s: float = 0.0
     customers: int = 0
+    forgotten: int = 0
+    """Rows that only say that somebody is forgotten."""
     row_bytes: int = 0
     bands: Counter[str] = field(default_factory=Counter)
     experience: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))

@@ -17,6 +17,7 @@ def test_the_set_is_closed():
         "clock_ancient",
         "capacity",
         "reserved_key",
+        "forget_key",
     ]
 
 

@@ -183,6 +183,7 @@ def test_every_type_is_judged():
         "cx.alert.snoozed.v1",
         "cx.alert.closed.v1",
         "cx.action.taken.v1",
+        "cx.customer.forgotten.v1",
         "cx.outcome.recorded.v1",
     }
     telling = {str(each.__struct_config__.tag) for each in {*FIXED, *READERS, *INTENTS}}
