@@ -2,12 +2,14 @@
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 
 import click
 import orjson
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -63,7 +65,9 @@ def diff(old: str, new: str, events: str, every_s: float, show: int, *, as_json:
     gc.disable()  # nothing here forms cycles, and the collector would walk every kept event again and again
     with open_events(events) as lines:
         log = read_log(lines, scorers[0])
-    found = difference(log, *scorers, sweep_every_s=every_s)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        watched = partial(progress.track, description="lives under both policies")
+        found = difference(log, *scorers, sweep_every_s=every_s, watched=watched)
     if as_json:
         click.echo(orjson.dumps(document(log, found, *scorers), option=orjson.OPT_INDENT_2))
     else:

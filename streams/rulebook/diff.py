@@ -1,7 +1,7 @@
 """Lives of a whole log under two policies, and the sums of what changes."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -13,8 +13,11 @@ from streams.rulebook.episodes import KINDS, Change, Episode, compare, episodes_
 from streams.rulebook.life import DAY_S, Life
 from streams.scoring.apply import Scorer
 
+STRIDE: Final = 8
+"""Evaluations tried at once: a week and a day of silence, by default."""
 WEEK_S: Final = 7 * DAY_S
 Document = dict[str, Any]
+Watch = Callable[[list[str]], Iterable[str]]
 
 
 class Log(msgspec.Struct, kw_only=True):
@@ -87,10 +90,15 @@ class Difference(msgspec.Struct, kw_only=True):
         return any(change.kind != "same" for change in self.changes)
 
 
-def difference(log: Log, old: Scorer, new: Scorer, *, sweep_every_s: float) -> Difference:
-    """Live every customer's life under both policies, up to the end of the log."""
+def difference(
+    log: Log, old: Scorer, new: Scorer, *, sweep_every_s: float, watched: Watch = iter
+) -> Difference:
+    """Live every customer's life under both policies, up to the end of the log.
+
+    `watched` passes the customers on one by one, for who wants to see how far it is.
+    """
     found = Difference()
-    for customer_id in sorted(log.customers):
+    for customer_id in watched(sorted(log.customers)):
         lived = [_episodes(log, customer_id, scorer, sweep_every_s=sweep_every_s) for scorer in (old, new)]
         found.old += lived[0]
         found.new += lived[1]
@@ -99,7 +107,8 @@ def difference(log: Log, old: Scorer, new: Scorer, *, sweep_every_s: float) -> D
 
 
 def _episodes(log: Log, customer_id: str, scorer: Scorer, *, sweep_every_s: float) -> list[Episode]:
-    life = Life(scorer, customer_id, log.customers[customer_id], sweep_every_s=sweep_every_s)
+    events = log.customers[customer_id]
+    life = Life(scorer, customer_id, events, sweep_every_s=sweep_every_s, stride=STRIDE)
     life.until(log.last_s)
     return episodes_of(life)
 

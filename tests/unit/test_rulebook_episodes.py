@@ -2,6 +2,9 @@
 
 import pytest
 
+from schemas.codec import decode_line
+from schemas.envelope import Touchpoint, time_s
+from streams.demo.generator import generate
 from streams.rulebook.episodes import Change, Episode, compare, episodes_of
 from streams.rulebook.life import Life
 from tests.customers import DEFAULT, event, seconds
@@ -102,3 +105,22 @@ def test_a_life_does_not_look_ahead():
     life.until(seconds(10))
 
     assert (before, life.state.events) == (1, 2)
+
+
+def test_strides_change_nothing_but_time():
+    """Trying several evaluations at once finds the same steps at the same times as doing each."""
+    events: dict[str, list[Touchpoint]] = {}
+    for record in generate(3000, seed=5):
+        found = decode_line(record.value)
+        if isinstance(found, Touchpoint) and found.subject is not None:
+            events.setdefault(found.subject, []).append(found)
+    end_s = max(time_s(each) for life in events.values() for each in life)
+    steps = []
+    for stride in (1, 8):
+        lives = [Life(DEFAULT, name, life, stride=stride) for name, life in events.items()]
+        for life in lives:
+            life.until(end_s)
+        steps.append([[step.document for step in life.steps] for life in lives])
+
+    assert sum(map(len, steps[0])) > 20
+    assert steps[0] == steps[1]
