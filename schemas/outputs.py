@@ -6,11 +6,12 @@ import msgspec
 import orjson
 from msgspec import Meta
 
-from schemas.fields import says
+from schemas.fields import Channel, says
 
 Ledger = Literal["experience", "service"]
 Band = Literal["unknown", "critical", "at_risk", "steady", "delighted"]
 Rule = Literal["churn_risk", "experience_drop", "silence", "service_failure", "promise_broken", "advocate"]
+PromiseStatus = Literal["pending", "kept", "late", "broken", "withdrawn"]
 Severity = Literal["low", "medium", "high", "critical"]
 Step = Literal["opened", "escalated", "announced", "acknowledged", "snoozed", "resolved", "closed"]
 Outcome = Literal["churned", "retained", "saved", "false_alarm"]
@@ -57,6 +58,49 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Annotated[str, says("Its source.")]
     id: Annotated[str, says("Its id.")]
+
+
+class HorizonRisk(msgspec.Struct, frozen=True, kw_only=True):
+    """The churn probability at one horizon."""
+
+    horizon_days: Annotated[int, says("The horizon in days.")]
+    probability: Annotated[Share, says("Probability of no engagement within it.")]
+
+
+class ValueAtRisk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the company may lose."""
+
+    amount: Annotated[int, says("Minor units of the currency.")]
+    currency: Annotated[str, says("ISO 4217.")]
+    formula: Annotated[str, says("How it was reckoned: probability x spend a year x years.")]
+
+
+class OpenIssue(msgspec.Struct, frozen=True, kw_only=True):
+    """A failure that stands: nobody has mended it yet."""
+
+    kind: Annotated[str, says("What it is about: order, promise, ticket, complaint, issue or reason.")]
+    driver: Annotated[str, says("Its driver.")]
+    since: Annotated[str, says("When it began, RFC 3339.")]
+    age_s: Annotated[float, says("Seconds since then.")]
+    weight: Annotated[float, says("How much it matters.")]
+
+
+class PromiseMade(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the customer was promised by a time."""
+
+    kind: Annotated[str, says("What it is about: an order or another promise.")]
+    due: Annotated[str, says("Promised by then, RFC 3339.")]
+    status: Annotated[PromiseStatus, says("How it stands.")]
+
+
+class EarlierAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest episode of another rule for the customer."""
+
+    rule: Annotated[Rule, says("The rule.")]
+    episode: Annotated[int, says("Its number.")]
+    opened_at: Annotated[str, says("RFC 3339.")]
+    closed_at: Annotated[str | None, says("RFC 3339; null while it is open.")]
+    outcome: Annotated[str | None, says("How it turned out, recorded or inferred.")]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +151,20 @@ class ChurnAlert(Snapshot, frozen=True, kw_only=True):
     owner: Annotated[str | None, says("Who looks after the customer.")] = None
     cause_owner: Annotated[str | None, says("Who looks after the cause, by its driver.")] = None
     evidence: Annotated[list[Evidence], says("The events that caused the step.")] = []
+    churn_by_horizon: Annotated[list[HorizonRisk], says("The risk at each horizon, the shortest first.")] = []
+    value_at_risk: Annotated[
+        ValueAtRisk | None, says("Null without an engagement or without any amount.")
+    ] = None
+    act_by: Annotated[str | None, says("By when somebody should have acted, RFC 3339.")] = None
+    open_issues: Annotated[list[OpenIssue], says("What stands unmended, the oldest first.")] = []
+    promises: Annotated[list[PromiseMade], says("What was promised lately, and how that stands.")] = []
+    messages_30d: Annotated[int, says("Messages sent in the last 30 days; 8 means 8 or more.")] = 0
+    earlier_alerts: Annotated[list[EarlierAlert], says("The newest episode of each other rule.")] = []
+    allowed_contact: Annotated[
+        list[Channel] | None, says("Channels on which they may be contacted; null where unknown.")
+    ] = None
+    do: Annotated[list[str], says("From the playbook.")] = []
+    do_not: Annotated[list[str], says("From the playbook.")] = []
     announced: Annotated[bool, says("True if people are told of this step: not for history.")] = False
     announced_at: Annotated[str | None, says("When people were first told of the alert, RFC 3339.")] = None
     folded_into: Annotated[str | None, says("The graver alert that told people of this one too.")] = None

@@ -2,7 +2,8 @@
 
 A line's topic follows its channel. Duplicates are judged in file order, as a worker judges them in the
 order of its log; then the events of each customer are applied by (time, source, id). Each event is
-evaluated at its time, applied, and evaluated again.
+evaluated at its time, applied, and evaluated again; and at each deadline that passes between two events, as
+far as the file goes on in the channel that would have reported the promise kept.
 """
 
 import math
@@ -50,6 +51,8 @@ class Replay:
     """Events of customers whom the file says to forget, behind that line."""
     forgotten: set[str] = field(default_factory=set)
     rejects: Counter[str] = field(default_factory=Counter)
+    newest_s: dict[str, float] = field(default_factory=dict)
+    """The newest event of each channel, seconds."""
 
 
 def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None) -> Replay:
@@ -65,7 +68,7 @@ def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None)
     newest_s = max((customer.state.newest_s for customer in result.customers.values()), default=0.0)
     result.at_s = newest_s if at_s is None else at_s
     for customer_id, customer in result.customers.items():
-        _apply_all(customer_id, customer, admitted[customer_id], scorer, result.at_s)
+        _apply_all(customer_id, customer, admitted[customer_id], scorer, result)
     return result
 
 
@@ -81,9 +84,10 @@ def judge(line: bytes, scorer: Scorer) -> Touchpoint | Reject:
 
 
 @lru_cache(maxsize=1024)  # types and channels are closed sets
-def _topic_index(kind: type[Touchpoint], channel: str | None) -> int:
-    """Return the number of the input topic that an event of that type and channel belongs on."""
-    return _TOPIC_INDEX[topic_for(str(kind.__struct_config__.tag), channel).name]
+def _place(kind: type[Touchpoint], channel: str | None) -> tuple[int, str]:
+    """Return the number of the input topic that such an event goes to, and its channel."""
+    topic = topic_for(str(kind.__struct_config__.tag), channel)
+    return _TOPIC_INDEX[topic.name], channel or topic.default_channel
 
 
 def _admit(  # one line's way through the file's totals
@@ -115,12 +119,15 @@ def _admit(  # one line's way through the file's totals
     if customer is None:
         customer = result.customers[event.subject] = Customer(scorer.new(event_s))
         admitted[event.subject] = []
-    key = scorer.admit(customer.state, event, _topic_index(type(event), event.channel))
+    topic, channel = _place(type(event), event.channel)
+    key = scorer.admit(customer.state, event, topic)
     if key is None:
         result.duplicates += 1
         return
     result.accepted += 1
     customer.state.newest_s = max(customer.state.newest_s, event_s)
+    if event_s > result.newest_s.get(channel, 0.0):
+        result.newest_s[channel] = event_s
     kept = event if key else None  # of a neutral act only its time counts: its event need not be kept
     admitted[event.subject].append((event_s, event.source, event.id, number, kept, key))
 
@@ -134,7 +141,7 @@ def _forget(customer_id: str, result: Replay, admitted: dict[str, list[_Admitted
 
 
 def _apply_all(
-    customer_id: str, customer: Customer, events: list[_Admitted], scorer: Scorer, at_s: float
+    customer_id: str, customer: Customer, events: list[_Admitted], scorer: Scorer, result: Replay
 ) -> None:
     """Apply a customer's events in the order of (time, source, id)."""
     events.sort()
@@ -142,6 +149,8 @@ def _apply_all(
     state.newest_s = state.ref_s = events[0][0]
     rules = scorer.rules
     for event_s, _, _, _, event, key in events:
+        if state.deadline_s and state.deadline_s < event_s:
+            _pass_deadlines(customer_id, customer, scorer, event_s, result)
         if found := rules.evaluate_silence(state, event_s, absence_until_s=event_s):
             _keep(customer_id, customer, scorer, found)
         if event is None:
@@ -152,7 +161,22 @@ def _apply_all(
         strong = scorer.count(state, event, event_s, key)
         if found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong):
             _keep(customer_id, customer, scorer, found)
-    _keep(customer_id, customer, scorer, rules.evaluate(state, at_s, absence_until_s=at_s))
+    _pass_deadlines(customer_id, customer, scorer, result.at_s, result)
+    _keep(customer_id, customer, scorer, rules.evaluate(state, result.at_s, absence_until_s=result.at_s))
+
+
+def _pass_deadlines(
+    customer_id: str, customer: Customer, scorer: Scorer, until_s: float, result: Replay
+) -> None:
+    """Look at the customer at each deadline before `until_s`, as a sweep that never sleeps would."""
+    state, passed_s = customer.state, 0
+    while state.deadline_s > passed_s:
+        passed_s = state.deadline_s
+        at_s = max(passed_s + scorer.register.grace_s + 1.0, state.newest_s)
+        if at_s > until_s:
+            return
+        found = scorer.sweep(state, at_s, absence_until_s=at_s, fulfilled_until_s=result.newest_s)
+        _keep(customer_id, customer, scorer, found)
 
 
 def _keep(customer_id: str, customer: Customer, scorer: Scorer, decisions: list[Decision]) -> None:

@@ -21,9 +21,9 @@ from streams.errors import Exit
 from streams.replay import judge
 from streams.routing import topic_for
 from streams.scoring.apply import Scorer, event_hash
-from streams.scoring.cases import words
 from streams.scoring.explain import assess
 from streams.scoring.policy import load_policy
+from streams.scoring.reasons import words
 from streams.scoring.signals import Intent, intent_of
 from streams.scoring.state import CustomerState
 from streams.topics import INPUTS

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.words import BAND_STYLES, SEVERITY_STYLES, printable
-from streams.scoring.cases import ago, words
 from streams.scoring.policy import Policy
+from streams.scoring.reasons import ago, words
 
 Document = Mapping[str, Any]
 Row = list[float | None]

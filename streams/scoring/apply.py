@@ -13,11 +13,12 @@ from schemas.families.customers import CustomerUpdated
 from schemas.touchpoints import TYPES
 from streams.scoring.churn import Churn
 from streams.scoring.claims import READERS
+from streams.scoring.episodes import Decision
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import Policy
 from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
-from streams.scoring.rules import Decision, Rules
+from streams.scoring.rules import Rules
 from streams.scoring.signals import INTENTS, SignalTable, intent_of
 from streams.scoring.state import (
     A_RECENT,
@@ -68,7 +69,7 @@ class Scorer:
         self.ledger = Ledger(policy)
         self.churn = Churn(policy)
         self.register = Register(policy, self.ledger, self.signals)
-        self.rules = Rules(policy, self.ledger, self.churn)
+        self.rules = Rules(policy, self.ledger, self.churn, self.register.judge)
         self.baked = baked_hash(policy)
         self._half_lives_s = count_half_lives_s(policy)
         self._rates = {**policy.currencies, policy.currency: 1.0}
@@ -232,6 +233,7 @@ def baked_hash(policy: Policy) -> int:
         policy.rhythm.engagement,
         (policy.currency, policy.currencies),
         msgspec.to_builtins(policy.signals),
+        msgspec.to_builtins(policy.promises),
         {
             name: (each.code, each.value, each.weight, each.service, each.group)
             for name, each in policy.drivers.items()

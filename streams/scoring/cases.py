@@ -1,37 +1,34 @@
-"""Alerts as cases: why now, in words, with what a person needs to act.
+"""Alerts as cases: who, why now, what they lived through, what is at stake, and what to do.
 
 Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to.
 """
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote
 
 from schemas.envelope import at_time
-from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer, profile_of
-from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES
+from streams.scoring.churn import sigmoid
+from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment, Document, assess_at, driver_name, standing
+from streams.scoring.facts import DUE, KEPT, KIND_NAMES, ORDER, PROMISE, THOUSANDTHS
 from streams.scoring.lifecycle import case_facts
 from streams.scoring.policy import DAY_S
-from streams.scoring.rules import SEVERITIES, Because, Cause, Decision, Rule
-from streams.scoring.state import CustomerState
+from streams.scoring.reasons import HOUR_S, reason_of
+from streams.scoring.signals import Intent
+from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.vocabulary import SEVERITIES, Rule
 
 FILE_GENERATION: Final = "file"
 """The generation of alert ids that were made from a file, without a changelog."""
-TOP_DRIVERS: Final = 2
-MINUTE_S: Final = 60.0
-HOUR_S: Final = 3600.0
-HARDLY: Final = 1e-9
-"""A contribution to the log-odds of no more than this is rounding."""
 OWNED_POINTS: Final = -1.0
 """A driver that takes less than this is nobody's failure."""
 PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "owner")
-
-_INTENT: Final = "declared intent to leave"
-_INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
+MESSAGES_S: Final = 30 * DAY_S
+MESSAGE_CHANNELS: Final = frozenset({"email", "sms"})
+"""Channels that an unsubscribe closes."""
 
 
 def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
@@ -93,9 +90,105 @@ def alert_document(
         "cause_owner": _cause_owner(scorer, found),
         "announced": announced,
     }
+    document |= _stakes(scorer, state, decision, found)
+    document |= _lived_through(scorer, state, decision, found.at_s)
+    document |= _what_to_do(scorer, decision, found)
+    document["allowed_contact"] = _allowed_contact(state, profile)
     document |= case_facts(state.episodes.get(decision.rule))
     document |= {name: _text(profile, name) for name in PROFILE_IN_ALERTS}
     return document
+
+
+def _stakes(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> Document:
+    """Return the risk at each horizon, what is at risk and how that was reckoned, and by when to act."""
+    churn, policy, value = scorer.churn, scorer.policy, scorer.rules.value
+    terms = decision.glance.terms
+    risks = []
+    for index, days in enumerate(policy.churn.horizons_days):
+        logit = churn.logit(state, found.at_s, terms, index)
+        if logit is not None:
+            risks.append({"horizon_days": days, "probability": sigmoid(logit)})
+    probability = found.churn.probability if found.churn else None
+    amount = value.at_risk(state, found.at_s, probability)
+    at_risk = None
+    if amount is not None and probability is not None:
+        yearly = value.yearly(state, found.at_s) / 100.0
+        at_risk = {
+            "amount": round(amount),
+            "currency": policy.currency,
+            "formula": f"{probability:.2f} x {yearly:.2f} {policy.currency} a year x {value.years:g} years",
+        }
+    within_s = policy.rules.act_within_hours[SEVERITIES[decision.severity]] * HOUR_S
+    return {
+        "churn_by_horizon": risks,
+        "value_at_risk": at_risk,
+        "act_by": at_time(found.at_s + within_s) if decision.because is None else None,
+    }
+
+
+def _lived_through(scorer: Scorer, state: CustomerState, decision: Decision, at_s: float) -> Document:
+    """Return what stands open, what was promised, how often we wrote, and what earlier alerts came to."""
+    held = sorted(state.cases.items(), key=lambda item: (item[1].since_s, item[0]))
+    return {
+        "open_issues": [
+            _issue(scorer, case, at_s) for _, case in held if case.key != NO_CODE and at_s < case.until_s
+        ],
+        "promises": [_promise(case) for _, case in held if case.facts.get(DUE)],
+        "messages_30d": sum(1 for each in state.outreach if at_s - each <= MESSAGES_S),
+        "earlier_alerts": [
+            {
+                "rule": Rule(rule).label,
+                "episode": episode.number,
+                "opened_at": at_time(episode.opened_s),
+                "closed_at": None if episode.closed_s is None else at_time(episode.closed_s),
+                "outcome": episode.outcome or episode.inferred or None,
+            }
+            for rule, episode in sorted(state.episodes.items())
+            if rule != decision.rule
+        ],
+    }
+
+
+def _issue(scorer: Scorer, case: Case, at_s: float) -> Document:
+    return {
+        "kind": KIND_NAMES[case.kind],
+        "driver": driver_name(scorer, case.key >> 3),
+        "since": at_time(float(case.since_s)),
+        "age_s": at_s - case.since_s,
+        "weight": case.weight / THOUSANDTHS,
+    }
+
+
+def _promise(case: Case) -> Document:
+    """Return how a promise stands: pending, kept, late, broken, or withdrawn."""
+    if case.pending_s:
+        status = "pending"
+    elif case.kind in (ORDER, PROMISE) and case.key != NO_CODE:
+        status = "late" if case.facts.get(KEPT) else "broken"
+    else:
+        status = "kept" if case.facts.get(KEPT) else "withdrawn"
+    return {"kind": KIND_NAMES[case.kind], "due": at_time(float(case.facts[DUE])), "status": status}
+
+
+def _what_to_do(scorer: Scorer, decision: Decision, found: Assessment) -> Document:
+    """Return the playbook of the worst driver that has one, else of the rule."""
+    playbook = scorer.policy.playbook
+    names = [*found.worst(len(found.experience.points), OWNED_POINTS), decision.rule.label]
+    if decision.rule is Rule.ADVOCATE:
+        names = [decision.rule.label]
+    for name in names:
+        if name in playbook:
+            return {"do": list(playbook[name].do), "do_not": list(playbook[name].do_not)}
+    return {"do": [], "do_not": []}
+
+
+def _allowed_contact(state: CustomerState, profile: Mapping[str, object]) -> list[str] | None:
+    """Return the channels on which the customer may be contacted; None where nobody said."""
+    named = profile.get("contact_by")
+    if named is None:
+        return None
+    closed = MESSAGE_CHANNELS if Intent.UNSUBSCRIBE in state.intents else frozenset[str]()
+    return [channel for channel in cast("list[str]", named) if channel not in closed]
 
 
 def evidence_of(state: CustomerState) -> list[Document]:
@@ -116,84 +209,3 @@ def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
         if driver in scorer.policy.drivers:
             return scorer.policy.drivers[driver].owner or None
     return None
-
-
-def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
-    """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
-    sentence = _why(scorer, state, decision, found)
-    last = scorer.ledger.last_of(state)
-    if last is not None and decision.because is None:
-        driver = words(driver_name(scorer, last.key >> 3))
-        longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
-        if len(longer) < REASON_MAX_CHARS:
-            sentence = longer
-    return sentence[: REASON_MAX_CHARS - 1] + "."
-
-
-def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
-    if decision.because is not None:
-        return _RESOLVED[decision.because]
-    horizon = scorer.policy.churn.alert_horizon_days
-    if decision.rule is Rule.EXPERIENCE_DROP:
-        return _why_drop(decision, found)
-    if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
-        chance = found.churn.probability if found.churn else 0.0
-        risk = f"Churn risk within {horizon} days is {chance:.0%}"
-        causes = " and ".join(_raising(found)[:TOP_DRIVERS])
-        return risk + (f", driven by {causes}" if causes else "")
-    return _why_silent(scorer, state, decision, found, horizon)
-
-
-def _raising(found: Assessment) -> list[str]:
-    """Return in words what of the experience raises the risk of churn, the strongest first."""
-    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > HARDLY]
-    named = [
-        _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
-    ]
-    return list(dict.fromkeys(named))
-
-
-def _why_drop(decision: Decision, found: Assessment) -> str:
-    causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
-    what = f"fell to critical, {found.experience.score:.0f} of 100"
-    if decision.cause != Cause.CRITICAL:
-        what = f"is falling, {abs(found.trend):.0f} points below the usual"
-    return f"Experience {what}" + (f", driven by {causes}" if causes else "")
-
-
-def _why_silent(
-    scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment, horizon: int
-) -> str:
-    rhythm = state.rhythm
-    if rhythm is None:  # neither rule opens without an engagement
-        msg = f"{decision.rule.label} was opened for a customer without an engagement"
-        raise ValueError(msg)
-    lost = scorer.churn.silence.lost(rhythm, found.at_s, float(horizon))
-    since = datetime.fromtimestamp(rhythm.last_day * DAY_S, UTC)
-    fallen = f"chance of buying within {horizon} days has fallen {lost:.0%} since {since:%-d %b %Y}"
-    if decision.rule is Rule.SILENCE or found.churn is None:
-        return fallen[0].upper() + fallen[1:]
-    return f"Churn risk {found.churn.probability:.0%}: {fallen}"
-
-
-_RESOLVED: Final[dict[Because, str]] = {
-    Because.ENGAGED: "Resolved: the customer engaged again",
-    Because.RECOVERED: "Resolved: the reason no longer holds",
-    Because.FOLDED: "Resolved: folded into the churn risk of the same customer",
-}
-
-
-def words(name: str) -> str:
-    """Return a driver's name as words."""
-    return name.replace("_", " ")
-
-
-def ago(seconds: float) -> str:
-    """Return an age as a person says it: just now, 5 min ago, 3 h ago, 12 d ago."""
-    if seconds < MINUTE_S:
-        return "just now"
-    if seconds < HOUR_S:
-        return f"{seconds // MINUTE_S:.0f} min ago"
-    if seconds < 2 * DAY_S:
-        return f"{seconds // HOUR_S:.0f} h ago"
-    return f"{seconds // DAY_S:.0f} d ago"

@@ -17,6 +17,7 @@ from streams.scoring.ledger import Reading
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
+from streams.scoring.standing import Failures
 from streams.scoring.state import CustomerState, Rhythm
 
 MIN_COUNT: Final = 0.05
@@ -29,6 +30,8 @@ CALIBRATION: Final = "calibration"
 BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, SPEND, CALIBRATION})
 """The drivers of the churn logit that are not experience."""
 TREND: Final = "trend"
+OPEN_ISSUE: Final = "open_issue"
+BROKEN_PROMISE: Final = "broken_promise"
 INTENT_NAMES: Final = {
     Intent.CANCEL_PAGE: "intent_cancel_page",
     Intent.COMPLAINT: "intent_complaint",
@@ -64,6 +67,10 @@ class Churn:
         self.per_point = section.experience_per_10_points / 10.0
         self.per_trend = section.trend_per_10_points / 10.0
         self.cap = section.terms_cap
+        self._failures = Failures(policy)
+        self._open_issue = section.open_issue
+        self._broken_promise = section.broken_promise
+        self._most = section.standing_most
         self.base = section.base
         self.b1 = section.rhythm
         self.b2 = section.engagement
@@ -89,7 +96,18 @@ class Churn:
             total -= self.per_trend * trend
         for intent, amount in self.intents(state, at_s):
             total += self.intent_logits[intent] * amount
+        if state.failing:
+            total += sum(self.matters(state, at_s).values())
         return max(-self.cap, min(self.cap, total))
+
+    def matters(self, state: CustomerState, at_s: float) -> dict[str, float]:
+        """Return what open issues and broken promises add while they stand, log-odds."""
+        issues, promises = self._failures.open_matters(state, at_s)
+        most = self._most
+        return {
+            OPEN_ISSUE: self._open_issue * min(issues, most),
+            BROKEN_PROMISE: self._broken_promise * min(promises, most),
+        }
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[Intent, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""
@@ -163,6 +181,8 @@ class Churn:
         terms[TREND] = self.per_trend * max(0.0, -trend)
         for intent, amount in self.intents(state, at_s):
             terms[INTENT_NAMES[intent]] = self.intent_logits[intent] * amount
+        if state.failing:
+            terms |= self.matters(state, at_s)
         total = sum(terms.values())
         scale = self.cap / abs(total) if abs(total) > self.cap else 1.0
         for name, logit in terms.items():

@@ -50,6 +50,7 @@ from streams.scoring.signals import Signals
 from streams.scoring.state import Case, CustomerState
 
 TOP_BOX: Final = 0.99
+OUTREACH: Final = 8
 _OF_TOPIC: Final = {"web": "web", "store": "store", "support": "phone", "actions": "other"}
 """Family of types -> the channel of its input topic, where an event names none."""
 _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) for info in TYPES.values()}
@@ -89,6 +90,10 @@ class Learning:
     def due(self, case: Case, at: datetime | None, channel: int) -> None:
         """Enter a deadline that was said."""
         say_due(case, int(at.timestamp()) if at is not None else 0, channel, self.at_s, self.event)
+
+    def wrote(self) -> None:
+        """Enter that the company wrote to or called the customer: only the newest times are kept."""
+        self.state.outreach = sorted([*self.state.outreach, self.at_s])[-OUTREACH:]
 
     def status(self, case: Case, rank: int, *, solved: bool) -> None:
         """Enter whether a matter is solved now."""
@@ -194,6 +199,7 @@ def _ticket_created(to: Learning, data: support.TicketData, signals: Signals) ->
 def _ticket_replied(to: Learning, data: support.TicketRepliedData, signals: Signals) -> Signals:
     if data.by not in (None, "agent"):
         return signals
+    to.wrote()
     if (name := _ticket(data)) is not None:
         earliest(to.about(TICKET, name, data).facts, REPLIED, to.at_s)
     _answered(to, data)
@@ -245,6 +251,7 @@ def _blame(to: Learning, kind: int, name: str | None, data: Data, signals: Signa
 def _conversation(to: Learning, data: Any, signals: Signals) -> Signals:
     """Enter a call or a chat: a contact or an answer, and what came of the issue and for the order."""
     if _outbound(data):
+        to.wrote()
         _answered(to, data)
     else:
         _came(to, data)
@@ -293,7 +300,13 @@ def _survey(to: Learning, data: voice.SurveyAnsweredData, signals: Signals) -> S
     return signals
 
 
+def _survey_sent(to: Learning, data: voice.SurveySentData, signals: Signals) -> Signals:  # noqa: ARG001  # a question is a message, whatever it asks
+    to.wrote()
+    return signals
+
+
 def _acted(to: Learning, data: customers.ActionTakenData, signals: Signals) -> Signals:
+    to.wrote()
     _answered(to, data)
     return signals
 
@@ -321,6 +334,7 @@ READERS: Final[dict[type[Touchpoint], Reader]] = {
     store.ComplaintRaised: cast("Reader", _complaint),
     voice.SocialMentioned: cast("Reader", _social),
     voice.ReviewPosted: cast("Reader", _review),
+    voice.SurveySent: cast("Reader", _survey_sent),
     voice.SurveyAnswered: cast("Reader", _survey),
     customers.ActionTaken: cast("Reader", _acted),
 }

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from schemas.families.promises import zone
 from schemas.fields import Channel
+from schemas.outputs import Rule as RuleName
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
 
@@ -103,6 +104,9 @@ class ChurnSection(_Section, frozen=True, kw_only=True):
     complaint: NonNegative
     unsubscribe: NonNegative
     calibration: CalibrationSection
+    open_issue: NonNegative
+    broken_promise: NonNegative
+    standing_most: Annotated[int, Meta(ge=0, le=16)]
 
 
 class RuleSection(_Section, frozen=True, kw_only=True):
@@ -116,6 +120,12 @@ class RuleSection(_Section, frozen=True, kw_only=True):
     lost: Share
     drop_open: Annotated[float, Meta(lt=0)]
     drop_close: Annotated[float, Meta(le=0)]
+    critical_margin: NonNegative
+    failure_weight: Positive
+    act_within_hours: dict[Severity, Positive]
+    advocate: bool
+    advocate_score: Percent
+    advocate_coverage: Share
     seasonal_span_days: NonNegative
     seasonal_months: Annotated[int, Meta(ge=0, le=12)]
 
@@ -147,6 +157,21 @@ class PublishSection(_Section, frozen=True, kw_only=True):
     min_move: Positive
     max_age_days: Positive
     min_coverage: Share
+
+
+class ValueSection(_Section, frozen=True, kw_only=True):
+    """What of a customer's spend is at risk, and from where on it moves a severity."""
+
+    years: Positive
+    low: NonNegative
+    high: Positive
+
+
+class PlaySection(_Section, frozen=True, kw_only=True):
+    """What to do, and what not, about an alert of one driver or rule."""
+
+    do: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
+    do_not: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
 
 
 class SignalSection(_Section, frozen=True, kw_only=True):
@@ -212,6 +237,9 @@ class Policy(_Section, frozen=True, kw_only=True, dict=True):
     outages: OutageSection
     signals: SignalSection
     promises: PromiseSection
+    value: ValueSection
+    playbook: dict[str, PlaySection]
+    """By a driver's name, which goes first, or a rule's."""
     currencies: dict[Annotated[str, Meta(pattern="^[A-Z]{3}$")], Positive]
     """Minor units of the policy's currency for one minor unit of another; amounts in others do not count."""
     drivers: dict[str, DriverSection]
@@ -333,6 +361,9 @@ def lint(policy: Policy) -> Iterator[str]:
     yield from _lint_churn(policy)
     yield from _lint_drivers(policy)
     yield from _lint_promises(policy)
+    yield from _lint_playbook(policy)
+    if policy.value.high <= policy.value.low:
+        yield "value.high must lie above value.low"
     bands = policy.bands
     if not bands.critical_below < bands.at_risk_below < bands.steady_below:
         yield "bands: critical_below < at_risk_below < steady_below must hold"
@@ -427,6 +458,15 @@ def _lint_promises(policy: Policy) -> Iterator[str]:
     for name in STANDING_DRIVERS:
         if policy.drivers[name].value >= policy.ledger.prior:
             yield f"drivers.{name}.value must lie below ledger.prior: it stands as a failure"
+
+
+def _lint_playbook(policy: Policy) -> Iterator[str]:
+    known = {*policy.drivers, *get_args(RuleName)}
+    for name in policy.playbook:
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+            hint = f", did you mean `{close[0]}`?" if close else ""
+            yield f"playbook.{name}: neither a driver nor a rule{hint}"
 
 
 def _lint_drivers(policy: Policy) -> Iterator[str]:

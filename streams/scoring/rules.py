@@ -6,91 +6,57 @@ changes the episodes of a row and returns the steps taken.
 """
 
 import math
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
 from typing import Final
 
 from streams.scoring.churn import Churn, sigmoid
+from streams.scoring.episodes import (
+    Decision,
+    Glance,
+    any_open,
+    engaged_since,
+    escalate,
+    is_folded,
+    open_episode,
+    open_of,
+    resolve,
+)
+from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
-from streams.scoring.state import WORST, CustomerState, Episode, Rhythm
+from streams.scoring.severity import Gravity
+from streams.scoring.state import WORST, CustomerState
+from streams.scoring.value import Value
+from streams.scoring.verdict import Judge
+from streams.scoring.vocabulary import (
+    CRITICAL_SEVERITY,
+    HIGH,
+    LOW,
+    MEDIUM,
+    SEVERITIES,
+    Band,
+    Because,
+    Cause,
+    Rule,
+)
 
-SEVERITIES: Final = ("low", "medium", "high", "critical")
-LOW, MEDIUM, HIGH, CRITICAL_SEVERITY = range(4)
-HIGH_RISK: Final = 0.9
+__all__ = [
+    "CRITICAL_SEVERITY",
+    "HIGH",
+    "LOW",
+    "MEDIUM",
+    "SEVERITIES",
+    "Band",
+    "Because",
+    "Cause",
+    "Decision",
+    "Glance",
+    "Rule",
+    "Rules",
+    "band_of",
+]
+
 MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
-FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no longer sets the severity
-
-
-class Band(IntEnum):
-    """The experience score in words."""
-
-    UNKNOWN = 0
-    CRITICAL = 1
-    AT_RISK = 2
-    STEADY = 3
-    DELIGHTED = 4
-
-    @property
-    def label(self) -> str:
-        """The band as outputs write it."""
-        return self.name.lower()
-
-
-class Rule(IntEnum):
-    """The rules; the number is what rows keep."""
-
-    CHURN_RISK = 1
-    EXPERIENCE_DROP = 2
-    SILENCE = 3
-
-    @property
-    def label(self) -> str:
-        """The rule as outputs write it."""
-        return self.name.lower()
-
-
-class Cause(StrEnum):
-    """What opened an episode."""
-
-    LOST = "lost"
-    EXPERIENCE = "experience"
-    TREND = "trend"
-    CRITICAL = "critical"
-
-
-class Because(StrEnum):
-    """What resolved an episode."""
-
-    ENGAGED = "engaged"
-    RECOVERED = "recovered"
-    FOLDED = "folded"
-
-
-@dataclass(slots=True)  # not frozen: one is made for every event, and freezing costs four times as much
-class Glance:
-    """What the rules and the scores topic look at, without the drivers."""
-
-    at_s: float
-    score: float
-    coverage: float
-    trend: float
-    band: Band
-    terms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One step of an episode, decided at `glance.at_s`."""
-
-    rule: Rule
-    number: int
-    step: str
-    severity: int
-    cause: str
-    because: Because | None
-    glance: Glance
 
 
 def band_of(policy: Policy, score: float, coverage: float) -> Band:
@@ -106,17 +72,18 @@ def band_of(policy: Policy, score: float, coverage: float) -> Band:
 class Rules:
     """The alert rules under one policy."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, churn: Churn) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, churn: Churn, judge: Judge) -> None:
         self.policy = policy
         self.ledger = ledger
         self.churn = churn
+        self.value = Value(policy, churn.count_half_lives_s[-1])
+        self.grievances = Grievances(policy, judge)
+        self.gravity = Gravity(policy, ledger, churn, self.grievances, self.value)
         self._limits = policy.rules
         self._index = policy.alert_horizon
         self._open_logit = _logit(policy.rules.churn_open) - MARGIN
         self._horizon = float(policy.churn.alert_horizon_days)
-        self._floors = {
-            driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
-        }
+        self._recovered = policy.bands.critical_below + policy.rules.critical_margin
 
     def glance(self, state: CustomerState, at_s: float) -> Glance:
         """Return the row's figures at `at_s`, or at its newest event if that is later."""
@@ -141,17 +108,30 @@ class Rules:
         """Do what `evaluate` does with figures that the caller has read already."""
         absent = self._absent(state, glance.at_s, absence_until_s)
         if not (
-            _any_open(state)
+            any_open(state)
             or absent
             or glance.terms >= self._limits.churn_terms
             or glance.band is Band.CRITICAL
             or glance.trend <= self._limits.drop_open
+            or state.failing
+            or self._limits.advocate
         ):
             return []
         steps: list[Decision] = []
         self._churn_risk(state, glance, steps, absent=absent, strong=strong)
-        self._experience_drop(state, glance, steps, strong=strong)
+        if state.failing:
+            served = self.grievances.of(Rule.SERVICE_FAILURE, state, glance.at_s)
+            broken = self.grievances.of(Rule.PROMISE_BROKEN, state, glance.at_s)
+        else:
+            served = broken = None
+        grieved = served is not None or broken is not None
+        self._experience_drop(state, glance, steps, grieved=grieved, strong=strong)
+        if grieved or state.episodes:
+            self._grievance(state, glance, steps, Rule.SERVICE_FAILURE, served, strong=strong)
+            self._grievance(state, glance, steps, Rule.PROMISE_BROKEN, broken, strong=strong)
         self._silence(state, glance, steps, absent=absent, strong=strong)
+        if self._limits.advocate:
+            self._advocate(state, glance, steps)
         return steps
 
     def evaluate_silence(
@@ -164,7 +144,7 @@ class Rules:
         """
         at_s = max(at_s, state.newest_s)
         if (
-            _any_open(state)
+            any_open(state)
             or not self._surely_calm(state, at_s)
             or self._absent(state, at_s, absence_until_s)
         ):
@@ -207,73 +187,104 @@ class Rules:
         if logit is None or state.rhythm is None:
             return
         probability = sigmoid(logit)
-        episode = _open(state, Rule.CHURN_RISK)
-        severity = self._churn_severity(state, glance, probability)
+        episode = open_of(state, Rule.CHURN_RISK)
         if episode is not None:
-            if episode.cause == Cause.LOST and _engaged_since(state.rhythm, episode):
-                self._resolve(Rule.CHURN_RISK, episode, glance, steps, Because.ENGAGED)
+            if episode.cause == Cause.LOST and engaged_since(state.rhythm, episode):
+                resolve(Rule.CHURN_RISK, episode, glance, steps, Because.ENGAGED)
             elif probability <= self._limits.churn_close:
-                self._resolve(Rule.CHURN_RISK, episode, glance, steps, Because.RECOVERED)
+                resolve(Rule.CHURN_RISK, episode, glance, steps, Because.RECOVERED)
             else:
-                self._escalate(Rule.CHURN_RISK, episode, glance, steps, severity)
+                severity = self.gravity.of_risk(probability, glance.band)
+                severity = self.gravity.weighed(state, glance.at_s, severity)
+                escalate(Rule.CHURN_RISK, episode, glance, steps, severity)
             return
         lost = absent and state.rhythm.repeats >= 1
         if probability < self._limits.churn_open or not (lost or glance.terms >= self._limits.churn_terms):
             return
         cause = Cause.LOST if lost else Cause.EXPERIENCE
-        self._open_new(state, Rule.CHURN_RISK, glance, steps, cause, severity, strong=strong)
+        severity = self.gravity.of_risk(probability, glance.band)
+        self._open(state, Rule.CHURN_RISK, glance, steps, cause, severity, strong=strong)
 
     def _experience_drop(
-        self, state: CustomerState, glance: Glance, steps: list[Decision], *, strong: bool
+        self, state: CustomerState, glance: Glance, steps: list[Decision], *, grieved: bool, strong: bool
     ) -> None:
+        """Open and close the rule of a falling experience.
+
+        What falls because something stands broken is told by the rule about that, which closes when it is
+        mended; only the critical band is an alert of its own then.
+        """
         limits = self._limits
-        episode = _open(state, Rule.EXPERIENCE_DROP)
+        episode = open_of(state, Rule.EXPERIENCE_DROP)
         critical = glance.band is Band.CRITICAL
-        severity = self._floor(state, glance.at_s, HIGH if critical else MEDIUM)
+        severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
             # The score, not the band: a row that fades to `unknown` tends to the prior and closes too.
-            if glance.trend > limits.drop_close and glance.score >= self.policy.bands.critical_below:
-                self._resolve(Rule.EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
+            if glance.trend > limits.drop_close and glance.score >= self._recovered:
+                resolve(Rule.EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
             else:
-                self._escalate(Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
+                severity = self.gravity.weighed(state, glance.at_s, severity)
+                escalate(Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
             return
         falling = glance.trend <= limits.drop_open and glance.coverage >= self.policy.bands.min_coverage
-        if falling or critical:
+        if critical or (falling and not grieved):
             cause = Cause.CRITICAL if critical else Cause.TREND
-            self._open_new(state, Rule.EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
+            self._open(state, Rule.EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
+
+    def _grievance(  # the rule and what holds of it
+        self,
+        state: CustomerState,
+        glance: Glance,
+        steps: list[Decision],
+        rule: Rule,
+        cause: Cause | None,
+        *,
+        strong: bool,
+    ) -> None:
+        """Open and close a rule about what stands in the register."""
+        episode = open_of(state, rule)
+        if episode is None:
+            if cause is not None and not is_folded(state, rule):
+                severity = self.grievances.severity(cause)
+                self._open(state, rule, glance, steps, cause, severity, strong=strong)
+        elif cause is None:
+            resolve(rule, episode, glance, steps, Because.RECOVERED)
+        elif is_folded(state, rule):
+            resolve(rule, episode, glance, steps, Because.FOLDED)
+        else:
+            severity = self.gravity.weighed(state, glance.at_s, self.grievances.severity(cause))
+            escalate(rule, episode, glance, steps, severity)
 
     def _silence(
         self, state: CustomerState, glance: Glance, steps: list[Decision], *, absent: bool, strong: bool
     ) -> None:
         if state.rhythm is None:
             return
-        episode = _open(state, Rule.SILENCE)
-        folded = _open(state, Rule.CHURN_RISK) is not None
+        episode = open_of(state, Rule.SILENCE)
+        folded = is_folded(state, Rule.SILENCE)
         if episode is not None:
-            if _engaged_since(state.rhythm, episode):
-                self._resolve(Rule.SILENCE, episode, glance, steps, Because.ENGAGED)
+            if engaged_since(state.rhythm, episode):
+                resolve(Rule.SILENCE, episode, glance, steps, Because.ENGAGED)
             elif folded:
-                self._resolve(Rule.SILENCE, episode, glance, steps, Because.FOLDED)
+                resolve(Rule.SILENCE, episode, glance, steps, Because.FOLDED)
         elif absent and not folded:
             severity = MEDIUM if state.rhythm.repeats >= 1 else LOW
-            self._open_new(state, Rule.SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
+            self._open(state, Rule.SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
 
-    def _churn_severity(self, state: CustomerState, glance: Glance, probability: float) -> int:
-        severity = HIGH if probability >= HIGH_RISK else MEDIUM
-        if severity == HIGH and glance.band is Band.CRITICAL:
-            return CRITICAL_SEVERITY
-        return self._floor(state, glance.at_s, severity)
+    def _advocate(self, state: CustomerState, glance: Glance, steps: list[Decision]) -> None:
+        limits = self._limits
+        episode = open_of(state, Rule.ADVOCATE)
+        if episode is not None:
+            if glance.score < self.policy.bands.steady_below:
+                resolve(Rule.ADVOCATE, episode, glance, steps, Because.RECOVERED)
+        elif (
+            glance.score >= limits.advocate_score
+            and glance.coverage >= limits.advocate_coverage
+            and not any_open(state)
+            and not self._resting(state, Rule.ADVOCATE, glance.at_s)
+        ):
+            open_episode(state, Rule.ADVOCATE, glance, steps, Cause.DELIGHT, LOW)
 
-    def _floor(self, state: CustomerState, at_s: float, severity: int) -> int:
-        """Raise `severity` to the floor of what was just lived through, or of a fresh intent to leave."""
-        if any(amount >= FRESH_INTENT for _, amount in self.churn.intents(state, at_s)):
-            severity = max(severity, HIGH)
-        last = self.ledger.last_of(state)
-        if last is None or last.a >= 0.0 or at_s - last.at_s > self.churn.intent_half_life_s:
-            return severity
-        return max(severity, self._floors.get(last.key >> 3, LOW))
-
-    def _open_new(  # an episode's first facts
+    def _open(  # an episode's first facts
         self,
         state: CustomerState,
         rule: Rule,
@@ -284,53 +295,18 @@ class Rules:
         *,
         strong: bool,
     ) -> None:
-        before = state.episodes.get(rule)
-        if not strong and self._resting(before, glance.at_s):
-            return
-        number = before.number + 1 if before is not None else 1
-        last_day = state.rhythm.last_day if state.rhythm is not None else 0
-        state.episodes[rule] = Episode(number, glance.at_s, None, cause.value, severity, last_day)
-        steps.append(Decision(rule, number, "opened", severity, cause, None, glance))
+        if strong or not self._resting(state, rule, glance.at_s):
+            weighed = self.gravity.weighed(state, glance.at_s, severity)
+            open_episode(state, rule, glance, steps, cause, weighed)
 
-    def _resting(self, before: Episode | None, at_s: float) -> bool:
+    def _resting(self, state: CustomerState, rule: Rule, at_s: float) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""
+        before = state.episodes.get(rule)
         if before is None or before.closed_s is None:
             return False
         return at_s - before.closed_s < self._limits.reopen_after_days * DAY_S
-
-    @staticmethod
-    def _escalate(rule: Rule, episode: Episode, glance: Glance, steps: list[Decision], severity: int) -> None:
-        if severity > episode.severity:
-            episode.severity = severity
-            steps.append(Decision(rule, episode.number, "escalated", severity, episode.cause, None, glance))
-
-    @staticmethod
-    def _resolve(
-        rule: Rule, episode: Episode, glance: Glance, steps: list[Decision], because: Because
-    ) -> None:
-        episode.closed_s = glance.at_s
-        decision = Decision(
-            rule, episode.number, "resolved", episode.severity, episode.cause, because, glance
-        )
-        steps.append(decision)
 
 
 def _logit(probability: float) -> float:
     """Return the log-odds of a probability above 0; of 1 they are infinite."""
     return math.log(probability / (1.0 - probability)) if probability < 1.0 else math.inf
-
-
-def _any_open(state: CustomerState) -> bool:
-    for episode in state.episodes.values():  # noqa: SIM110  # a generator costs more than the loop
-        if episode.closed_s is None:
-            return True
-    return False
-
-
-def _open(state: CustomerState, rule: Rule) -> Episode | None:
-    episode = state.episodes.get(rule)
-    return episode if episode is not None and episode.closed_s is None else None
-
-
-def _engaged_since(rhythm: Rhythm, episode: Episode) -> bool:
-    return rhythm.last_day > episode.last_day

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from math import exp2
+from typing import Final
 
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import NO_CODE, Case, CustomerState
+
+BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
+"""Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
 
 
 @dataclass(slots=True)  # not frozen: made for every failure whenever a row is read
@@ -30,6 +34,7 @@ class Failures:
         self._half_life_s = section.half_life_days * DAY_S
         self._recent_half_life_s = section.trend_half_life_days * DAY_S
         self._repaired_share = policy.promises.repaired_share
+        self._promises = frozenset(policy.drivers[name].code for name in BROKEN_PROMISES)
         self._values = {driver.code: driver.value for driver in policy.drivers.values()}
 
     def worth(self, key: int) -> tuple[float, float]:
@@ -49,6 +54,17 @@ class Failures:
             fast = exp2(-past_s / self._recent_half_life_s)
         a, q = self.worth(case.key)
         return Standing(case.key, a * weight, q * weight, weight, slow, fast)
+
+    def open_matters(self, state: CustomerState, at_s: float) -> tuple[int, int]:
+        """Return how many open issues and how many broken promises stand at `at_s`."""
+        issues = promises = 0
+        for case in state.cases.values():
+            if case.key != NO_CODE and at_s < case.until_s:
+                if case.key >> 3 in self._promises:
+                    promises += 1
+                else:
+                    issues += 1
+        return issues, promises
 
     def all_at(self, state: CustomerState, at_s: float) -> list[Standing]:
         """Return every failure of a row as it weighs at `at_s`."""

@@ -101,6 +101,8 @@ class Case(msgspec.Struct, array_like=True, gc=False):
     """When the delivery came, if in time: such a moment lies in the sums already; 0 for none."""
     pending_s: int = 0
     """The next deadline that can still be missed, 0 for none."""
+    unanswered: bool = False
+    """A complaint in public that nobody answered in time."""
 
 
 class Cause(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -180,6 +182,8 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False):
     deadline_s: int = 0
     """The earliest deadline of the register that can still be missed, 0 for none."""
     cause: Cause | None = None
+    outreach: list[int] = []
+    """Times of the last 8 messages that the company sent, whole seconds, oldest first."""
     crowded: int = 0
     """Entries that were folded into the sums before their time, because the register was full."""
 

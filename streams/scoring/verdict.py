@@ -86,6 +86,7 @@ class Judge:
         """Derive everything of `case` from its facts and from those of its issue."""
         case.key = NO_CODE
         case.weight = case.since_s = case.until_s = case.mended_s = case.kept_s = case.pending_s = 0
+        case.unanswered = False
         self._judges[case.kind](case, {} if issue is None else issue.facts)
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:
@@ -170,10 +171,13 @@ class Judge:
         weight, code = grade_of(grade)
         since_s = facts[FAILED]
         self._fail(case, about, code * 8 + self._services.get(code, False), weight, since_s)
-        due_s = since_s + self._answer_s
         answered = REPLIED in facts or REPLIED in about or _first_end(facts, about, since_s) < ENDLESS
-        if code == self.public_code and not answered and facts.get(BROKEN, 0) < due_s:
-            case.pending_s = due_s
+        if code == self.public_code and not answered:
+            due_s = since_s + self._answer_s
+            if facts.get(BROKEN, 0) >= due_s:
+                case.unanswered = True
+            else:
+                case.pending_s = due_s
 
     def _judge_issue(self, case: Case, about: Facts) -> None:  # noqa: ARG002  # an issue is its own
         self._judge_contacts(case, ended=False)
@@ -186,8 +190,12 @@ class Judge:
         if before is None:
             return
         last_s = stamped_s(case.facts[CONTACT])
-        if last_s - stamped_s(before) <= self._repeat_s:
-            self._fail(case, case.facts, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
+        if last_s - stamped_s(before) > self._repeat_s:
+            return
+        # The contact that settles the matter is no open one, though it was one too many.
+        status = case.facts.get(STATE, 0)
+        ended = ended or bool(status & 1 and stamped_s(status) == last_s)
+        self._fail(case, case.facts, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
 
 
 def _solved_s(facts: Facts, about: Facts, since_s: int) -> int:

@@ -1,28 +1,22 @@
 """Alerts as documents and in words."""
 
-import re
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
 from schemas.envelope import Touchpoint
-from schemas.outputs import REASON_MAX_CHARS, ChurnAlert
+from schemas.outputs import ChurnAlert
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import (
     FILE_GENERATION,
-    ago,
     alert_document,
     alert_id,
     alert_step,
-    reason_of,
-    words,
 )
-from streams.scoring.explain import assess
-from streams.scoring.rules import Because, Cause, Decision, Rule
+from streams.scoring.rules import Because, Decision, Rule
 from streams.scoring.state import CustomerState
-from tests.customers import DEFAULT, event, live, row, scorer
+from tests.customers import DEFAULT, event, live, scorer
 
 Life = list[Touchpoint]
 LOYAL = [event("order.placed", 15 * n) for n in range(24)]
@@ -69,137 +63,6 @@ def test_steps_of_an_episode_share_its_id():
 
     assert len(steps) == 2
     assert ids == {alert_id(FILE_GENERATION, "anna", Rule.SILENCE, 1)}
-
-
-REASONS: list[tuple[str, Life, float | None, str]] = [
-    (
-        "trend",
-        [*LOYAL, FAILED],
-        None,
-        (
-            "Experience is falling, 14 points below the usual, driven by failed delivery;"
-            " last experience: failed delivery, just now."
-        ),
-    ),
-    (
-        "critical",
-        [event("complaint.raised", 0), event("delivery.failed", 1)],
-        None,
-        (
-            "Experience fell to critical, 24 of 100, driven by failed delivery and complaint;"
-            " last experience: failed delivery, just now."
-        ),
-    ),
-    (
-        "silence",
-        [LOYAL[0]],
-        66,
-        (
-            "Chance of buying within 90 days has fallen 50% since 1 Jan 2026;"
-            " last experience: purchase, 66 d ago."
-        ),
-    ),
-    (
-        "lost",
-        LOYAL,
-        426,
-        (
-            "Churn risk 71%: chance of buying within 90 days has fallen 75% since 12 Dec 2026;"
-            " last experience: purchase, 81 d ago."
-        ),
-    ),
-    (
-        "intent",
-        [
-            *(event("order.placed", 30 * n) for n in range(3)),
-            *(event("cancel_page.viewed", 61 + n) for n in (0, 1)),
-        ],
-        None,
-        (
-            "Churn risk within 90 days is 84%, driven by declared intent to leave;"
-            " last experience: purchase, 2 d ago."
-        ),
-    ),
-    ("engaged", [LOYAL[0], event("order.placed", 200)], None, "Resolved: the customer engaged again."),
-]
-
-
-@pytest.mark.parametrize(
-    ("life", "until", "reason"), [case[1:] for case in REASONS], ids=[case[0] for case in REASONS]
-)
-def test_reasons(life: Life, until: float | None, reason: str):
-    """An alert says in one sentence why now."""
-    assert alert(life, until)["reason"] == reason
-
-
-@pytest.mark.parametrize("because", Because)
-def test_resolutions_have_words(because: Because):
-    """Each reason to resolve has a sentence of its own."""
-    state, step = decided([*LOYAL, FAILED])
-    found = assess(DEFAULT, state, step.glance.at_s)
-
-    reason = reason_of(DEFAULT, state, replace(step, step="resolved", because=because), found)
-    assert re.fullmatch(r"Resolved: .+[^.]\.", reason)
-
-
-def test_churn_risk_by_experience_names_its_drivers():
-    """Churn risk that experience drives names the worst drivers and the probability."""
-    state, steps = live([event("order.placed"), event("complaint.raised", 1), event("delivery.failed", 1)])
-    step = next(step for step in steps if step.rule is Rule.CHURN_RISK)
-
-    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
-    assert re.match(r"Churn risk within 90 days is \d\d%, driven by .*(complaint|failed delivery)", reason)
-
-
-def test_intent_is_told_before_a_trifle():
-    """Where declared intent weighs more than a bad moment, it is named first."""
-    life = [*(event("order.placed", 30 * n) for n in range(3)), event("rage.clicked", 61)]
-    state, step = decided([*life, *(event("cancel_page.viewed", 61 + n) for n in (0, 1))])
-
-    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
-    assert "driven by declared intent to leave and rage click" in reason
-
-
-def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):
-    """A reason is never longer than the contract allows, and ends as a sentence."""
-    state, step = decided([*LOYAL, FAILED])
-    monkeypatch.setattr("streams.scoring.explain.driver_name", lambda *_: "x" * 200)
-
-    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
-    assert len(reason) == REASON_MAX_CHARS
-    assert reason.endswith("x.")
-
-
-def test_churn_risk_without_a_cause():
-    """A policy that asks for no experience in churn risk tells the risk alone."""
-    _, step = decided([*LOYAL, FAILED])
-    step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
-    state = row(LOYAL)
-    found = assess(DEFAULT, state, 0)
-    state.last = None
-
-    assert re.fullmatch(r"Churn risk within 90 days is \d+%\.", reason_of(DEFAULT, state, step, found))
-
-
-def test_a_fall_without_a_bad_driver():
-    """A falling trend with no driver below zero is told without one, and without a last experience."""
-    state, step = decided([*LOYAL, FAILED])
-    found = assess(DEFAULT, state, step.glance.at_s)
-    found.experience.points.clear()
-    state.last = None
-
-    assert reason_of(DEFAULT, state, step, found) == "Experience is falling, 14 points below the usual."
-
-
-def test_silence_without_an_engagement_is_a_mistake():
-    """Nobody can be told of the silence of a customer who never engaged."""
-    state, step = decided([*LOYAL, FAILED])
-    state.rhythm = None
-
-    with pytest.raises(ValueError, match="silence was opened for a customer without an engagement"):
-        reason_of(
-            DEFAULT, state, replace(step, rule=Rule.SILENCE, cause=Cause.LOST), assess(DEFAULT, state, 0)
-        )
 
 
 def test_an_alert_is_a_case():
@@ -288,26 +151,3 @@ def test_never_expected():
 
     found = alert_document(patient, "anna", state, step, generation="g", announced=False)
     assert found["expected_by"] is None
-
-
-@pytest.mark.parametrize(
-    ("age_s", "text"),
-    [
-        (0, "just now"),
-        (59, "just now"),
-        (60, "1 min ago"),
-        (59 * 60, "59 min ago"),
-        (3600, "1 h ago"),
-        (47.4 * 3600, "47 h ago"),
-        (2 * 86_400, "2 d ago"),
-        (400 * 86_400, "400 d ago"),
-    ],
-)
-def test_ages_in_words(age_s: float, text: str):
-    """An age is told in minutes, hours or days."""
-    assert ago(age_s) == text
-
-
-def test_words():
-    """A driver is told in words."""
-    assert words("failed_delivery") == "failed delivery"

@@ -79,7 +79,7 @@ CASES = {
     ),
     "an experience that falls on, drives churn risk, and fades": Case(
         [*LOYAL, *each_day("delivery.failed", 346, 4)],
-        500,
+        530,
         [
             ("experience_drop", 1, "opened", "medium", "trend", None),
             ("experience_drop", 1, "escalated", "high", "trend", None),
@@ -344,13 +344,12 @@ def test_numbers_count_up():
 def test_the_risk_of_the_angry_grows_in_silence():
     """Who complained and then stays away becomes a churn risk before silence alone would say so."""
     angry = [event("complaint.raised", 45 * n + 1) for n in range(1, 8)]
-    state, _ = live([*orders(20, 18), *angry])
+    edge = scorer(rules={"critical_margin": 0})
+    state, _ = live([*orders(20, 18), *angry], edge)
     assert not any(episode.closed_s is None for episode in state.episodes.values())
 
     days = (seconds(day) for day in range(362, 430))
-    steps = [
-        step for at_s in days for step in DEFAULT.rules.evaluate_silence(state, at_s, absence_until_s=at_s)
-    ]
+    steps = [step for at_s in days for step in edge.rules.evaluate_silence(state, at_s, absence_until_s=at_s)]
     assert (steps[0].rule, steps[0].cause) == (Rule.CHURN_RISK, Cause.EXPERIENCE)
 
 

@@ -1,0 +1,127 @@
+"""Why now: an alert's reason in one sentence, and ages and names as people say them."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from schemas.outputs import REASON_MAX_CHARS
+from streams.scoring.apply import Scorer
+from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES
+from streams.scoring.episodes import Decision
+from streams.scoring.explain import Assessment, driver_name
+from streams.scoring.policy import DAY_S
+from streams.scoring.state import CustomerState
+from streams.scoring.vocabulary import Because, Cause, Rule
+
+TOP_DRIVERS: Final = 2
+MINUTE_S: Final = 60.0
+HOUR_S: Final = 3600.0
+HARDLY: Final = 1e-9
+"""A contribution to the log-odds of no more than this is rounding."""
+
+_INTENT: Final = "declared intent to leave"
+_INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
+
+
+def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
+    """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
+    sentence = _why(scorer, state, decision, found)
+    last = scorer.ledger.last_of(state)
+    if last is not None and decision.because is None:
+        driver = words(driver_name(scorer, last.key >> 3))
+        longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
+        if len(longer) < REASON_MAX_CHARS:
+            sentence = longer
+    return sentence[: REASON_MAX_CHARS - 1] + "."
+
+
+def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
+    if decision.because is not None:
+        return _RESOLVED[decision.because]
+    horizon = scorer.policy.churn.alert_horizon_days
+    if decision.rule is Rule.EXPERIENCE_DROP:
+        return _why_drop(decision, found)
+    if decision.rule in (Rule.SERVICE_FAILURE, Rule.PROMISE_BROKEN):
+        return _why_grieved(scorer, state, decision, found)
+    if decision.rule is Rule.ADVOCATE:
+        return f"Delighted: experience {found.experience.score:.0f} of 100, and much is known"
+    if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
+        chance = found.churn.probability if found.churn else 0.0
+        risk = f"Churn risk within {horizon} days is {chance:.0%}"
+        causes = " and ".join(_raising(found)[:TOP_DRIVERS])
+        return risk + (f", driven by {causes}" if causes else "")
+    return _why_silent(scorer, state, decision, found, horizon)
+
+
+def _raising(found: Assessment) -> list[str]:
+    """Return in words what of the experience raises the risk of churn, the strongest first."""
+    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > HARDLY]
+    named = [
+        _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
+    ]
+    return list(dict.fromkeys(named))
+
+
+def _why_drop(decision: Decision, found: Assessment) -> str:
+    causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
+    what = f"fell to critical, {found.experience.score:.0f} of 100"
+    if decision.cause != Cause.CRITICAL:
+        what = f"is falling, {abs(found.trend):.0f} points below the usual"
+    return f"Experience {what}" + (f", driven by {causes}" if causes else "")
+
+
+def _why_grieved(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
+    """Say what stands in the register, since when, as far as it still does."""
+    leading = scorer.rules.grievances.leading(decision.rule, state, found.at_s)
+    cause = Cause(decision.cause) if leading is None else leading[0]
+    sentence = _GRIEVED[cause]
+    if cause is Cause.BROKEN and leading is not None and leading[1].key == scorer.register.judge.failed_key:
+        sentence = "A delivery failed and was not made good"
+    return sentence if leading is None else f"{sentence} ({ago(found.at_s - leading[1].since_s)})"
+
+
+_GRIEVED: Final[dict[Cause, str]] = {
+    Cause.UNANSWERED: "A complaint in public has not been answered",
+    Cause.FAILURE: "A matter that had to be escalated is not solved",
+    Cause.TARGET: "A ticket missed its target and is still open",
+    Cause.REOPENED: "A ticket was reopened and is still open",
+    Cause.REPEAT: "The customer had to come again about the same matter",
+    Cause.BROKEN: "A promise was broken and not kept since",
+}
+
+
+def _why_silent(
+    scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment, horizon: int
+) -> str:
+    rhythm = state.rhythm
+    if rhythm is None:  # neither rule opens without an engagement
+        msg = f"{decision.rule.label} was opened for a customer without an engagement"
+        raise ValueError(msg)
+    lost = scorer.churn.silence.lost(rhythm, found.at_s, float(horizon))
+    since = datetime.fromtimestamp(rhythm.last_day * DAY_S, UTC)
+    fallen = f"chance of buying within {horizon} days has fallen {lost:.0%} since {since:%-d %b %Y}"
+    if decision.rule is Rule.SILENCE or found.churn is None:
+        return fallen[0].upper() + fallen[1:]
+    return f"Churn risk {found.churn.probability:.0%}: {fallen}"
+
+
+_RESOLVED: Final[dict[Because, str]] = {
+    Because.ENGAGED: "Resolved: the customer engaged again",
+    Because.RECOVERED: "Resolved: the reason no longer holds",
+    Because.FOLDED: "Resolved: folded into a graver alert of the same customer",
+}
+
+
+def words(name: str) -> str:
+    """Return a driver's name as words."""
+    return name.replace("_", " ")
+
+
+def ago(seconds: float) -> str:
+    """Return an age as a person says it: just now, 5 min ago, 3 h ago, 12 d ago."""
+    if seconds < MINUTE_S:
+        return "just now"
+    if seconds < HOUR_S:
+        return f"{seconds // MINUTE_S:.0f} min ago"
+    if seconds < 2 * DAY_S:
+        return f"{seconds // HOUR_S:.0f} h ago"
+    return f"{seconds // DAY_S:.0f} d ago"

@@ -1,0 +1,54 @@
+"""How grave an alert is: its risk, what the customer is worth, and floors that nothing lies below."""
+
+from typing import Final
+
+from streams.scoring.churn import Churn
+from streams.scoring.grievances import Grievances
+from streams.scoring.ledger import Ledger
+from streams.scoring.policy import Policy
+from streams.scoring.state import CustomerState
+from streams.scoring.value import Value
+from streams.scoring.vocabulary import CRITICAL_SEVERITY, HIGH, LOW, MEDIUM, SEVERITIES, Band
+
+HIGH_RISK: Final = 0.9
+FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no longer sets the severity
+
+
+class Gravity:
+    """Severities under one policy."""
+
+    def __init__(
+        self, policy: Policy, ledger: Ledger, churn: Churn, grievances: Grievances, value: Value
+    ) -> None:
+        self._ledger = ledger
+        self._churn = churn
+        self._grievances = grievances
+        self._value = value
+        self._floors = {
+            driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
+        }
+
+    def of_risk(self, probability: float, band: Band) -> int:
+        """Return how grave a churn probability is."""
+        if probability < HIGH_RISK:
+            return MEDIUM
+        return CRITICAL_SEVERITY if band is Band.CRITICAL else HIGH
+
+    def weighed(self, state: CustomerState, at_s: float, severity: int) -> int:
+        """Move a severity by what the customer is worth, and raise it to the floor of what they feel."""
+        yearly = self._value.yearly(state, at_s)
+        if yearly >= self._value.high:
+            severity = min(severity + 1, CRITICAL_SEVERITY)
+        elif 0.0 < yearly < self._value.low:
+            severity = max(severity - 1, LOW)
+        return max(severity, self._floor(state, at_s))
+
+    def _floor(self, state: CustomerState, at_s: float) -> int:
+        """Return the floor of what stands, of what was just lived through, and of a fresh intent to leave."""
+        if any(amount >= FRESH_INTENT for _, amount in self._churn.intents(state, at_s)):
+            return HIGH
+        floor = self._grievances.floor(state, at_s) if state.failing else LOW
+        last = self._ledger.last_of(state)
+        if last is not None and last.a < 0.0 and at_s - last.at_s <= self._churn.intent_half_life_s:
+            floor = max(floor, self._floors.get(last.key >> 3, LOW))
+        return floor

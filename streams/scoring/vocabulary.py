@@ -1,0 +1,62 @@
+"""The words of the alert rules: bands, rules, causes, reasons to resolve, and severities."""
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+SEVERITIES: Final = ("low", "medium", "high", "critical")
+LOW, MEDIUM, HIGH, CRITICAL_SEVERITY = range(4)
+
+
+class Band(IntEnum):
+    """The experience score in words."""
+
+    UNKNOWN = 0
+    CRITICAL = 1
+    AT_RISK = 2
+    STEADY = 3
+    DELIGHTED = 4
+
+    @property
+    def label(self) -> str:
+        """The band as outputs write it."""
+        return self.name.lower()
+
+
+class Rule(IntEnum):
+    """The rules; the number is what rows keep."""
+
+    CHURN_RISK = 1
+    EXPERIENCE_DROP = 2
+    SILENCE = 3
+    SERVICE_FAILURE = 4
+    PROMISE_BROKEN = 5
+    ADVOCATE = 6
+
+    @property
+    def label(self) -> str:
+        """The rule as outputs write it."""
+        return self.name.lower()
+
+
+class Cause(StrEnum):
+    """What opened an episode."""
+
+    LOST = "lost"
+    EXPERIENCE = "experience"
+    TREND = "trend"
+    CRITICAL = "critical"
+    UNANSWERED = "unanswered"
+    FAILURE = "failure"
+    TARGET = "target"
+    REOPENED = "reopened"
+    REPEAT = "repeat"
+    BROKEN = "broken"
+    DELIGHT = "delight"
+
+
+class Because(StrEnum):
+    """What resolved an episode."""
+
+    ENGAGED = "engaged"
+    RECOVERED = "recovered"
+    FOLDED = "folded"
