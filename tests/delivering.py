@@ -6,7 +6,9 @@ import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import time
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import orjson
 from aiohttp import web
@@ -18,6 +20,7 @@ from streams.delivery.book import Memory
 from streams.delivery.client import Answer, Result
 from streams.delivery.courier import Message, Shared
 from streams.delivery.figures import Figures
+from streams.delivery.quiet import QuietHours
 from streams.delivery.receivers import Receiver, Url
 from streams.delivery.routes import Endpoint
 from streams.delivery.signing import Key
@@ -67,6 +70,11 @@ def a_message(published_s: float = NOON, **changes: Any) -> Message:
 def a_receiver(url: str = "https://hooks.example.com/cx", tls: Any = None, **endpoint: Any) -> Receiver:
     """Return a receiver that is not read from files."""
     return Receiver("care", Endpoint(url=url, **endpoint), Url(url), (Key(b"k" * 24),), tls)
+
+
+def night(*passes: str) -> QuietHours:
+    """Return quiet hours from 11 to 14 in UTC: in the middle of them is noon."""
+    return QuietHours(time(11), time(14), ZoneInfo("UTC"), frozenset(passes))
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,7 @@ async def receiving(
     """Serve POSTs on a loopback port while the block runs; yields the port."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()

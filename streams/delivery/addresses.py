@@ -56,7 +56,7 @@ def socket_factory(*, allow_private: bool) -> Callable[[Any], socket.socket]:
     def make(info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, where = info
         if not permitted(where[0], allow_private=allow_private):
-            msg = "its name leads to an address that is not permitted"
+            msg = "it leads to an address that is not permitted"
             raise ForbiddenAddressError(msg)
         return socket.socket(family, kind, protocol)
 

@@ -1,5 +1,7 @@
 """One attempt to post a message: no redirect, no cookie, no proxy, bounded in time and in what is read."""
 
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -134,14 +136,24 @@ def _failed(error: Exception) -> Answer:
     """Name the kind of a failure; the client's own words may hold the address."""
     causes = list(_causes(error))
     if any(isinstance(each, ForbiddenAddressError) for each in causes):
-        return Answer(Result.ADDRESS, why="its name leads to an address that is not permitted")
+        return Answer(Result.ADDRESS, why="it leads to an address that is not permitted")
     for each in causes:
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return Answer(Result.TLS, why=f"its certificate is not trusted: {each.verify_message}")
-        if isinstance(each, ssl.SSLError):
-            return Answer(Result.TLS, why=f"TLS failed: {each.reason or type(each).__name__}")
-    numbered = next((each for each in causes if isinstance(each, OSError) and each.strerror), None)
-    return Answer(Result.CONNECTION, why=str(numbered.strerror) if numbered else type(error).__name__)
+        # aiohttp's own errors claim to be those of ssl, without their attributes.
+        if distrusted := getattr(each, "verify_message", ""):
+            return Answer(Result.TLS, why=f"its certificate is not trusted: {distrusted}")
+        if isinstance(each, ssl.SSLError) and (reason := getattr(each, "reason", "")):
+            return Answer(Result.TLS, why=f"TLS failed: {reason}")
+    return Answer(Result.CONNECTION, why=_in_words(causes))
+
+
+def _in_words(causes: list[BaseException]) -> str:
+    """Say what failed in the system's own words: asyncio puts the address into its own."""
+    for each in causes:
+        if isinstance(each, socket.gaierror | aiohttp.ClientConnectorDNSError):
+            return "its name cannot be looked up"
+        if isinstance(each, OSError) and each.errno:
+            return os.strerror(each.errno).lower()
+    return type(causes[0]).__name__
 
 
 def _causes(error: BaseException) -> list[BaseException]:

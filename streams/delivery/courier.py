@@ -32,6 +32,8 @@ REFUSING: Final = frozenset(
     }
 )
 """Answers about the message, not about the receiver: they say nothing of the next message."""
+LEAST_WAIT_S: Final = 0.05
+"""A wait that rounds to nothing would be waited for again and again."""
 STALL_S: Final = 2.0
 """After a standstill, time in which the broker can say that the partitions are somebody else's."""
 REFUSALS: Final = 5
@@ -133,7 +135,7 @@ class Courier:
                             return ended
                         message.busy = False
                         wait_s = self._backoff_s(message.attempts)
-            await clock.sleep(min(wait_s, max(0.0, deadline_s - clock.now_s())))
+            await clock.sleep(max(LEAST_WAIT_S, min(wait_s, deadline_s - clock.now_s())))
         return None
 
     def _unwanted(self, message: Message) -> Ending | None:
