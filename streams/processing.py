@@ -5,7 +5,6 @@ delivers the records and writes the effects in one transaction; the in-memory lo
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -18,7 +17,8 @@ from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Effects, Output, Record, Standing
-from streams.observe.intake import TICK_MS, Intake, named_sources
+from streams.observe.intake import LATE_S, Intake, is_late, named_sources
+from streams.observe.kpis import COUNTED
 from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
 from streams.outages import SEEN, count
@@ -148,6 +148,7 @@ class PartitionWork:
         self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
         self._forgetting = Forgetting(processor.suppression, rows)
         self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
+        self._metered = self._done.tally.intake.accepted
         self._casework = Casework(processor.office, partition, standing, self._done)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -156,11 +157,9 @@ class PartitionWork:
         index = self._processor.topics[topic]
         ancient_s = self._scorer.policy.ancient_before_s
         newest_s = self._done.newest_event_s.get(topic, 0.0)
-        channels = self._done.tally.newest_event_s
         intake = self._done.tally.intake
         default_channel = INPUTS[index].default_channel
         for record in records:
-            intake.arrivals[record.timestamp // TICK_MS] += 1
             event = decode(record.value, record.key, record.headers)
             if isinstance(event, Touchpoint):
                 event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event
@@ -175,10 +174,9 @@ class PartitionWork:
             event_s = time_s(event)
             if self._count(event, event_s, index, topic, record, channel):
                 newest_s = max(newest_s, event_s)
-                if event_s > channels.get(channel, 0.0):
-                    channels[channel] = event_s
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
+        intake.arrived(records)
         self._done.tally.compute_s += time.perf_counter() - began_s
 
     def _count(  # where it came from and what it says
@@ -205,10 +203,11 @@ class PartitionWork:
             tally.intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        tally.intake.accepted(event, channel, event_s, record.timestamp / 1000.0)
-        tally.kpis.see(event, channel, key, event_s, state.last)
+        self._meter(event, channel, event_s, record.timestamp / 1000.0)
+        if type(event) in COUNTED:
+            tally.kpis.see(event, channel, key, event_s, scorer.ledger.last_of(state))
         if admitted:
-            tally.kpis.felt(scorer.signals.of(event), channel)
+            self._feel(event, channel)
         strong = scorer.count(state, event, event_s, admitted)
         at_s = state.newest_s
         if admitted:
@@ -221,11 +220,30 @@ class PartitionWork:
                 state, at_s, absence_until_s=self._casework.absence_until_s
             )
         if decisions:
-            self._casework.decided(key, state, decisions, backfill=bool(event.backfill))
+            self._casework.decided(key, state, decisions, history=bool(event.backfill))
             self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
         if type(event) in ACTIONS:
             act(self._casework, key, state, event)
         return True
+
+    def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> None:
+        """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
+        kind = type(event), channel, event.source
+        entry = self._metered.get(kind)
+        if entry is None:
+            entry = self._metered[kind] = [0.0, 0.0, 0.0]
+        entry[0] += 1.0
+        if event_s > entry[1]:  # noqa: PLR1730  # max() costs several times as much, on every event
+            entry[1] = event_s
+        if record_s - event_s > LATE_S and is_late(event, event_s, record_s):
+            entry[2] += 1.0
+
+    def _feel(self, event: Touchpoint, channel: str) -> None:
+        """Count what an event's moments weigh, before decay and saturation (see `observe.kpis.Kpis.felt`)."""
+        felt = self._done.tally.kpis.felt
+        for signal in self._scorer.signals.of(event):
+            moment = signal.code if signal.a < 0.0 else -signal.code, channel
+            felt[moment] = felt.get(moment, 0.0) + signal.m
 
     def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""
@@ -293,7 +311,7 @@ class PartitionWork:
         else:
             decisions = rules.evaluate_silence(state, at_s, absence_until_s=until_s)
         if decisions:
-            casework.decided(key, state, decisions)
+            casework.decided(key, state, decisions, history=not casework.caught_up)
         return broke or bool(decisions)
 
     def look(self, key: bytes, now_s: float) -> tuple[CustomerState, Glance] | None:
@@ -377,15 +395,8 @@ class PartitionWork:
 
     def _count_channels(self) -> None:
         """Keep how much each channel sends: the silence of a source is judged by it."""
-        newest = self._done.tally.newest_event_s
-        if newest:
-            events = Counter[str]()
-            for (channel, _, outcome), number in self._done.tally.intake.outcomes.items():
-                events[channel] += number if outcome == "accepted" else 0
-            for channel, newest_s in newest.items():
-                self._done.tokens[SEEN + channel] = count(
-                    self._standing.tokens, channel, events[channel], newest_s
-                )
+        for channel, (events, newest_s) in self._done.tally.intake.by_channel().items():
+            self._done.tokens[SEEN + channel] = count(self._standing.tokens, channel, events, newest_s)
 
     def _publish(self, key: bytes, state: CustomerState) -> None:
         glance = self._glances.get(key)

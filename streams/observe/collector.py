@@ -34,11 +34,13 @@ class CxCollector(Collector):
         read: Callable[[], Reading],
         policy_version: str,
         *,
+        driver_names: Mapping[int, str],
         sweep_interval_s: float = math.nan,
         loop_lag: Callable[[], Histogram | None] = lambda: None,
     ) -> None:
         self._read = read
         self._policy_version = policy_version
+        self._driver_names = driver_names
         self._sweep_interval_s = sweep_interval_s
         self._loop_lag = loop_lag
 
@@ -50,10 +52,10 @@ class CxCollector(Collector):
         """Read the worker once and yield every family."""
         reading = self._read()
         yield from _records(reading)
-        yield from intake_families(reading.tally)
+        yield from intake_families(reading)
         yield from output_families(reading)
         yield from census_families(reading)
-        yield from kpi_families(reading)
+        yield from kpi_families(reading, self._driver_names)
         yield from outcome_families(reading.tally.outcomes)
         yield from _lag(reading)
         yield from _engine(reading)

@@ -7,11 +7,11 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
+from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.metrics import BY_NAME, Kind
 from streams.observe.outcomes import Outcomes
-from streams.observe.tally import Tally
 from streams.observe.watch import Reading
 
 _FAMILIES: Final[dict[Kind, Any]] = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
@@ -36,17 +36,23 @@ def histogram(name: str, values: Mapping[str, Histogram] | Histogram) -> Family:
     return made
 
 
-def intake_families(tally: Tally) -> Iterator[Family]:
+def intake_families(reading: Reading) -> Iterator[Family]:
     """Yield who sent what."""
-    intake = tally.intake
-    yield family("cx_rejected_records_total", tally.rejects)
+    tally, intake = reading.tally, reading.tally.intake
+    yield family("cx_rejected_records_total", _every_reason(reading) | tally.rejects)
     yield family("cx_misplaced_customers_total", tally.misplaced)
-    yield family("cx_touchpoints_total", intake.outcomes)
-    yield family("cx_touchpoint_types_total", intake.types)
+    yield family("cx_touchpoints_total", intake.outcomes())
+    yield family("cx_touchpoint_types_total", intake.types())
     yield family("cx_source_rejected_total", intake.rejects)
-    yield family("cx_late_events_total", intake.late)
-    yield family("cx_source_newest_event_timestamp_seconds", intake.newest_event_s)
+    yield family("cx_late_events_total", intake.late())
+    yield family("cx_source_newest_event_timestamp_seconds", intake.newest_by_source())
     yield family("cx_newest_event_timestamp_seconds", tally.newest_event_s)
+
+
+def _every_reason(reading: Reading) -> dict[tuple[str, str], int]:
+    """Return 0 for every input and reason: the increase of a series that begins at 1 is not seen."""
+    topics = {each.topic for owner in reading.engine.partitions for each in owner.inputs}
+    return {(topic, reason.value): 0 for topic in sorted(topics) for reason in RejectReason}
 
 
 def output_families(reading: Reading) -> Iterator[Family]:
@@ -60,10 +66,10 @@ def output_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_changelog_bytes_total", tally.changelog_bytes)
 
 
-def kpi_families(reading: Reading) -> Iterator[Family]:
+def kpi_families(reading: Reading, driver_names: Mapping[int, str]) -> Iterator[Family]:
     """Yield what the customers live through, by channel."""
     kpis = reading.tally.kpis
-    yield family("cx_moment_points_total", kpis.moments)
+    yield family("cx_moment_points_total", kpis.moments(driver_names))
     yield family("cx_survey_answers_total", kpis.answers)
     yield family("cx_contacts_total", kpis.contacts)
     yield family("cx_first_contacts_total", reading.first_contacts)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -16,8 +16,19 @@ MOST_SOURCES: Final = 20
 """Sources of the policy's list with a label of their own: whatever the policy lists, series stay bounded."""
 LATE_S: Final = 3600.0
 """An event that reaches the log later than this after it was recorded is late."""
+SAMPLED: Final = 16
+"""Timestamps taken of a piece of work: enough for its percentiles, and the cost of none."""
 TICK_MS: Final = 100
 """Record timestamps are remembered to a tenth of a second until their transaction is committed."""
+
+
+class Stamped(Protocol):
+    """As much of a record as is looked at here."""
+
+    @property
+    def timestamp(self) -> int:
+        """Record timestamp, ms since the epoch."""
+        ...
 
 
 class _Sourced(msgspec.Struct, gc=False):
@@ -45,22 +56,29 @@ def source_of(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> str:
         return UNKNOWN
 
 
+def is_late(event: Touchpoint, event_s: float, record_s: float) -> bool:
+    """Tell whether an event reached the log late; asked only of those that are old when they come."""
+    recorded = event.recordedtime
+    return record_s - (event_s if recorded is None else recorded.timestamp()) > LATE_S
+
+
+Kind = tuple[type[Touchpoint], str, str]
+"""Type, channel and source of accepted events."""
+
+
 @dataclass(slots=True)
 class Intake:
     """Counters of the records of one transaction, or of everything that was committed."""
 
     sources: frozenset[str] = frozenset()
     """Those with a label of their own; the others count as `OTHER`."""
-    outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """By (channel, source, outcome): accepted, duplicate, anonymous, suppressed."""
-    types: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Accepted events by (type with its version, source)."""
+    accepted: dict[Kind, list[float]] = field(default_factory=dict)
+    """Accepted events: how many, the newest event time, how many were late. One look-up an event: that is
+    why names and labels are made when the transaction was committed, and not here."""
+    others: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Events that were read and not applied, by (channel, source, outcome)."""
     rejects: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By (source, reason)."""
-    late: Counter[str] = field(default_factory=Counter)
-    """Accepted events by source that came more than an hour after they were recorded."""
-    newest_event_s: dict[str, float] = field(default_factory=dict)
-    """By source."""
     arrivals: Counter[int] = field(default_factory=Counter)
     """Records by record timestamp in ticks; drained when committed."""
 
@@ -68,35 +86,67 @@ class Intake:
         """Return the label of a source."""
         return source if source in self.sources or source == UNKNOWN else OTHER
 
-    def accepted(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> None:
-        """Count an accepted event."""
-        source = self.label(event.source)
-        self.outcomes[channel, source, "accepted"] += 1
-        self.types[event.type, source] += 1
-        recorded = event.recordedtime
-        if record_s - (event_s if recorded is None else recorded.timestamp()) > LATE_S:
-            self.late[source] += 1
-        if event_s > self.newest_event_s.get(source, 0.0):
-            self.newest_event_s[source] = event_s
+    def arrived(self, records: Sequence[Stamped]) -> None:
+        """Remember when records came: each of a few, every n-th of many."""
+        stride = max(1, len(records) // SAMPLED)
+        for number in range(0, len(records), stride):
+            weight = min(stride, len(records) - number)
+            self.arrivals[records[number].timestamp // TICK_MS] += weight
 
     def seen(self, event: Touchpoint, channel: str, outcome: str) -> None:
-        """Count an event that was read and not applied: duplicate, anonymous or suppressed."""
-        self.outcomes[channel, self.label(event.source), outcome] += 1
+        """Count an event that was read and not applied to a row: duplicate, anonymous or suppressed."""
+        self.others[channel, self.label(event.source), outcome] += 1
 
     def rejected(self, value: bytes | None, headers: Sequence[tuple[str, bytes]], reason: str) -> None:
         """Count a rejected record under the source that it names."""
         source = self.label(source_of(value, headers)) if self.sources else OTHER
         self.rejects[source, reason] += 1
 
+    def outcomes(self) -> Counter[tuple[str, str, str]]:
+        """Return the records that could be read by (channel, source, outcome)."""
+        found = Counter(self.others)
+        for (_, channel, source), (number, _, _) in self.accepted.items():
+            found[channel, source, "accepted"] += int(number)
+        return found
+
+    def types(self) -> Counter[tuple[str, str]]:
+        """Return the accepted events by (type with its version, source)."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (kind, _, source), (number, _, _) in self.accepted.items():
+            found[str(kind.__struct_config__.tag), source] += int(number)
+        return found
+
+    def late(self) -> Counter[str]:
+        """Return the accepted events that came late by source; 0 where none did."""
+        found: Counter[str] = Counter()
+        for (_, _, source), (_, _, late) in self.accepted.items():
+            found[source] += int(late)
+        return found
+
+    def by_channel(self) -> dict[str, tuple[int, float]]:
+        """Return how many events each channel gave, and its newest event time."""
+        found: dict[str, tuple[int, float]] = {}
+        for (_, channel, _), (number, newest_s, _) in self.accepted.items():
+            before, newest = found.get(channel, (0, 0.0))
+            found[channel] = before + int(number), max(newest, newest_s)
+        return found
+
+    def newest_by_source(self) -> dict[str, float]:
+        """Return the newest event time of each source."""
+        found: dict[str, float] = {}
+        for (_, _, source), (_, newest_s, _) in self.accepted.items():
+            found[source] = max(newest_s, found.get(source, 0.0))
+        return found
+
     def add(self, other: "Intake") -> None:
-        """Add another intake, but for its arrivals."""
-        self.outcomes.update(other.outcomes)
-        self.types.update(other.types)
+        """Add another intake, but for its arrivals; sources without a label become one here."""
+        for (kind, channel, source), (number, newest_s, late) in other.accepted.items():
+            entry = self.accepted.setdefault((kind, channel, self.label(source)), [0.0, 0.0, 0.0])
+            entry[0] += number
+            entry[1] = max(entry[1], newest_s)
+            entry[2] += late
+        self.others.update(other.others)
         self.rejects.update(other.rejects)
-        self.late.update(other.late)
-        for source, event_s in other.newest_event_s.items():
-            if event_s > self.newest_event_s.get(source, 0.0):
-                self.newest_event_s[source] = event_s
 
     def copy(self) -> "Intake":
         """Return an intake with the same counts, but for arrivals, that shares nothing with this one."""

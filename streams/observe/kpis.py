@@ -7,16 +7,16 @@ more. Counters only: shares, n and intervals are made where they are read.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.envelope import Touchpoint
 from schemas.families import orders, promises, store, support, voice
+from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S
-from streams.scoring.signals import Signals
 from streams.scoring.state import LastExperience
 
 WAIT_BUCKETS_S: Final = (10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
@@ -46,8 +46,9 @@ class Kpis:
     wait_s: dict[str, Histogram] = field(default_factory=dict)
     handling_s: dict[str, Histogram] = field(default_factory=dict)
     first_reply_s: dict[str, Histogram] = field(default_factory=dict)
-    moments: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    """Weight times distance from the prior of every moment, by (driver, channel, feeling): good, bad."""
+    felt: dict[tuple[int, str], float] = field(default_factory=dict)
+    """Weight times distance from the prior of every moment, by (driver code, channel); the code of good
+    moments is negative. Names are made when somebody asks."""
     pending: list[Contact] = field(default_factory=list)
     """Contacts for the judgement of first-contact resolution; drained when committed."""
 
@@ -56,7 +57,7 @@ class Kpis:
     ) -> None:
         """Count an accepted event; `last` is the customer's last experience before it."""
         kind = type(event)
-        if kind not in _COUNTED or event.data.direction == "outbound":
+        if kind not in COUNTED or event.data.direction == "outbound":
             return
         if kind in _CONTACTS:
             self._contact(event, channel, key, event_s, last)
@@ -71,11 +72,13 @@ class Kpis:
         issue = event.data.issue_id or event.data.reason or ""
         self.pending.append(Contact(hash((key, issue)), event_s, channel))
 
-    def felt(self, signals: Signals, channel: str) -> None:
-        """Count what an event's moments weigh, before decay and saturation: where it hurts, by channel."""
-        for signal in signals:
-            key = signal.driver, channel, "bad" if signal.a < 0.0 else "good"
-            self.moments[key] = self.moments.get(key, 0.0) + signal.m
+    def moments(self, names: Mapping[int, str]) -> dict[tuple[str, str, str], float]:
+        """Return `felt` by (driver, channel, feeling: good or bad); a driver of no policy is `other`."""
+        found: dict[tuple[str, str, str], float] = {}
+        for (code, channel), weight in self.felt.items():
+            key = names.get(abs(code), DROPPED), channel, "bad" if code > 0 else "good"
+            found[key] = found.get(key, 0.0) + weight
+        return found
 
     def add(self, other: "Kpis") -> None:
         """Add other counters, but for the pending contacts."""
@@ -87,8 +90,8 @@ class Kpis:
         add_all(self.wait_s, other.wait_s)
         add_all(self.handling_s, other.handling_s)
         add_all(self.first_reply_s, other.first_reply_s)
-        for key, weight in other.moments.items():
-            self.moments[key] = self.moments.get(key, 0.0) + weight
+        for key, weight in other.felt.items():
+            self.felt[key] = self.felt.get(key, 0.0) + weight
 
     def copy(self) -> "Kpis":
         """Return counters that share nothing with these, without the pending contacts."""
@@ -174,4 +177,5 @@ _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] =
     promises.PromiseKept: _kept,
     promises.PromiseWithdrawn: _withdrawn,
 }
-_COUNTED: Final = _CONTACTS | frozenset(_READERS)
+COUNTED: Final = _CONTACTS | frozenset(_READERS)
+"""The types that say anything here: all others need not be shown."""

@@ -29,6 +29,7 @@ from prometheus_client.exposition import choose_encoder
 from streams.errors import CxError, Exit
 from streams.observe.answers import Answer, customer, failure, ready
 from streams.observe.collector import registry
+from streams.observe.histogram import Histogram
 from streams.observe.probe import LoopProbe
 from streams.observe.watch import Watch
 from streams.settings import Settings, read_secret, variable
@@ -67,6 +68,7 @@ class LoopServer:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._probe: LoopProbe | None = None
         self._registry = registry
         _require_token(settings, self.token)
 
@@ -149,7 +151,15 @@ class AdminServer(LoopServer):
 
     def __init__(self, settings: Settings, watch: Watch) -> None:
         self.watch = watch
-        super().__init__(settings, registry(self._reading, watch.observed.scorer.policy.hash))
+        policy = watch.observed.scorer.policy
+        made = registry(
+            self._reading,
+            policy.hash,
+            driver_names=policy.driver_names,
+            sweep_interval_s=settings.sweep_interval_s,
+            loop_lag=self._loop_lag,
+        )
+        super().__init__(settings, made)
 
     def answer(self, path: str) -> Answer:
         """Return what is answered to GET `path`, but for /metrics."""
@@ -175,6 +185,9 @@ class AdminServer(LoopServer):
 
     def _reading(self) -> Any:
         return self.ask(self.watch.read)
+
+    def _loop_lag(self) -> Histogram | None:
+        return None if self._probe is None else self._probe.lag.copy()
 
 
 class _Server(ThreadingHTTPServer):

@@ -30,8 +30,6 @@ class Tally:
     """Messages on `cx.scores`."""
     alert_records_s: list[float] = field(default_factory=list)
     """Record timestamps of the events that raised an alert, seconds; drained when committed."""
-    newest_event_s: dict[str, float] = field(default_factory=dict)
-    """By channel."""
     misplaced: Counter[str] = field(default_factory=Counter)
     """New customers on a partition that Kafka's default partitioner does not give, by topic."""
     compute_s: float = 0.0
@@ -41,6 +39,11 @@ class Tally:
     intake: Intake = field(default_factory=Intake)
     kpis: Kpis = field(default_factory=Kpis)
     outcomes: Outcomes = field(default_factory=Outcomes)
+
+    @property
+    def newest_event_s(self) -> dict[str, float]:
+        """The newest event time of each channel."""
+        return {channel: newest_s for channel, (_, newest_s) in self.intake.by_channel().items()}
 
     def add(self, other: "Tally") -> None:
         """Add another tally, but for what is drained when it is committed."""
@@ -53,9 +56,6 @@ class Tally:
         self.intake.add(other.intake)
         self.kpis.add(other.kpis)
         self.outcomes.add(other.outcomes)
-        for channel, event_s in other.newest_event_s.items():
-            if event_s > self.newest_event_s.get(channel, 0.0):
-                self.newest_event_s[channel] = event_s
 
     def copy(self) -> "Tally":
         """Return a tally with the same counts that shares nothing with this one."""

@@ -88,6 +88,8 @@ class SignalTable:
             **{touchpoint: self._fixed[driver] for touchpoint, driver in FIXED.items()},
             **READERS,
         }
+        self._last: Touchpoint | None = None
+        self._signals: Signals = ()
 
     def of(self, touchpoint: Touchpoint) -> Signals:
         """Return the signals of `touchpoint`; empty for a neutral act."""
@@ -96,7 +98,10 @@ class SignalTable:
             return ()
         if isinstance(entry, tuple):
             return entry
-        return entry(self, touchpoint.data, touchpoint)
+        if touchpoint is not self._last:  # an event is asked for several times in a row
+            self._signals = entry(self, touchpoint.data, touchpoint)
+            self._last = touchpoint
+        return self._signals
 
     def full(self, name: str) -> Signals:
         """Return driver `name` at its policy's value and weight."""

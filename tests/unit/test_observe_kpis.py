@@ -2,26 +2,40 @@
 
 import math
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import orjson
 import pytest
 
+from schemas.codec import decode_line
 from schemas.envelope import Touchpoint, time_s
+from schemas.families.web import PageViewed
 from streams.engine.handler import Standing
 from streams.observe.census import Census
 from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
 from streams.observe.histogram import Histogram
-from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, named_sources, source_of
+from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, is_late, named_sources, source_of
 from streams.observe.kpis import Kpis, answer_of
 from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
 from streams.processing import Processor
 from streams.scoring.state import Episode, LastExperience, pack
-from streams.topics import SUPPORT
+from streams.topics import SUPPORT, WEB
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
 
 BAD = LastExperience(key=8, at_s=seconds(1), a=-90.0, source="/s", id="1")
+
+
+@dataclass(frozen=True)
+class Rec:
+    """A record as the engine hands it over."""
+
+    value: bytes | None
+    key: bytes | None = b"anna"
+    headers: tuple[tuple[str, bytes], ...] = ()
+    offset: int = 0
+    timestamp: int = int(seconds(2) * 1000)
 
 
 def seen(*events: Touchpoint, channel: str = "phone", last: LastExperience | None = None) -> Kpis:
@@ -119,12 +133,21 @@ def test_promises_orders_queues_and_first_replies_are_counted():
 
 def test_moments_are_weighed_by_driver_and_channel():
     """Weight times distance from the prior, bad and good apart: where it hurts."""
-    kpis = Kpis()
-    for kind in ("delivery.failed", "order.placed"):
-        kpis.felt(DEFAULT.signals.of(event(kind)), "web")
-    assert kpis.moments == {
+    processor = Processor(DEFAULT)
+    work = processor.begin(0, {}, Standing("generation", -math.inf))
+    work.apply(WEB.name, [Rec(line("delivery.failed", 1)), Rec(line("order.placed", 1))])
+    processor.committed(0, work.finish())
+    assert processor.tally.kpis.moments(DEFAULT.policy.driver_names) == {
         ("failed_delivery", "web", "bad"): pytest.approx(3 * 1.5 * 65),
         ("purchase", "web", "good"): pytest.approx(20.0),
+    }
+
+
+def test_a_moment_of_a_driver_that_no_policy_has_is_other():
+    """Codes that are kept from an earlier policy are one series together."""
+    assert Kpis(felt={(3999, "web"): 2.0, (-3998, "web"): 1.0}).moments({}) == {
+        ("other", "web", "bad"): 2.0,
+        ("other", "web", "good"): 1.0,
     }
 
 
@@ -161,25 +184,52 @@ def test_a_source_has_a_label_only_if_the_policy_lists_it():
     """All others count together, so that a producer cannot make series (G8)."""
     intake = Intake(named_sources(["/shop", *map(str, range(100))]))
     assert len(intake.sources) == MOST_SOURCES
-    for source in ("/shop", "/stranger", "/another"):
-        intake.accepted(event("page.viewed", source=source), "web", seconds(0), seconds(0))
+    raw = Intake(accepted={(PageViewed, "web", f"/{name}"): [1.0, 5.0, 0.0] for name in ("shop", "x", "y")})
+    intake.add(raw)
     intake.seen(event("page.viewed", source="/shop"), "web", "duplicate")
-    assert intake.outcomes == {
+    assert intake.outcomes() == {
         ("web", "/shop", "accepted"): 1,
         ("web", "other", "accepted"): 2,
         ("web", "/shop", "duplicate"): 1,
     }
-    assert intake.types == {("cx.page.viewed.v1", "/shop"): 1, ("cx.page.viewed.v1", "other"): 2}
+    assert intake.types() == {("cx.page.viewed.v1", "/shop"): 1, ("cx.page.viewed.v1", "other"): 2}
 
 
 def test_an_event_is_late_by_when_it_was_recorded():
     """More than an hour between its recording (without one, its time) and the log."""
+    recorded = decode_line(line("page.viewed", 1)[:-1] + b',"recordedtime":"2026-01-02T02:00:00Z"}')
+    assert isinstance(recorded, Touchpoint)
+    for each, delay_s, late in (
+        (event("page.viewed", 1), LATE_S, 0),
+        (event("page.viewed", 1), LATE_S + 1, 1),
+        (recorded, LATE_S + 1, 0),
+        (recorded, 2 * 3600 + LATE_S + 1, 1),
+    ):
+        assert is_late(each, seconds(1), seconds(1) + delay_s) is bool(late)
+
+
+def test_the_handler_keeps_the_newest_time_and_the_late_ones():
+    """By source and by channel; records that are old when they come are late."""
+    processor = Processor(scorer(sources=["/shop"]))
+    work = processor.begin(0, {}, Standing("generation", -math.inf))
+    lines = [line("page.viewed", day, source="/shop") for day in (1.99, 1.0, 0.5)]
+    work.apply(WEB.name, [Rec(each) for each in lines])
+    processor.committed(0, work.finish())
+    intake = processor.tally.intake
+    assert intake.late() == {"/shop": 2}
+    assert intake.newest_by_source() == {"/shop": seconds(1.99)}
+    assert processor.tally.newest_event_s == {"web": seconds(1.99)}
+
+
+def test_arrivals_of_a_large_piece_of_work_are_sampled():
+    """Every record is counted once: a few stand for many."""
     intake = Intake()
-    intake.accepted(event("page.viewed", 1), "web", seconds(1), seconds(1) + LATE_S)
-    assert not intake.late
-    intake.accepted(event("page.viewed", 1), "web", seconds(1), seconds(1) + LATE_S + 1)
-    assert intake.late == {"other": 1}
-    assert intake.newest_event_s == {"other": seconds(1)}
+    intake.arrived([Rec(b"", timestamp=number * 100) for number in range(1001)])
+    assert sum(intake.arrivals.values()) == 1001
+    assert len(intake.arrivals) <= 18
+    few = Intake()
+    few.arrived([Rec(b"", timestamp=100), Rec(b"", timestamp=300)])
+    assert few.arrivals == {1: 1, 3: 1}
 
 
 @pytest.mark.parametrize(
@@ -273,23 +323,12 @@ def test_a_copy_of_a_tally_shares_nothing_with_it():
     tally.kpis.wait_s["phone"] = Histogram((1.0,))
     copy = tally.copy()
     tally.kpis.wait_s["phone"].observe(3.0)
-    tally.intake.late["other"] += 1
+    tally.intake.accepted[PageViewed, "web", "/shop"] = [1.0, 2.0, 0.0]
     tally.outcomes.raised["before_complaint"] += 1
     assert copy.kpis.wait_s["phone"].total == 0.0
     assert copy.intake.sources == {"/shop"}
-    assert not copy.intake.late
+    assert not copy.intake.accepted
     assert not copy.outcomes.raised
-
-
-@dataclass(frozen=True)
-class Rec:
-    """A record as the engine hands it over."""
-
-    value: bytes | None
-    key: bytes | None = b"anna"
-    headers: tuple[tuple[str, bytes], ...] = ()
-    offset: int = 0
-    timestamp: int = int(seconds(2) * 1000)
 
 
 def test_the_handler_counts_every_record_for_who_sent_it():
@@ -301,14 +340,14 @@ def test_the_handler_counts_every_record_for_who_sent_it():
     work.apply(SUPPORT.name, [Rec(call), Rec(call), Rec(b"{"), Rec(orjson.dumps(anonymous), key=None)])
     processor.committed(0, work.finish())
     intake, kpis = processor.tally.intake, processor.tally.kpis
-    assert intake.outcomes == {
+    assert intake.outcomes() == {
         ("phone", "/shop", "accepted"): 1,
         ("phone", "/shop", "duplicate"): 1,
         ("phone", "other", "anonymous"): 1,
     }
     assert intake.rejects == {("unknown", "not_json"): 1}
     assert kpis.contacts == {("phone", "other"): 1}
-    assert ("waiting", "phone", "bad") in kpis.moments
+    assert ("waiting", "phone", "bad") in kpis.moments(DEFAULT.policy.driver_names)
     assert processor.latencies.scored.total == pytest.approx(4 * 3.0)
     assert processor.tally.compute_s > 0.0
     assert processor.tally.changelog_bytes > 0
@@ -316,8 +355,9 @@ def test_the_handler_counts_every_record_for_who_sent_it():
 
 def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():
     """The age of the last whole pass is how old an unseen silence can be."""
-    clock = iter((100.0, 107.0))
-    processor = Processor(DEFAULT, clock=lambda: next(clock))
+    clock = count(100)
+    processor = Processor(DEFAULT, clock=lambda: float(next(clock)))
     rows = {b"anna": pack(row([event("order.placed", 0)]))}
     processor.begin(0, rows, Standing("generation", seconds(1))).sweep([b"anna"], seconds(1))
-    assert (processor.censuses[0].began_s, processor.censuses[0].ended_s) == (100.0, 107.0)
+    census = processor.censuses[0]
+    assert 100.0 <= census.began_s < census.ended_s < next(clock)

@@ -10,6 +10,8 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from schemas.families.support import CallEnded
+from schemas.rejects import RejectReason
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.observe.collector import registry
 from streams.observe.histogram import observe_under
@@ -52,7 +54,6 @@ def a_tally() -> Tally:
     tally.rejects["web", "not_json"] = 1
     tally.alerts["silence", "low", "opened"] = 2
     tally.misplaced["web"] = 6
-    tally.newest_event_s["phone"] = NOW - 40
     tally.compute_s, tally.changelog_bytes = 1.5, 900
     fill_intake(tally.intake)
     fill_kpis(tally.kpis)
@@ -62,11 +63,8 @@ def a_tally() -> Tally:
 
 def fill_intake(intake: Intake) -> None:
     """Count a record of each kind."""
-    intake.outcomes["web", "other", "accepted"] = 5
-    intake.types["cx.page.viewed.v1", "other"] = 5
+    intake.accepted[CallEnded, "phone", "other"] = [5.0, NOW - 40, 1.0]
     intake.rejects["other", "not_json"] = 1
-    intake.late["other"] = 1
-    intake.newest_event_s["other"] = NOW - 40
 
 
 def fill_kpis(kpis: Kpis) -> None:
@@ -76,7 +74,7 @@ def fill_kpis(kpis: Kpis) -> None:
     kpis.offered["phone", "abandoned"] = 1
     kpis.promises["web", "kept"] = 4
     kpis.orders["web"] = 6
-    kpis.moments["waiting", "phone", "bad"] = 65.0
+    kpis.felt[1, "phone"] = 65.0
     for histograms, bounds in (
         (kpis.wait_s, WAIT_BUCKETS_S),
         (kpis.handling_s, HANDLING_BUCKETS_S),
@@ -134,7 +132,9 @@ def a_reading(**other: Any) -> Reading:
 def scrape(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return what Prometheus would read: value by (name, labels)."""
     lag = Histogram(LATENCY_BUCKETS_S)
-    made = registry(lambda: reading, "policy1", sweep_interval_s=900.0, loop_lag=lambda: lag)
+    made = registry(
+        lambda: reading, "policy1", driver_names={1: "waiting"}, sweep_interval_s=900.0, loop_lag=lambda: lag
+    )
     text = generate_latest(made).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -204,6 +204,17 @@ def test_lag_in_seconds_is_the_age_of_what_was_applied_last(given: InputSnapshot
     """Behind: the age of the last record applied, or of the worker; at the end 0; unknown is left out."""
     found = scrape(a_reading(engine=Snapshot(Stats(), (a_partition(0, given),))))
     assert found.get(("cx_lag_seconds", (("partition", "0"), ("topic", "web")))) == lag_s
+
+
+def test_every_reject_reason_is_there_before_it_happens():
+    """A counter that begins at 1 shows no increase: the first reject of a kind would raise no alert."""
+    found = scrape(a_reading())
+    reasons = {
+        dict(labels)["reason"]: value
+        for (name, labels), value in found.items()
+        if name == "cx_rejected_records_total" and dict(labels)["topic"] == "web"
+    }
+    assert reasons == {reason.value: 0 for reason in RejectReason} | {"not_json": 1}
 
 
 def test_histograms_are_cumulative():
