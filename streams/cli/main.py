@@ -24,7 +24,7 @@ COMMANDS = {
     "kafka": "streams.cli.kafka:kafka",
     "policy": "streams.cli.policy:policy",
     "produce": "streams.cli.produce:produce",
-    "rebuild": "streams.cli.rebuild:rebuild",
+    "rebuild": "streams.cli.rebuild:rebuild_command",
     "schema": "streams.cli.schema:schema",
     "score": "streams.cli.score:score",
     "topics": "streams.cli.topics:topics",

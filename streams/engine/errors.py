@@ -36,13 +36,17 @@ class Fenced(Lost):
 
 
 class OutOfRange(EngineError):  # noqa: N818  # as above
-    """The position of an input cannot be read on from: records expired, or the topic was made anew."""
+    """The position of an input cannot be read on from: records expired, or the topic was made anew.
 
-    def __init__(self, topic: str, partition: int, reason: str) -> None:
+    Or the partition must not be worked on at all for now. `mend` is the way out, as a command.
+    """
+
+    def __init__(self, topic: str, partition: int, reason: str, mend: str = "") -> None:
         super().__init__(f"{topic}[{partition}]: {reason}")
         self.topic = topic
         self.partition = partition
         self.reason = reason
+        self.mend = mend or f"cx topics adopt {topic}"
 
 
 class Inconsistent(EngineError):  # noqa: N818  # as above

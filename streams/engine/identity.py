@@ -40,6 +40,7 @@ async def settle(consumer: Any, settings: EngineSettings, markers: Mapping[int, 
             if marker is None:
                 settled.markers[number] = new_marker(starts, ids)
                 continue
+            _refuse_rebuild(settings.changelog, number, marker)
             ends = {topic: end[TopicPartition(topic, number)] for topic in settings.inputs}
             for topic in settings.inputs:
                 await _check(consumer, TopicPartition(topic, number), marker, starts[topic], ends[topic], ids)
@@ -55,6 +56,11 @@ class Settled:
 
     markers: dict[int, Marker]
     problems: dict[int, OutOfRange]
+
+
+def _refuse_rebuild(changelog: str, number: int, marker: Marker) -> None:
+    if marker.under_rebuild:
+        raise OutOfRange(changelog, number, "a rebuild of it was begun and not ended", mend="cx rebuild")
 
 
 async def _check(

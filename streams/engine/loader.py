@@ -28,7 +28,15 @@ async def read_changelog(consumer: Any, changelog: str, partitions: Collection[i
 
     Raises `Inconsistent` where there are rows without a marker: they were not written by this engine.
     """
-    found = {TopicPartition(changelog, number): Loaded() for number in partitions}
+    found = await read_newest(consumer, changelog, partitions)
+    for number, loaded in found.items():
+        find_marker(f"{changelog}[{number}]", loaded)
+    return found
+
+
+async def read_newest(consumer: Any, topic: str, partitions: Collection[int]) -> dict[int, Loaded]:
+    """Return the newest value of each key of a compacted topic, by partition; tombstoned keys are gone."""
+    found = {TopicPartition(topic, number): Loaded() for number in partitions}
     consumer.assign(list(found))
     begin, end = await bounds(consumer, list(found))
     for tp in found:
@@ -43,8 +51,6 @@ async def read_changelog(consumer: Any, changelog: str, partitions: Collection[i
                 left.discard(tp)
                 consumer.pause(tp)
         await asyncio.sleep(0)
-    for tp, loaded in found.items():
-        find_marker(f"{tp.topic}[{tp.partition}]", loaded)
     return {tp.partition: loaded for tp, loaded in found.items()}
 
 

@@ -18,7 +18,7 @@ MARKER_KEY = b"\x00cx-marker"
 """Reserved key of the changelog: the handler rejects an input that has it."""
 VERSION = 2
 READS = (1, 2)
-"""Version 1 had no tokens."""
+"""Version 1 had neither tokens nor rebuilds."""
 NO_TIME = -math.inf
 
 
@@ -62,6 +62,14 @@ class Position(msgspec.Struct, array_like=True, frozen=True):
         )
 
 
+class Rebuild(msgspec.Struct, array_like=True, frozen=True):
+    """A replay of the inputs into a clean table, and how far this partition is with it."""
+
+    id: str
+    phase: str
+    """`clearing` the old rows, `replaying` the inputs, or `done`."""
+
+
 class Marker(msgspec.Struct, array_like=True, frozen=True):
     """Where a state partition stands. Immutable: a transaction makes a new one."""
 
@@ -73,6 +81,8 @@ class Marker(msgspec.Struct, array_like=True, frozen=True):
     transactions: int
     tokens: dict[str, Bucket] = {}
     """Token buckets of the handler, by its own names."""
+    rebuild: Rebuild | None = None
+    """The last rebuild; one that is not done makes every worker leave the partition alone."""
 
     def check(self) -> None:
         """Raise `Inconsistent` unless every offset moved has exactly one outcome."""
@@ -85,6 +95,11 @@ class Marker(msgspec.Struct, array_like=True, frozen=True):
     def newest_event_s(self) -> float:
         """Return the newest event time applied from any input."""
         return max((position.newest_event_s for position in self.inputs.values()), default=NO_TIME)
+
+    @property
+    def under_rebuild(self) -> bool:
+        """Tell whether the rows are those of a rebuild that was begun and not ended."""
+        return self.rebuild is not None and self.rebuild.phase != "done"
 
     def encode(self) -> bytes:
         """Return the marker as the changelog carries it."""

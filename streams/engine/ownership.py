@@ -142,11 +142,10 @@ class Ownership:
         self._told[owned.state.number] = str(problem)
         self.stats.out_of_range += 1
         log.error(
-            "partition %d is stopped: %s. Nothing was skipped. Accept the topic as it is now with: "
-            "cx topics adopt %s",
+            "partition %d is stopped: %s. Nothing was skipped. The way out: %s",
             owned.state.number,
             problem,
-            problem.topic,
+            problem.mend,
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from zlib import crc32
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -11,7 +12,7 @@ from streams.admin import ensure_topics
 from streams.app import engine_settings
 from streams.engine.cluster import reader
 from streams.engine.identity import adopt, settle
-from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, new_marker
+from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, Rebuild, new_marker
 from streams.engine.preflight import check_cluster
 from streams.engine.settings import EngineSettings
 from streams.engine.wire import describe
@@ -153,6 +154,17 @@ async def test_a_position_beyond_the_end_is_a_problem(settings: Settings) -> Non
         settled = await settle(consumer, engine, {0: at(engine, Position(6, 0)), 1: None})
     assert "stands at 6, the topic ends at 5" in str(settled.problems[0])
     assert settled.markers[1].inputs[engine.inputs[0]].next_offset == 0
+
+
+async def test_a_partition_under_rebuild_is_left_alone(settings: Settings) -> None:
+    """Half of the history is not the state; the way out is named."""
+    engine = await filled(settings)
+    begun = msgspec.structs.replace(at(engine, Position(2, 0)), rebuild=Rebuild("r", "replaying"))
+    ended = msgspec.structs.replace(at(engine, Position(0, 0)), rebuild=Rebuild("r", "done"))
+    async with reader(engine) as consumer:
+        settled = await settle(consumer, engine, {0: begun, 1: ended})
+    assert settled.problems[0].mend == "cx rebuild"
+    assert list(settled.markers) == [1]
 
 
 async def test_without_topic_ids_the_last_record_is_compared(settings: Settings) -> None:

@@ -1,0 +1,268 @@
+"""Replaying the inputs from their beginning into a clean table.
+
+Partition by partition: old rows are tombstoned, the inputs replayed, and what the application wants to set
+right is written with the marker that says so. Every step is a transaction with the phase in its marker, so
+that a rebuild which was broken off goes on where it was, and a worker leaves a half-built partition alone.
+"""
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiokafka import TopicPartition
+
+from streams.engine.cluster import bounds, new_producer, reader
+from streams.engine.errors import Lost
+from streams.engine.handler import Counts, Effects, Handler
+from streams.engine.loader import read_changelog
+from streams.engine.marker import Marker, Position, Rebuild, new_marker
+from streams.engine.partition import Chunk, Partition, Transaction
+from streams.engine.queue import PartitionQueue
+from streams.engine.settings import EngineSettings
+from streams.engine.watermark import InputState, watermark
+from streams.engine.wire import describe
+from streams.engine.writer import Writer
+from streams.errors import CxError, Exit
+
+CLEARING, REPLAYING, DONE = "clearing", "replaying", "done"
+TOMBSTONES = 20_000
+"""Most tombstones in one transaction."""
+POLL_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the rebuild is with one partition."""
+
+    partition: int
+    applied: int
+    """Offsets of the inputs replayed."""
+    total: int
+    rows: int
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the application wants of a rebuild."""
+
+    handler: Handler
+    """Replays; what it wants to publish is not written."""
+    settle: Callable[[Any, Partition], Awaitable[Effects]]
+    """Given a reader and a rebuilt partition, returns what is to be set right at its end."""
+    keep: Callable[[bytes], bool]
+    """Names the keys of rows that no input can bring back: they stay."""
+    tell: Callable[[Progress], None]
+
+
+async def rebuild(settings: EngineSettings, orders: Orders, *, accept_loss: bool = False) -> None:
+    """Rebuild every partition, or those that a broken-off rebuild has left.
+
+    Raises `CxError` where records were deleted from an input that the old rows have counted, unless
+    `accept_loss`; where there is nothing to rebuild; where another process takes a partition.
+    """
+    async with reader(settings) as consumer:
+        markers, starts = await _survey(consumer, settings)
+        unfinished = {
+            marker.rebuild.id for marker in markers.values() if marker.rebuild and marker.under_rebuild
+        }
+        if not (unfinished or accept_loss):
+            _refuse_losses(markers, starts)
+        name = min(unfinished, default=secrets.token_hex(4))
+        done = Rebuild(name, DONE)
+        left = [number for number, marker in markers.items() if marker.rebuild != done]
+        try:
+            async with _writers(settings, left) as writers:
+                for number in left:
+                    # All are claimed before the first is touched: what is left can be told from what is done.
+                    if not markers[number].under_rebuild:
+                        await writers[number].write_marker(_marked(markers[number], Rebuild(name, CLEARING)))
+                for number, writer in writers.items():
+                    await _One(settings, number, orders, writer, consumer).run(starts[number])
+        except Lost as error:
+            msg = f"another process took a partition over: {error}"
+            mend = "stop all workers, then run cx rebuild again: it goes on where it was"
+            raise CxError(msg, mend=mend, code=Exit.STOPPED) from error
+
+
+async def _survey(
+    consumer: Any, settings: EngineSettings
+) -> tuple[dict[int, Marker], dict[int, dict[str, Position]]]:
+    """Return the marker of each partition, and where each of its inputs begins."""
+    found = await describe(consumer, (*settings.inputs, settings.changelog))
+    if settings.changelog not in found:
+        msg = f"{settings.changelog} does not exist: there is nothing to rebuild"
+        raise CxError(msg, mend="cx worker", code=Exit.FINDING)
+    markers, starts = {}, {}
+    for number in range(found[settings.changelog].partitions):
+        tps = [TopicPartition(topic, number) for topic in settings.inputs]
+        begin, _ = await bounds(consumer, tps)
+        starts[number] = {tp.topic: Position(begin[tp], begin[tp], found[tp.topic].topic_id) for tp in tps}
+        # One by one: the rows of all together may be more than there is memory.
+        loaded = await read_changelog(consumer, settings.changelog, [number])
+        markers[number] = loaded[number].marker or new_marker({tp.topic: begin[tp] for tp in tps})
+    return markers, starts
+
+
+def _refuse_losses(markers: Mapping[int, Marker], starts: Mapping[int, Mapping[str, Position]]) -> None:
+    lost = [
+        f"{topic}[{number}]: {starts[number][topic].next_offset - position.origin} records"
+        for number, marker in markers.items()
+        for topic, position in marker.inputs.items()
+        if topic in starts[number] and starts[number][topic].next_offset > position.origin
+    ]
+    if lost:
+        msg = (
+            f"the rows have counted records that were deleted since, and would forget them: {'; '.join(lost)}"
+        )
+        raise CxError(msg, mend="cx rebuild --accept-loss, if that is what you want", code=Exit.FINDING)
+
+
+@asynccontextmanager
+async def _writers(settings: EngineSettings, numbers: Collection[int]) -> AsyncIterator[dict[int, Writer]]:
+    """Yield a writer for each partition; whoever wrote before is fenced."""
+    writers = {number: Writer(settings, number, new_producer(settings, number)) for number in numbers}
+    try:
+        await asyncio.gather(*(writer.producer.start() for writer in writers.values()))
+        yield writers
+    finally:
+        await asyncio.gather(*(writer.close() for writer in writers.values()))
+
+
+def _marked(marker: Marker, rebuild: Rebuild, **changes: Any) -> Marker:
+    return msgspec.structs.replace(marker, rebuild=rebuild, transactions=marker.transactions + 1, **changes)
+
+
+class _One:
+    """The rebuild of one partition."""
+
+    def __init__(
+        self, settings: EngineSettings, number: int, orders: Orders, writer: Writer, consumer: Any
+    ) -> None:
+        self.settings = settings
+        self.number = number
+        self.orders = orders
+        self.writer = writer
+        self.consumer = consumer
+        self.partition = Partition(number, orders.handler, session=0)
+
+    async def run(self, starts: Mapping[str, Position]) -> None:
+        """Clear, replay and settle, each unless it was done before."""
+        loaded = (await read_changelog(self.consumer, self.settings.changelog, [self.number]))[self.number]
+        if loaded.marker is None or loaded.marker.rebuild is None:
+            msg = f"partition {self.number}: the marker of the rebuild was overwritten"
+            raise Lost(msg)
+        self.partition.load(loaded.rows, loaded.marker)
+        name = loaded.marker.rebuild.id
+        if loaded.marker.rebuild.phase == CLEARING:
+            await self._clear(Rebuild(name, REPLAYING), starts)
+        await self._replay()
+        effects = await self.orders.settle(self.consumer, self.partition)
+        await self._write(effects, _marked(self.partition.marker, Rebuild(name, DONE)))
+        self._tell(self.partition.marker, done=True)
+
+    async def _clear(self, then: Rebuild, starts: Mapping[str, Position]) -> None:
+        old = [key for key in self.partition.rows if not self.orders.keep(key)]
+        for first in range(0, len(old), TOMBSTONES):
+            marker = self.partition.marker
+            gone = Effects(rows=dict.fromkeys(old[first : first + TOMBSTONES]))
+            await self._write(gone, msgspec.structs.replace(marker, transactions=marker.transactions + 1))
+        # The generation stays: an alert that goes on keeps its id.
+        await self._write(
+            Effects(), _marked(self.partition.marker, then, inputs=dict(starts), counts=Counts())
+        )
+
+    async def _replay(self) -> None:
+        inputs = _Inputs(self.consumer, self.settings, self.number)
+        await inputs.start(self.partition.marker)
+        reached_s = -math.inf
+        while await inputs.fill():
+            reached_s = max(reached_s, inputs.watermark(self.partition.marker))
+            draft = self.partition.draft(reached_s)
+            while draft.records < self.settings.transaction_records and await inputs.fill():
+                draft.add(inputs.queue.pop())
+            sealed = draft.seal()
+            sealed.effects.outputs.clear()
+            await self.writer.write(sealed)
+            self.partition.commit(sealed)
+            self._tell(sealed.marker, left=inputs.left())
+
+    async def _write(self, effects: Effects, marker: Marker) -> None:
+        transaction = Transaction(self.number, effects, marker, 0, {})
+        await self.writer.write(transaction)
+        self.partition.commit(transaction)
+
+    def _tell(self, marker: Marker, *, left: int = 0, done: bool = False) -> None:
+        applied = marker.counts.total()
+        self.orders.tell(Progress(self.number, applied, applied + left, len(self.partition.rows), done))
+
+
+class _Inputs:
+    """The inputs of one partition side by side, so that the oldest record comes first."""
+
+    def __init__(self, consumer: Any, settings: EngineSettings, number: int) -> None:
+        self.consumer = consumer
+        self.settings = settings
+        self.queue = PartitionQueue()
+        self.tps = [TopicPartition(topic, number) for topic in settings.inputs]
+        self._sequences = dict.fromkeys(settings.inputs, 0)
+        self._open: set[TopicPartition] = set()
+        """Inputs that have more than was fetched."""
+        self._positions: dict[TopicPartition, int] = {}
+        self._ends: Mapping[TopicPartition, int] = {}
+        self._asked_s = -math.inf
+
+    async def start(self, marker: Marker) -> None:
+        """Go to where the marker stands."""
+        self.consumer.assign(self.tps)
+        for tp in self.tps:
+            self._positions[tp] = marker.inputs[tp.topic].next_offset
+            self.consumer.seek(tp, self._positions[tp])
+        await self._ask()
+
+    async def fill(self) -> bool:
+        """Fetch until every input that has more has something waiting; False when all is read."""
+        if not (self._open or self.queue):
+            await self._ask()  # producers may have gone on meanwhile
+        while lacking := [tp for tp in self._open if not self.queue.waiting(tp.topic)]:
+            most = self.settings.chunk_records
+            found = await self.consumer.getmany(*lacking, timeout_ms=POLL_MS, max_records=most)
+            for tp in lacking:
+                # The position passes commit markers, which no record shows.
+                self._positions[tp] = await self.consumer.position(tp)
+                if records := found.get(tp):
+                    self._put(tp, records)
+                if self._positions[tp] >= self._ends[tp]:
+                    self._open.discard(tp)
+        return bool(self.queue)
+
+    def left(self) -> int:
+        """Return the offsets that were not fetched yet."""
+        return sum(max(0, self._ends[tp] - self._positions[tp]) for tp in self.tps)
+
+    def watermark(self, marker: Marker) -> float:
+        """Return the time that every input was read up to."""
+        states = []
+        for tp in self.tps:
+            at = marker.inputs[tp.topic]
+            at_end = tp not in self._open and not self.queue.waiting(tp.topic)
+            states.append(InputState(at_end, self._asked_s, at.last_record_s, at.newest_event_s))
+        return watermark(states, self.settings.clock)
+
+    async def _ask(self) -> None:
+        self._asked_s = time.time()
+        _, self._ends = await bounds(self.consumer, self.tps)
+        self._open = {tp for tp in self.tps if self._positions[tp] < self._ends[tp]}
+
+    def _put(self, tp: TopicPartition, records: list[Any]) -> None:
+        after = max(records[-1].offset + 1, self._positions[tp])
+        # The size only tells that something waits: the queue is never long.
+        chunk = Chunk(tp.topic, tp.partition, records, after, self._sequences[tp.topic], 0, len(records))
+        self._sequences[tp.topic] += 1
+        self.queue.put(chunk)
