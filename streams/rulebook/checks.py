@@ -30,6 +30,8 @@ FINE: Final = frozenset({"coverage", "service_coverage", "churn_probability", "l
 """Shown with two decimals, all other figures with one."""
 ROUNDING: Final = 1e-9
 EXPLAINED: Final = 5
+NEAR_S: Final = 60.0
+"""An alert that is expected at a time may come within a minute of it."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +154,7 @@ class _Case:
         document = step.document
         if expected.at is not None:
             at_s = self.clock.moment(f"{path}.at", expected.at, self.life.first_s)
-            if abs(at_s - step.at_s) >= 1.0:
+            if abs(at_s - step.at_s) > NEAR_S:
                 return False
         return (
             (expected.rule, expected.step) == (document["rule"], document["step"])

@@ -9,6 +9,7 @@ import msgspec
 from schemas.envelope import Touchpoint, at_time, time_s
 from schemas.rejects import Reject
 from streams.replay import judge
+from streams.routing import topic_for
 from streams.rulebook.episodes import KINDS, Change, Episode, compare, episodes_of
 from streams.rulebook.life import DAY_S, Life
 from streams.scoring.apply import Scorer
@@ -29,6 +30,8 @@ class Log(msgspec.Struct, kw_only=True):
     events: int = 0
     rejected: int = 0
     anonymous: int = 0
+    read_s: dict[str, float] = {}
+    """Newest event time of each channel, seconds."""
 
     @property
     def weeks(self) -> float:
@@ -58,6 +61,8 @@ def _take(log: Log, event: Touchpoint, customer_id: str) -> None:
     log.last_s = max(log.last_s, at_s) if log.events else at_s
     log.events += 1
     log.customers.setdefault(customer_id, []).append(event)
+    channel = event.channel or topic_for(event.type, None).default_channel
+    log.read_s[channel] = max(at_s, log.read_s.get(channel, at_s))
 
 
 class Difference(msgspec.Struct, kw_only=True):
@@ -108,7 +113,7 @@ def difference(
 
 def _episodes(log: Log, customer_id: str, scorer: Scorer, *, sweep_every_s: float) -> list[Episode]:
     events = log.customers[customer_id]
-    life = Life(scorer, customer_id, events, sweep_every_s=sweep_every_s, stride=STRIDE)
+    life = Life(scorer, customer_id, events, sweep_every_s=sweep_every_s, stride=STRIDE, read_s=log.read_s)
     life.until(log.last_s)
     return episodes_of(life)
 

@@ -82,11 +82,10 @@ def episodes_of(life: Life) -> list[Episode]:
         if document["step"] == "opened":
             found.append(_opened(step))
             running[rule] = found[-1]
-        elif rule in running:
-            if document["step"] == "resolved":
-                running.pop(rule).closed_s = step.at_s
-            else:
-                running[rule].severity = document["severity"]
+        elif document["step"] == "resolved":
+            running.pop(rule).closed_s = step.at_s
+        else:
+            running[rule].severity = document["severity"]
     return found
 
 

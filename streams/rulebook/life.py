@@ -1,6 +1,7 @@
 """One customer's life under a policy: events at their times, and between them the timer that sees silence."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.envelope import Touchpoint, time_s
@@ -10,7 +11,7 @@ from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
 from streams.scoring.facts import all_until
 from streams.scoring.rules import Decision
-from streams.scoring.state import pack, unpack
+from streams.scoring.state import CustomerState, pack, unpack
 from streams.topics import INPUTS
 
 DAY_S = 86400.0
@@ -31,7 +32,9 @@ class Life:
     Each event is evaluated before and after it is applied. Each `sweep_every_s` seconds, counted from the
     first event, the row is evaluated again: silence makes no event. With a `stride` above 1, so many
     evaluations are tried at once, and done one by one only where the last of them would change something:
-    for whole logs, where what holds for less than a stride is not worth its time.
+    for whole logs, where what holds for less than a stride is not worth its time. `read_s` is the newest
+    event time of each channel, which judges whether a promise can be called broken; without it every channel
+    counts as read up to any time.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Life:
         *,
         sweep_every_s: float = DAY_S,
         stride: int = 1,
+        read_s: Mapping[str, float] | None = None,
     ) -> None:
         self.scorer = scorer
         self.customer_id = customer_id
@@ -50,6 +54,9 @@ class Life:
         self._next = 0
         self._every_s = sweep_every_s
         self._stride = stride
+        self._one_by_one_s = 0.0
+        self._passed_s = 0
+        self._read_s = read_s
         self.first_s = time_s(self._events[0])
         self._sweep_s = self.first_s
         self.state = scorer.new(self.first_s)
@@ -76,28 +83,46 @@ class Life:
         self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong))
 
     def _sweep_until(self, at_s: float) -> None:
-        """Do the sweeps that fall before `at_s`."""
-        while self._sweep_s + self._every_s < at_s:
-            if self._stride > 1:
-                ahead_s = self._sweep_s + self._stride * self._every_s
-                if ahead_s < at_s and self._calm_at(ahead_s):
-                    self._sweep_s = ahead_s
-                    continue
-            for _ in range(self._stride):
-                if self._sweep_s + self._every_s < at_s:
-                    self._sweep_s += self._every_s
-                    self._sweep(self._sweep_s)
+        """Do the sweeps that fall before `at_s`, and look at each deadline as soon as it has passed."""
+        while True:
+            due_s, next_s = self._due_s(), self._sweep_s + self._every_s
+            if min(due_s, next_s) >= at_s:
+                return
+            if due_s < next_s:
+                self._passed_s = self.state.deadline_s
+                self._sweep(due_s)
+            elif not self._strode(min(at_s, due_s)):
+                self._sweep_s = next_s
+                self._sweep(next_s)
 
-    def _calm_at(self, at_s: float) -> bool:
-        """Tell whether a sweep at `at_s` would change no alert."""
+    def _due_s(self) -> float:
+        """Return when the next deadline may be called missed; infinity for none that was not looked at."""
+        deadline_s = self.state.deadline_s
+        if deadline_s <= self._passed_s:
+            return math.inf
+        return max(deadline_s + self.scorer.register.grace_s + 1.0, self.state.newest_s)
+
+    def _strode(self, before_s: float) -> bool:
+        """Pass over a stride of sweeps where the last of them changes no alert."""
+        if self._stride < 2 or self._sweep_s < self._one_by_one_s:  # noqa: PLR2004  # one is no stride
+            return False
+        ahead_s = self._sweep_s + self._stride * self._every_s
+        if ahead_s >= before_s:
+            return False
         row = unpack(pack(self.state))
-        return not self.scorer.sweep(row, at_s, absence_until_s=at_s, fulfilled_until_s=all_until(at_s))
+        if self._look(row, ahead_s):
+            self._one_by_one_s = ahead_s
+            return False
+        self._sweep_s = ahead_s
+        return True
 
     def _sweep(self, at_s: float) -> None:
-        """Look for silence and for deadlines that passed, every channel read up to `at_s`."""
-        self._keep(
-            self.scorer.sweep(self.state, at_s, absence_until_s=at_s, fulfilled_until_s=all_until(at_s))
-        )
+        self._keep(self._look(self.state, at_s))
+
+    def _look(self, row: CustomerState, at_s: float) -> list[Decision]:
+        """Look at a row for silence and for deadlines that passed."""
+        read_s = all_until(at_s) if self._read_s is None else self._read_s
+        return self.scorer.sweep(row, at_s, absence_until_s=at_s, fulfilled_until_s=read_s)
 
     def _keep(self, decisions: list[Decision]) -> None:
         for decision in decisions:

@@ -143,3 +143,24 @@ def test_nobody_known(diff: Diff):
     diff.log.write_text(json.dumps(visitor | {"anonymousid": "v1"}))
 
     assert "left out: 0 rejected, 1 of nobody known" in diff.run("")[1]
+
+
+def test_value_at_risk(diff: Diff):
+    """What the alerts of each policy put at risk is told in money, where orders have amounts."""
+    orders = [line("order.placed", 7 * n, total=5000, currency="EUR") for n in range(20)]
+    diff.log.write_bytes(b"\n".join([*orders, line("order.placed", 420)]))
+    output = diff.run("[rules]\nlost = 0.95\n")[1]
+    found = diff.document("[rules]\nlost = 0.95\n")["value_at_risk"]
+
+    assert found["old"] > found["new"] > 0
+    assert f"value at risk behind the alerts: {found['old'] / 100:,.2f} EUR -> " in output
+
+
+def test_a_promise_that_nobody_reports_on(diff: Diff):
+    """A log in which the fulfilling channel says nothing breaks no promise: nobody knows."""
+    due = {"promise_id": "p-1", "kind": "callback", "due_at": "2026-06-01T00:00:00Z", "fulfilled_by": "phone"}
+    life = [*LIFE, line("promise.made", 139, **due)]
+    diff.log.write_bytes(b"\n".join(life))
+    assert "promise_broken" not in diff.run("")[1]
+    diff.log.write_bytes(b"\n".join([*life, line("call.ended", 401, direction="outbound")]))
+    assert "promise_broken" in diff.run("")[1]
