@@ -105,9 +105,9 @@ def _reader(settings: Settings) -> Iterator[Grant]:
 def _operator(settings: Settings) -> Iterator[Grant]:
     for topic in TOPICS:
         why = "makes, checks and reads it"
-        if topic in INPUTS:
+        if topic in (*INPUTS, DELIVERY):
             yield _topic(
-                settings, topic.name, "Create", "Read", "Write", "DescribeConfigs", why=f"{why}; sends again"
+                settings, topic.name, "Create", "Read", "Write", "DescribeConfigs", why=f"{why}; writes to it"
             )
         else:
             yield _topic(settings, topic.name, "Create", "Read", "DescribeConfigs", why=why)

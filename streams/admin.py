@@ -19,7 +19,7 @@ from streams.connection import client_options
 from streams.errors import CxError, Exit
 from streams.reach import unreachable
 from streams.settings import Settings
-from streams.topics import TOPICS, Topic
+from streams.topics import COMPACTED, TOPICS, Topic
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 20.0
@@ -42,7 +42,7 @@ class TopicState:
     @property
     def wanted(self) -> dict[str, str]:
         """Return the configuration that the topic should have."""
-        return {CLEANUP: CLEANUP_DEFAULT} | self.topic.config if self.topic else {CLEANUP: "compact"}
+        return {CLEANUP: CLEANUP_DEFAULT} | self.topic.config if self.topic else COMPACTED
 
     @property
     def problem(self) -> str:

@@ -21,7 +21,7 @@ from streams.engine.settings import EngineSettings
 from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
 from streams.settings import Settings, load_settings
-from streams.topics import INPUTS, OUTPUTS
+from streams.topics import COMPACTED, INPUTS, OUTPUTS
 
 __all__ = ["build_app", "engine_settings", "install_uvloop"]
 
@@ -50,7 +50,13 @@ def build_app(
     engine = engine_settings(settings)
     app = _faust_app(settings, engine)
     app.lane = Lane(app, engine, handler or _processor(settings), on_fatal=on_fatal)
-    app.Table(TABLE, partitions=settings.partitions, key_type=bytes, value_type=bytes)
+    app.Table(
+        TABLE,
+        partitions=settings.partitions,
+        key_type=bytes,
+        value_type=bytes,
+        extra_topic_configs=COMPACTED,
+    )
     agents.register(app, app.lane)
     return app
 

@@ -45,7 +45,9 @@ WEB = _input("cx.touchpoints.web", Role.TOUCHPOINTS, "web")
 STORE = _input("cx.touchpoints.store", Role.TOUCHPOINTS, "store")
 SUPPORT = _input("cx.touchpoints.support", Role.TOUCHPOINTS, "phone")
 ACTIONS = _input("cx.actions", Role.ACTIONS, "other")
-SCORES = Topic("cx.scores", Role.OUTPUT, "customer id", "ScoreUpdated", {"cleanup.policy": "compact"})
+COMPACTED = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(7 * DAY_MS)}
+"""The lag is how long what was erased may stay on the disks of a topic that is written to."""
+SCORES = Topic("cx.scores", Role.OUTPUT, "customer id", "ScoreUpdated", COMPACTED)
 ALERTS = Topic(
     "cx.alerts",
     Role.OUTPUT,

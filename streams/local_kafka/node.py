@@ -169,6 +169,8 @@ class LocalKafka:
             "log.dirs": str(self.data_dir / "data"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
+            # By default the cleaner rests for 15 s, and what was erased stays on the disk meanwhile.
+            "log.cleaner.backoff.ms": "1000",
             # A killed broker may register again only when its old session has ended.
             "broker.session.timeout.ms": str(BROKER_SESSION_MS),
             "broker.heartbeat.interval.ms": str(BROKER_SESSION_MS // 6),

@@ -16,7 +16,7 @@ from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
 from streams.settings import Settings
-from streams.topics import ALERTS, INPUTS, SCORES, STORE, WEB
+from streams.topics import ALERTS, COMPACTED, INPUTS, SCORES, STORE, WEB
 
 GOOD = {"cleanup.policy": "delete", "max.message.bytes": "8388608"}
 WEB_4 = TopicState("cx.touchpoints.web", WEB, 4, GOOD)
@@ -53,14 +53,16 @@ def test_the_odd_one_out_is_named_first():
 
 def test_a_topic_kept_wrongly_is_a_finding():
     """A scores topic that is not compacted would grow for ever: it is found, and the mend alters it."""
-    scores = TopicState("cx.scores", SCORES, 4, {"cleanup.policy": "delete"})
+    scores = TopicState("cx.scores", SCORES, 4, COMPACTED | {"cleanup.policy": "delete"})
     assert problems([scores]) == ("cx.scores: cleanup.policy is delete, not compact",)
     assert "--topic cx.scores --add-config cleanup.policy=[compact]" in mend((scores,))
 
 
 def test_a_changelog_must_be_compacted():
     """An uncompacted changelog makes every recovery longer: it is found."""
-    changelog = TopicState("cx-signals-customers-changelog", None, 4, {"cleanup.policy": "delete"})
+    changelog = TopicState(
+        "cx-signals-customers-changelog", None, 4, COMPACTED | {"cleanup.policy": "delete"}
+    )
     assert problems([changelog]) == ("cx-signals-customers-changelog: cleanup.policy is delete, not compact",)
     assert as_object(changelog)["role"] == "changelog"
 
