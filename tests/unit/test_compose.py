@@ -144,7 +144,7 @@ def test_the_image_is_built_in_stages_and_does_not_run_as_root():
 
 def test_prometheus_reads_both_workers():
     """The targets are the workers of the file, on the port that they listen on, with their token."""
-    (job,) = load("prometheus.yml")["scrape_configs"]
+    job = load("prometheus.yml")["scrape_configs"][0]
     targets = job["static_configs"][0]["targets"]
     assert targets == [f"{worker}:{Settings().metrics_port}" for worker in ("worker-1", "worker-2")]
     token = SERVICES["worker-1"]["environment"]["CX_API_TOKEN_FILE"]

@@ -1,0 +1,248 @@
+"""The dashboard CX pulse: how customers feel now, and where it hurts."""
+
+from typing import Final
+
+from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, stack, stats
+
+GOOD, BAD, WARN = "green", "red", "orange"
+SCORE_STEPS: Final = ((35.0, WARN), (55.0, "yellow"), (75.0, GOOD))
+"""The default policy's bands."""
+
+
+def _median(ledger: str) -> str:
+    return _quantile(0.5, ledger)
+
+
+def _quantile(quantile: float, ledger: str) -> str:
+    buckets = f'sum by (le) (cx_customers_by_score{{ledger="{ledger}", {WORKER}}})'
+    return f"histogram_quantile({quantile}, {buckets})"
+
+
+def _bands(which: str) -> str:
+    return f'sum(cx_customers_by_band{{band=~"{which}", {WORKER}}})'
+
+
+def _kpi(survey: str) -> str:
+    answers = f'sum(cx:survey_answers:increase7d{{survey="{survey}", {JOB}}})'
+    good = (
+        f'sum(cx:survey_good:ratio7d{{survey="{survey}", {JOB}}} '
+        f'* cx:survey_answers:increase7d{{survey="{survey}", {JOB}}})'
+    )
+    return f"{good} / {answers}"
+
+
+def _rate(metric: str, matchers: str, by: str = "channel") -> str:
+    inside = f"{matchers}, {WORKER}" if matchers else WORKER
+    return f"sum by ({by}) (rate({metric}{{{inside}}}[$__rate_interval]))"
+
+
+def _figures() -> tuple[Panel, ...]:
+    scores = stats(
+        4,
+        (
+            "Experience, median",
+            "Half of the customers of whom enough is known feel better than this, half worse (0 to 100).",
+            "suffix: / 100",
+            _median("experience"),
+        ),
+        (
+            "Service, median",
+            "The same of service alone: how the company served where it was asked.",
+            "suffix: / 100",
+            _median("service"),
+        ),
+        steps=SCORE_STEPS,
+        base=BAD,
+        decimals=0,
+    )
+    unhappy = stats(
+        4,
+        (
+            "Unhappy customers",
+            "Share of customers in the bands critical and at_risk, among those of whom enough is known.",
+            "percentunit",
+            share(_bands("critical|at_risk"), _bands("critical|at_risk|steady|delighted")),
+        ),
+        steps=((0.1, "yellow"), (0.25, BAD)),
+        base=GOOD,
+        decimals=1,
+    )
+    surveys = stats(
+        4,
+        ("CSAT, 7 days", "Share of answers in the top two of five boxes.", "percentunit", _kpi("csat")),
+        (
+            "NPS, 7 days",
+            "Promoters less detractors, -100 to 100; customers who answered about the company.",
+            "none",
+            f"avg(cx:nps:points7d{{{JOB}}})",
+        ),
+        ("CES, 7 days", "Share who agree (5 to 7 of 7) that it was easy.", "percentunit", _kpi("ces")),
+        decimals=0,
+    )
+    return (*scores, *unhappy, *surveys)
+
+
+def _feeling() -> tuple[Panel, ...]:
+    return (
+        stack(
+            8,
+            "Customers by band",
+            "All customers in the table by the band of their experience; unknown: too little is known.",
+            "short",
+            (f"sum by (band) (cx_customers_by_band{{{WORKER}}})", "{{band}}"),
+        ),
+        lines(
+            8,
+            "Experience of the worst tenth, the middle and the best tenth",
+            "A fall of the lowest line alone is a failure that hits some; all together, one that hits everybody.",
+            "none",
+            (_quantile(0.1, "experience"), "worst tenth"),
+            (_quantile(0.5, "experience"), "median"),
+            (_quantile(0.9, "experience"), "best tenth"),
+            least=0.0,
+            most=100.0,
+        ),
+        lines(
+            8,
+            "Open alerts by rule",
+            "Customers of whom a rule says that something has changed, as the last sweep saw it.",
+            "short",
+            (f"sum by (rule) (cx_open_alerts{{{WORKER}}})", "{{rule}}"),
+            least=0.0,
+        ),
+    )
+
+
+def _causes() -> tuple[Panel, ...]:
+    points = f'sum by (driver) (cx_driver_points{{ledger="experience", {WORKER}}})'
+    customers = f"scalar(sum(cx_customers{{{WORKER}}}))"
+    bad = f'rate(cx_moment_points_total{{feeling="bad", {WORKER}}}[1h])'
+    return (
+        bars(
+            8,
+            "What takes most from the experience",
+            "Points that each driver takes from the scores of 100 customers, now.",
+            "none",
+            (f"topk(8, -100 * ({points} < 0) / {customers})", "{{driver}}"),
+            base=BAD,
+            height=9,
+            decimals=0,
+        ),
+        bars(
+            8,
+            "Where it hurts: moments of the last hour",
+            "Weight times distance from the prior of bad moments, by driver and channel, as a share of all bad ones.",
+            "percentunit",
+            (
+                f"topk(8, sum by (driver, channel) ({bad}) / scalar(sum({bad}))) > 0",
+                "{{driver}} ({{channel}})",
+            ),
+            base=WARN,
+            height=9,
+            decimals=1,
+        ),
+        bars(
+            8,
+            "What gives most",
+            "Points that each driver adds to the scores of 100 customers, now.",
+            "none",
+            (f"topk(8, 100 * ({points} > 0) / {customers})", "{{driver}}"),
+            base=GOOD,
+            height=9,
+            decimals=0,
+        ),
+    )
+
+
+def _service() -> tuple[Panel, ...]:
+    contacts = _rate("cx_contacts_total", "")
+    offered = _rate("cx_offered_contacts_total", "")
+    judged = _rate("cx_first_contacts_total", "")
+    ended = _rate("cx_promises_total", 'result=~"kept|broken"')
+    waits = _rate("cx_contact_wait_seconds_bucket", "", "channel, le")
+    return (
+        lines(
+            6,
+            "CSAT by channel, with its 95% interval",
+            "Top two of five boxes over 7 days with Wilson's interval: wide where few have answered.",
+            "percentunit",
+            (f'avg by (channel) (cx:survey_good:ratio7d{{survey="csat", {JOB}}})', "{{channel}}"),
+            (f'avg by (channel) (cx:survey_good:wilson_low7d{{survey="csat", {JOB}}})', "{{channel}} low"),
+            (f'avg by (channel) (cx:survey_good:wilson_high7d{{survey="csat", {JOB}}})', "{{channel}} high"),
+            least=0.0,
+            most=1.0,
+        ),
+        lines(
+            6,
+            "NPS by channel, with its 95% interval",
+            "Promoters less detractors over 7 days; wide where few have answered.",
+            "none",
+            (f"avg by (channel) (cx:nps:points7d{{{JOB}}})", "{{channel}}"),
+            (f"avg by (channel) (cx:nps:points7d{{{JOB}}} - cx:nps:margin7d{{{JOB}}})", "{{channel}} low"),
+            (f"avg by (channel) (cx:nps:points7d{{{JOB}}} + cx:nps:margin7d{{{JOB}}})", "{{channel}} high"),
+        ),
+        lines(
+            6,
+            "Waiting time, nine of ten",
+            "Nine of ten who wait for a person wait no longer than this.",
+            "s",
+            (f"histogram_quantile(0.9, {waits})", "{{channel}}"),
+            least=0.0,
+        ),
+        lines(
+            6,
+            "Handling and first reply, median",
+            "Calls and chats from the first word to the end of the after-call work; tickets to the first reply.",
+            "s",
+            (
+                f"histogram_quantile(0.5, {_rate('cx_contact_handling_seconds_bucket', '', 'channel, le')})",
+                "{{channel}} handling",
+            ),
+            (
+                f"histogram_quantile(0.5, {_rate('cx_first_reply_seconds_bucket', '', 'channel, le')})",
+                "{{channel}} first reply",
+            ),
+            least=0.0,
+        ),
+        lines(
+            6,
+            "First-contact resolution",
+            "Contacts without another one on the same issue within 7 days, of those that could be judged.",
+            "percentunit",
+            (share(_rate("cx_first_contacts_total", 'result="resolved"'), judged), "{{channel}}"),
+            least=0.0,
+            most=1.0,
+        ),
+        lines(
+            6,
+            "Abandoned contacts",
+            "Share of those who waited for a person and went.",
+            "percentunit",
+            (share(_rate("cx_offered_contacts_total", 'result="abandoned"'), offered), "{{channel}}"),
+            least=0.0,
+        ),
+        lines(
+            6,
+            "Promises kept",
+            "Deliveries and other promises that were kept, of those that ended; withdrawn ones do not count.",
+            "percentunit",
+            (share(_rate("cx_promises_total", 'result="kept"'), ended), "{{channel}}"),
+            least=0.0,
+            most=1.0,
+        ),
+        lines(
+            6,
+            "Failure demand and contacts an order",
+            "Failure demand: contacts within 14 days of a bad experience. It is work that a failure made.",
+            "percentunit",
+            (share(_rate("cx_contacts_total", 'after="failure"'), contacts), "failure demand, {{channel}}"),
+            (f"sum({contacts}) / (sum({_rate('cx_orders_total', '')}) > 0)", "contacts an order"),
+            least=0.0,
+        ),
+    )
+
+
+def pulse() -> Board:
+    """Return the dashboard."""
+    question = "How do customers feel now, and where does it hurt?"
+    return Board("cx-pulse", question, (*_figures(), *_feeling(), *_causes(), *_service()), span="now-24h")
