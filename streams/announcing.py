@@ -6,7 +6,6 @@ rows. The desk is this worker's memory of where to look: it may be behind, so ro
 anybody is told.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Final
@@ -24,12 +23,10 @@ LOOKED_AT: Final = 50
 class Desk:
     """The alerts of one partition that wait to be announced, as far as this worker knows."""
 
-    waiting: dict[bytes, float] = field(default_factory=dict)
-    """Customer key -> how bad it is."""
-    complete: bool = False
-    """Every customer was looked at once: what waits can be compared."""
+    waiting: dict[bytes, tuple[float, ...]] = field(default_factory=dict)
+    """Customer key -> how bad it is: compared figure by figure."""
     active: int = 0
-    """Active customers, as of the last whole pass of the sweep."""
+    """Active customers, as of the last whole pass of the sweep; before the first, 0."""
     tokens_left: float = 0.0
     """The budget as of the last tick of the sweep, in announcements."""
     _seen: int = 0
@@ -41,18 +38,17 @@ class Desk:
     def end_pass(self) -> None:
         """Take the count of a whole pass."""
         self.active, self._seen = self._seen, 0
-        self.complete = True
 
-    def note(self, key: bytes, worst: float | None) -> None:
+    def note(self, key: bytes, worst: tuple[float, ...] | None) -> None:
         """Remember how bad what waits of a customer is; None: nothing does."""
         if worst is None:
             self.waiting.pop(key, None)
         else:
             self.waiting[key] = worst
 
-    def worst(self, passed_over: Container[bytes] = ()) -> list[bytes]:
+    def worst(self) -> list[bytes]:
         """Return the customers of whom the worst waits, the worst first; ties by key."""
-        among = ((how_bad, key) for key, how_bad in self.waiting.items() if key not in passed_over)
+        among = ((how_bad, key) for key, how_bad in self.waiting.items())
         return [key for _, key in nlargest(LOOKED_AT, among)]
 
 

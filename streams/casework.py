@@ -27,6 +27,8 @@ from streams.scoring.state import CustomerState, Episode
 
 FRESH_S: Final = DAY_S
 """A step is told to people if it is decided within this time of the clock; older ones are history."""
+CAUGHT_UP_S: Final = 10.0
+"""A worker this little behind the clock has caught up: under a steady load there is always more to read."""
 NOTHING_SAID: Final[Mapping[str, str | None]] = {}
 
 
@@ -65,6 +67,11 @@ class Office:
         """Return who watches the channels of a partition."""
         return self.watchmen.setdefault(partition, Watchman(self.scorer.policy.outages))
 
+    def is_caught_up(self, standing: Standing) -> bool:
+        """Tell whether a partition has read everything, or all but the last moments."""
+        behind_s = self.clock() - standing.watermark_s
+        return standing.caught_up or (not self.event_clock and behind_s <= CAUGHT_UP_S)
+
     def is_fresh(self, at_s: float) -> bool:
         """Tell whether what is decided at `at_s` is news: under the event clock all is."""
         return self.event_clock or abs(self.clock() - at_s) <= FRESH_S
@@ -88,7 +95,8 @@ class Casework:
         )
         """Silence says nothing of later times: up to here every input was read, and every source sent."""
         self._absence_held = self.absence_until_s < standing.watermark_s
-        self.fulfilled_until_s = newest_by_channel(standing.tokens) if standing.caught_up else {}
+        self.caught_up = office.is_caught_up(standing)
+        self.fulfilled_until_s = newest_by_channel(standing.tokens) if self.caught_up else {}
         """Channel -> time up to which it would have told of a promise that was kept."""
 
     @property
@@ -96,13 +104,14 @@ class Casework:
         """Return the counters of the work."""
         return self._done.tally.outcomes
 
-    def decided(
-        self, key: bytes, state: CustomerState, decisions: list[Decision], *, backfill: bool = False
-    ) -> None:
-        """Write the steps; tell people at once of what is critical, and let the rest wait in the row."""
+    def decided(self, key: bytes, state: CustomerState, decisions: list[Decision], *, history: bool) -> None:
+        """Write the steps; tell people at once of what is critical, and let the rest wait in the row.
+
+        `history`: an old event was the cause, or time itself before everything was read.
+        """
         customer_id = key.decode()
         glance = decisions[-1].glance
-        fresh = not backfill and self.office.is_fresh(glance.at_s)
+        fresh = not history and self.office.is_fresh(glance.at_s)
         for decision in decisions:
             episode = state.episodes[decision.rule]
             if decision.step == "opened":
@@ -184,10 +193,13 @@ class Casework:
             self.outcomes.suppress(other.rule.label, "folded")
 
     def note(self, key: bytes, state: CustomerState, found: list[Waiting], glance: Glance) -> None:
-        """Remember how bad what waits is: the severity and, between equal ones, the churn probability."""
-        if found or key in self.desk.waiting:
-            worst = found[0].episode.severity + (self._risk(state, glance) or 0.0) if found else None
-            self.desk.note(key, worst)
+        """Remember how bad what waits is: the severity, then the value at risk, then the churn risk."""
+        if not found:
+            self.desk.note(key, None)
+            return
+        risk = self._risk(state, glance)
+        value = self.scorer.rules.value.at_risk(state, glance.at_s, risk)
+        self.desk.note(key, (float(found[0].episode.severity), value or 0.0, risk or 0.0))
 
     def _risk(self, state: CustomerState, glance: Glance) -> float | None:
         index = self.scorer.policy.alert_horizon
@@ -195,10 +207,13 @@ class Casework:
         return None if logit is None else sigmoid(logit)
 
     def announce(self, rows: Rows, now_s: float) -> None:
-        """Announce the worst that waits while the budget lasts, once all was read and everybody seen."""
+        """Announce the worst that waits while the budget lasts, once all was read.
+
+        Before everybody was looked at once, the budget is 0: nobody is known to be active.
+        """
         bucket = refill(self._standing.tokens.get(BUCKET), self.desk, self._limits, now_s)
         level = self.desk.tokens_left = bucket.level
-        if not (self._standing.caught_up and self.desk.complete and self.office.is_fresh(now_s)):
+        if not (self.caught_up and self.office.is_fresh(now_s)):
             return
         if level < 1.0 or not self.desk.waiting:
             return
@@ -225,7 +240,7 @@ class Casework:
 
     def watch_sources(self, now_s: float) -> None:
         """Look whether a channel fell silent or sends again, once everything was read."""
-        if not self._standing.caught_up:
+        if not self.caught_up:
             return
         found = self.office.watchman(self._partition).look(self._standing.tokens, now_s, self.office.outages)
         self._done.tokens.update(found.tokens)

@@ -59,8 +59,10 @@ def test_who_takes_an_alert_on_is_in_its_next_step():
         "I call her",
     )
     assert (found.announced, found.acknowledged_at) == (False, at_time(seconds(300.1)))
+    assert rig.processor.office.desk(0).waiting == {}
     assert not documents(rig.sweep(300.2), ALERTS.name)
     assert done.counts == Counts(accepted=1)
+    assert not rig.processor.tally.outcomes.results
 
 
 def test_a_repeated_action_changes_nothing():

@@ -84,6 +84,7 @@ def test_rules_of_one_customer_fold_into_the_gravest():
     for each in written(rig.apply(), ALERTS.name):
         msgspec.json.decode(each.value or b"", type=ChurnAlert, strict=True)
     assert rig.processor.tally.outcomes.suppressed == {("experience_drop", "folded"): 1}
+    assert rig.processor.office.desk(0).waiting == {}
     assert not told(rig.sweep(300.02))
 
 
@@ -102,8 +103,13 @@ def test_what_is_not_critical_waits_for_the_sweep():
 
 @pytest.mark.parametrize(
     ("now_day", "caught_up", "announced"),
-    [(300.1, True, True), (300.1, False, False), (302, True, False)],
-    ids=["caught up", "behind", "a clock that is ahead"],
+    [
+        (300.1, True, True),
+        (300.1 + 10 / DAY, False, True),
+        (300.1 + 11 / DAY, False, False),
+        (302, True, False),
+    ],
+    ids=["caught up", "ten seconds behind", "further behind", "a clock that is ahead"],
 )
 def test_a_customer_at_risk_at_go_live_is_told_by_the_first_sweep_that_has_caught_up(
     now_day: float,
@@ -154,6 +160,41 @@ def test_the_budget_bounds_what_is_told_and_the_worst_goes_first():
     assert rig.processor.office.desk(0).tokens_left == 0.0
 
 
+def test_the_budget_is_of_active_customers():
+    """Who was not heard of for half a year is nobody to be told of in time, and fills no budget."""
+    rig = Rig(now_day=300)
+    rig.hold(shopper(119.0))
+    rig.hold(shopper(130.0), b"berta")
+    rig.sweep(300)
+    assert rig.processor.office.desk(0).active == 1
+
+
+def test_of_equal_severity_the_greater_value_goes_first():
+    """Money at risk decides between two customers who are as likely to leave."""
+    rig = Rig(now_day=300)
+    for name, total in (("poor", 1_000), ("rich", 90_000)):
+        lines = [line("order.placed", 10.0 * n, total=total, currency="EUR") for n in range(4)]
+        rig.apply(
+            *(
+                Rec(changed(each, subject=name), key=name.encode())
+                for each in (*lines, line("page.viewed", 300.0))
+            )
+        )
+    assert told(rig.sweep(300.1)) == ["rich"]
+
+
+def test_a_sweep_that_is_behind_tells_nobody_of_what_is_critical():
+    """What time has done before everything was read may be undone by what is still to be read."""
+    rig = Rig(now_day=300.5)
+    rig.apply(*angry()[:-2], *(changed(each, backfill=True) for each in angry()[-2:]))
+    state = unpack(rig.rows[ANNA])
+    state.episodes.clear()
+    rig.hold(state)
+    done = rig.sweep(300.1, caught_up=False)
+    assert ("churn_risk", "opened", "critical", False) in steps(done)
+    assert not told(done)
+
+
 def test_a_spent_budget_is_not_refilled_by_a_failed_transaction():
     """Tokens are taken with the announcement or not at all."""
     rig = Rig(now_day=300)
@@ -202,7 +243,7 @@ def test_what_no_longer_holds_is_not_told():
     rig = Rig(now_day=300)
     rig.apply(*silent())
     desk = rig.processor.office.desk(0)
-    desk.note(b"gone", 5.0)
+    desk.note(b"gone", (5.0,))
     desk.end_pass()
     desk.active = 1
     rig.hold(shopper(300.0))
@@ -293,7 +334,7 @@ def test_a_silent_channel_is_an_incident_of_the_partition():
     rig = Rig(now_day=300)
     rig.hold(shopper())
     rig.tokens = {SEEN + "web": Bucket(1e6, seconds(299)), "usual:web": Bucket(0.0, seconds(200))}
-    assert not documents(rig.sweep(299.5, caught_up=False), INCIDENTS.name)
+    assert not documents(rig.sweep(299.5, caught_up=False), INCIDENTS.name), "behind"
     (found,) = documents(rig.sweep(299.5), INCIDENTS.name)
     assert (found["channel"], found["since"]) == ("web", "2026-10-27T00:00:00Z")
     assert rig.processor.tally.outcomes.incidents == {("web", "opened"): 1}

@@ -82,6 +82,16 @@ def test_it_ends_when_the_channel_sends_again():
     assert partition.tokens[USUAL + "web"].level < HOUR_S
 
 
+def test_what_is_usual_is_learned_by_sweeps_that_write_nothing():
+    """The marker is behind for days; the worker's memory is not."""
+    partition = Partition().live(days(1))
+    kept = partition.tokens[USUAL + "web"]
+    for _ in range(8 * 24):
+        partition.live([partition.hour % 24 < 14])
+        partition.tokens[USUAL + "web"] = kept
+    assert partition.live([True] * 14).live([False] * 19).incidents == []
+
+
 def test_nights_are_usual():
     """What closes each night is missed after twice a night only."""
     partition = Partition().live(NIGHTS).live([True] * 14).live([False] * 19)
