@@ -1,13 +1,14 @@
 """`cx deliver`: announced alerts as signed webhooks, until it is told to stop."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -28,6 +29,8 @@ from streams.observe.logs import configure
 from streams.settings import Settings, load_settings
 
 Command = Callable[..., Any]
+STOP_S = 20.0
+"""Longest orderly stop; supervisors kill after 30 s."""
 NO_ROUTES = "no routes file is named: nobody can be told"
 
 
@@ -138,11 +141,25 @@ async def run_delivery(
         server.bind()
         stack.callback(server.stop)
         loop = asyncio.get_running_loop()
+
+        def told_to_stop() -> None:
+            delivery.stop()
+            loop.call_later(STOP_S, _give_up)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, delivery.stop)
+            loop.add_signal_handler(number, told_to_stop)
         server.start(loop)
         click.echo(f"delivering to {', '.join(sorted(receivers))}; metrics {server.url}/metrics", err=True)
         await delivery.run()
+
+
+def _give_up() -> NoReturn:
+    """End the process at once: without a broker, its clients would wait for ever."""
+    said = f"the delivery could not stop in order within {STOP_S:g} s"
+    mend = "look whether the broker is there: cx doctor; what is in doubt is sent once more, with the same id"
+    click.echo(f"error: {said}\n  try: {mend}", err=True)
+    sys.stderr.flush()
+    os._exit(Exit.STOPPED)
 
 
 async def _ping(receiver: Receiver) -> Answer:

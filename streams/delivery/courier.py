@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -90,6 +90,9 @@ class Outcome:
     why: str = ""
 
 
+End = Callable[[Outcome], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class Shared:
     """What all couriers of a delivery share."""
@@ -115,16 +118,20 @@ class Courier:
         self._shared = shared
         self._slots = asyncio.Semaphore(receiver.endpoint.most_at_once)
 
-    async def deliver(self, message: Message) -> Outcome | None:
-        """Return how it ended; None where it was recalled before that."""
+    async def deliver(self, message: Message, end: End) -> None:
+        """Attempt until it has ended and tell `end` how; nothing is told of what is recalled before that.
+
+        A message keeps its place until its end is written down: after a crash, no more than `most_at_once`
+        are sent a second time.
+        """
         clock, last = self._shared.clock, Answer(Result.CONNECTION)
         deadline_s = message.published_s + self.receiver.endpoint.max_age_s
         while not message.recalled:
             if ending := self._unwanted(message):
-                return Outcome(ending, last.status)
+                return await end(Outcome(ending, last.status))
             now_s = clock.now_s()
             if now_s >= deadline_s:
-                return Outcome("expired", last.status, last.why or "it was too old at its first attempt")
+                return await end(Outcome("expired", last.status, _expired(message, last)))
             wait_s = self._quiet_s(message, now_s)
             if not wait_s:
                 async with self._slots:
@@ -132,7 +139,7 @@ class Courier:
                     if not wait_s and not self._unwanted(message):
                         last = await self._attempt(message)
                         if ended := _ended(message, last):
-                            return ended
+                            return await end(ended)
                         message.busy = False
                         wait_s = self._backoff_s(message.attempts)
             await clock.sleep(max(LEAST_WAIT_S, min(wait_s, deadline_s - clock.now_s())))
@@ -194,6 +201,12 @@ class Courier:
             else:
                 log.warning("%s accepts messages again", self.receiver.name)
             self._shared.figures.breaker_open.labels(self.receiver.name).set(breaker.open)
+
+
+def _expired(message: Message, last: Answer) -> str:
+    if not message.attempts:
+        return "it was too old at its first attempt"
+    return last.why or f"the last of {message.attempts} attempts was answered {last.status}"
 
 
 def _ended(message: Message, answer: Answer) -> Outcome | None:

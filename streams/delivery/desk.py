@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -141,9 +142,7 @@ class Desk:
         pending = self._shared.figures.pending.labels(name)
         pending.inc()
         try:
-            outcome = await self._couriers[name].deliver(message)
-            if outcome is not None:
-                await self._settle(job, message, name, outcome)
+            await self._couriers[name].deliver(message, partial(self._settle, job, message, name))
         finally:
             pending.dec()
 

@@ -106,6 +106,7 @@ class Delivery:
         self._consumer = AIOKafkaConsumer(
             **options,
             group_id=self._group,
+            group_instance_id=f"{settings.static_id}{GROUP}" if settings.static_id else None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

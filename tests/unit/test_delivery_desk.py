@@ -56,7 +56,7 @@ class Office:
 
         async def idle() -> None:
             while self.desk.under_way:
-                await self.clock.sleep(1.0)
+                await self.clock.sleep(60.0)
 
         await self.clock.finish(idle())
 

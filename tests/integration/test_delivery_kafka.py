@@ -1,0 +1,350 @@
+"""`cx deliver` on a real Kafka: killed, paused, shared, and what it leaves behind."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+from asyncio.subprocess import Process
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from aiohttp import web
+from click.testing import CliRunner
+
+from schemas.deliveries import Settlement
+from streams.admin import ensure_topics
+from streams.cli.deadletters import deadletters
+from streams.delivery import courier, service
+from streams.delivery.book import KafkaBook
+from streams.delivery.client import HttpClient
+from streams.delivery.courier import Shared
+from streams.delivery.figures import Figures
+from streams.delivery.log import writer
+from streams.delivery.pauses import pause, read_pauses, resume
+from streams.delivery.receivers import read_receivers
+from streams.delivery.routes import load_routes
+from streams.delivery.service import Delivery
+from streams.errors import CxError
+from streams.settings import Settings
+from streams.topics import ALERTS, DEAD_LETTERS, DELIVERY
+from tests.delivering import SECRET, alert_bytes, receiving
+from tests.live_worker import read_topic
+
+pytestmark = pytest.mark.kafka
+
+PARTITIONS = 2
+AT_ONCE = 4
+WAIT_S = 30.0
+
+
+@dataclass
+class Place:
+    """Topics of one prefix, a receiver, and the files that a delivery is run with."""
+
+    settings: Settings
+    folder: Path
+    status: int = 204
+    takes_s: float = 0.0
+    ids: list[str] = field(default_factory=list)
+    """The webhook-id of each message that was accepted, in the order of arrival."""
+    running: "asyncio.Future[None] | None" = None
+    """The last delivery in this process."""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Answer one message."""
+        await request.read()
+        await asyncio.sleep(self.takes_s)  # the time that a receiver takes is what kills are to fall into
+        if self.status < 300:
+            self.ids.append(request.headers["webhook-id"])
+        return web.Response(status=self.status)
+
+    def name(self, topic: str) -> str:
+        """Return a topic with its prefix."""
+        return self.settings.topic_prefix + topic
+
+    def read(self, topic: str) -> list[Any]:
+        """Return what lies on a topic."""
+        return read_topic(self.settings.bootstrap_servers, self.name(topic))
+
+    async def settled(self) -> dict[str, Settlement]:
+        """Return the endings by message id."""
+        records = await asyncio.to_thread(self.read, DELIVERY.name)
+        found = [each for each in records if each.key != b"pauses"]
+        return {each.key.decode(): msgspec.json.decode(each.value, type=Settlement) for each in found}
+
+    async def announce(self, *numbers: int, age_s: float = 0.0) -> None:
+        """Publish announced alerts, one of each number, with a step that is none between them."""
+        at_ms = int((time.time() - age_s) * 1000)
+        async with writer(self.settings) as producer:
+            for number in numbers:
+                for changes in ({}, {"step": "opened", "announced": False}):
+                    value = alert_bytes(alert_id=f"a{number}", **changes)
+                    await producer.send(
+                        self.name(ALERTS.name),
+                        value,
+                        f"a{number}".encode(),
+                        partition=number % PARTITIONS,
+                        timestamp_ms=at_ms,
+                    )
+            await producer.flush()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a `cx deliver` of this place."""
+        ours = {
+            "CX_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
+            "CX_TOPIC_PREFIX": self.settings.topic_prefix,
+            "CX_APP_ID": self.settings.app_id,
+            "CX_SESSION_TIMEOUT_S": "6",
+            "CX_HEARTBEAT_INTERVAL_S": "1",
+            "CX_DELIVER_METRICS_PORT": "0",
+            "CX_ROUTES": str(self.folder / "routes.toml"),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        return {**os.environ, **ours}
+
+    async def start(self, *arguments: str, static_id: str = "") -> Process:
+        """Start `cx deliver` as a process; with a static id it need not wait for one that was killed."""
+        command = ("nice", sys.executable, "-m", "streams.cli.main", "deliver", *arguments)
+        with (self.folder / "err").open("ab") as err:
+            return await asyncio.create_subprocess_exec(
+                *command, env={**self.environment, "CX_STATIC_ID": static_id}, stderr=err
+            )
+
+    @asynccontextmanager
+    async def delivering(self) -> AsyncIterator[Delivery]:
+        """Deliver in this process while the block runs."""
+        routes = load_routes(self.folder / "routes.toml")
+        receivers = read_receivers(routes, self.folder)
+        async with HttpClient(time.time) as client, KafkaBook(self.settings) as book:
+            shared = Shared(client=client, figures=Figures(receivers))
+            delivery = Delivery(self.settings, routes=routes, receivers=receivers, shared=shared, book=book)
+            self.running = running = asyncio.ensure_future(delivery.run())
+            try:
+                await until(lambda: delivery.health.partitions or running.done(), "partitions")
+                yield delivery
+            finally:
+                delivery.stop()
+                await running
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    """Return once `condition` is true; fails after half a minute."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} not seen within {WAIT_S:g} s"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def place(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """Return topics of its own and a receiver that takes everything."""
+    settings = Settings(
+        bootstrap_servers=kafka,
+        topic_prefix=topic_prefix,
+        app_id=f"{topic_prefix}cx",
+        partitions=PARTITIONS,
+        session_timeout_s=6.0,
+        heartbeat_interval_s=1.0,
+    )
+    await ensure_topics(settings)
+    found = Place(settings, tmp_path)
+    async with receiving(found.receive) as port:
+        (tmp_path / "care.key").write_text(SECRET)
+        (tmp_path / "routes.toml").write_text(
+            f'default = "care"\n[endpoints.care]\nurl = "http://127.0.0.1:{port}/cx"\n'
+            f'key_files = ["care.key"]\nallow_http = true\nallow_private = true\nmost_at_once = {AT_ONCE}\n'
+        )
+        yield found
+
+
+async def test_no_step_is_lost_or_sent_twice_over_kills(place: Place):
+    """Killed twice in mid-flight: each announced step arrives, and only what was on its way arrives twice."""
+    steps, kills = 240, 2
+    place.takes_s = 0.02
+    await place.announce(*range(steps))
+    for number in range(kills):
+        process = await place.start(static_id="one")
+        await until(lambda wanted=(number + 1) * steps // 4: len(place.ids) >= wanted, "messages")
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    process = await place.start(static_id="one")
+    await until(lambda: len(set(place.ids)) >= steps, "every step")
+    await place.announce(steps)
+    await until(lambda: len(set(place.ids)) > steps, "the next step")
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    counts = Counter(place.ids)
+    assert len(counts) == steps + 1
+    assert counts.total() - len(counts) <= kills * AT_ONCE
+    settled = await place.settled()
+    assert settled.keys() == counts.keys()
+    assert {each.ending for each in settled.values()} == {"accepted"}
+
+
+async def test_a_pause_drops_and_flushes_nothing(place: Place):
+    """Steps of a pause are dropped, also by a delivery that starts after it; later ones are sent."""
+    assert await pause(place.settings, reason="campaign")
+    assert not await pause(place.settings)
+    found = await read_pauses(place.settings)
+    assert found.current is not None
+    assert found.current.reason == "campaign"
+    async with place.delivering() as delivery:
+        await place.announce(1, 2)
+        await until(lambda: figure(delivery, "cx_deliveries_total", "paused") == 2, "dropped steps")
+        assert delivery.health.paused
+    await place.announce(3)
+    assert await resume(place.settings)
+    assert not await resume(place.settings)
+    await place.announce(4)
+    async with place.delivering() as delivery:
+        await until(lambda: place.ids, "the step after the pause")
+        await pause(place.settings)
+        await until(lambda: delivery.health.paused, "the pause")
+        await resume(place.settings)
+        await until(lambda: not delivery.health.paused, "its end")
+    endings = {each.alert_id: each.ending for each in (await place.settled()).values()}
+    assert endings == {"a1": "paused", "a2": "paused", "a3": "paused", "a4": "accepted"}
+    assert len(place.ids) == 1
+
+
+def figure(delivery: Delivery, name: str, result: str) -> float:
+    """Return the value of a metric of the receiver."""
+    labels = {"receiver": "care", "result": result}
+    return delivery._shared.figures.registry.get_sample_value(name, labels) or 0.0
+
+
+async def test_two_share_the_partitions_and_hand_them_over(place: Place):
+    """A second delivery gets a partition; when the first leaves, nothing is lost and nothing sent twice."""
+    async with place.delivering() as second:
+        async with place.delivering() as first:
+            await until(lambda: first.health.partitions and len(second.health.partitions) == 1, "sharing")
+            await place.announce(*range(20))
+            await until(lambda: len(place.ids) >= 20, "the first steps")
+        await place.announce(*range(20, 40))
+        await until(lambda: len(place.ids) >= 40, "the steps after the hand-over")
+        await until(lambda: second.health.partitions == (0, 1), "both partitions")
+    assert len(set(place.ids)) == len(place.ids) == 40
+
+
+async def test_reading_waits_while_too_much_is_under_way(place: Place, monkeypatch: pytest.MonkeyPatch):
+    """A receiver that is away fills no memory: reading stops at a bound and goes on when there is room."""
+    monkeypatch.setattr(service, "MOST_UNDER_WAY", 5)
+    monkeypatch.setattr(service, "MOST_READ", 4)
+    monkeypatch.setattr(courier, "FIRST_BACKOFF_S", 0.1)
+    place.status = 429
+    await place.announce(*range(40))
+    async with place.delivering() as delivery:
+        await until(delivery._consumer.paused, "the bound")
+        assert sum(desk.under_way for desk in delivery._desks.values()) <= 5 + 4
+        place.status = 204
+        await until(lambda: len(place.ids) >= 40, "every step")
+    assert len(set(place.ids)) == len(place.ids) == 40
+
+
+async def test_a_delivery_that_cannot_write_down_ends(place: Place, monkeypatch: pytest.MonkeyPatch):
+    """The error ends the process: nothing goes on in the dark, and the step is still there for the next."""
+
+    async def full(*_: object) -> None:
+        msg = "no room"
+        raise CxError(msg)
+
+    async def deliver() -> None:
+        async with place.delivering():
+            await until(lambda: place.running and place.running.done(), "the end")
+
+    await place.announce(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(KafkaBook, "settle", full)
+        with pytest.raises(CxError, match="no room"):
+            await deliver()
+    async with place.delivering():
+        await until(lambda: len(place.ids) == 2, "the step again")
+    assert len(set(place.ids)) == 1
+
+
+async def test_a_first_start_does_not_tell_of_history(place: Place):
+    """Without a position it begins with what is not too old; nothing older becomes a dead letter."""
+    await place.announce(1, 2, age_s=30 * 86_400.0)
+    await place.announce(3)
+    async with place.delivering():
+        await until(lambda: place.ids, "the new step")
+    assert len(place.ids) == 1
+    assert len(await place.settled()) == 1
+    assert await asyncio.to_thread(place.read, DEAD_LETTERS.name) == []
+
+
+async def test_what_nobody_takes_is_a_dead_letter(place: Place):
+    """Record, reason, origin, receiver and message id are on it; `cx deadletters` shows it and leaves it."""
+    place.status = 410
+    await place.announce(1)
+    async with place.delivering() as delivery:
+        await until(lambda: figure(delivery, "cx_deliveries_total", "gone") == 1, "the ending")
+    (letter,) = await asyncio.to_thread(place.read, DEAD_LETTERS.name)
+    said = {name: value.decode() for name, value in letter.headers}
+    assert (letter.key, orjson.loads(letter.value)["alert_id"]) == (b"a1", "a1")
+    assert (said["cx-reason"], said["cx-receiver"]) == ("delivery_gone", "care")
+    assert (said["cx-topic"], said["cx-partition"], said["cx-offset"]) == (place.name(ALERTS.name), "1", "0")
+    assert said["cx-message-id"] in await place.settled()
+    where = ["--bootstrap-servers", place.settings.bootstrap_servers]
+    where += ["--topic-prefix", place.settings.topic_prefix, "--json"]
+    listed = await asyncio.to_thread(CliRunner().invoke, deadletters, ["list", *where])
+    assert [each["reason"] for each in json.loads(listed.stdout)] == ["delivery_gone"]
+    again = await asyncio.to_thread(CliRunner().invoke, deadletters, ["replay", *where])
+    assert json.loads(again.stdout)["left"] == 1
+
+
+async def test_a_shadow_writes_and_sends_nothing(place: Place):
+    """It writes each message without its signature; the delivery that starts afterwards sends them all."""
+    await place.announce(*range(6))
+    out = place.folder / "shadow.jsonl"
+    process = await place.start("--shadow", "--out", str(out))
+    await until(lambda: out.exists() and out.read_text().count("\n") >= 6, "the lines")
+    url = (place.folder / "err").read_text().split("metrics ")[1].split("/metrics")[0]
+    ready = await asyncio.to_thread(fetch, url + "/readyz")
+    metrics = await asyncio.to_thread(fetch, url + "/metrics")
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    lines = [json.loads(each) for each in out.read_text().splitlines()]
+    assert {each["body"]["data"]["alert_id"] for each in lines} == {f"a{number}" for number in range(6)}
+    assert lines[0]["url"].endswith("/...")
+    assert set(lines[0]["headers"]) == {"webhook-id", "webhook-timestamp"}
+    assert json.loads(ready) == {"ready": True, "partitions": [0, 1], "paused": False}
+    assert 'cx_deliveries_total{receiver="care",result="accepted"} 6.0' in metrics
+    assert 'cx_delivery_lag_records{partition="0"} 0.0' in metrics
+    assert place.ids == []
+    assert await place.settled() == {}
+    async with place.delivering():
+        await until(lambda: len(place.ids) >= 6, "the messages")
+
+
+def fetch(url: str) -> str:
+    """Return the body of a GET."""
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  # our own
+        body: bytes = response.read()
+    return body.decode()
+
+
+async def test_missing_topics_are_named(place: Place):
+    """A delivery does not wait for a topic that nobody has made."""
+    place.settings = dataclasses.replace(place.settings, topic_prefix="none.")
+    with pytest.raises(CxError, match=r"the topic none\.cx\.alerts does not exist"):
+        async with place.delivering():
+            pass
+
+
+async def test_a_broker_that_is_away_is_told():
+    """The address is named, for the pauses as for the delivery."""
+    with pytest.raises(CxError, match=r"127\.0\.0\.1:1"):
+        await read_pauses(Settings(bootstrap_servers="127.0.0.1:1"))
