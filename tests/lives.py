@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from schemas.envelope import Touchpoint
+from schemas.envelope import Touchpoint, at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import Assessment, assess
-from streams.scoring.state import A_RECENT, Q_RECENT, CustomerState
-from tests.customers import DEFAULT, event
+from streams.scoring.state import A_RECENT, Q_RECENT, Case, CustomerState
+from tests.customers import DEFAULT, event, seconds
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("order.placed", {"total": 1999}),
@@ -35,6 +35,50 @@ MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("customer.updated", {"tier": "gold", "contact_by": ["phone", "email"]}),
     ("customer.updated", {"tier": "silver", "contact_by": ["sms"], "lifetime_value": -5}),
 ]
+ORDERS: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("order.placed", {"order_id": name, "promised_at": at_time(seconds(due)), "total": 4000})
+    for name, due in (("o1", 9), ("o1", 12), ("o2", 30))
+] + [
+    ("delivery.promised", {"order_id": "o2", "promised_at": at_time(seconds(20))}),
+    ("delivery.rescheduled", {"order_id": "o1", "by": "company", "promised_at": at_time(seconds(25))}),
+    ("delivery.rescheduled", {"order_id": "o1", "by": "customer"}),
+    ("delivery.delivered", {"order_id": "o1"}),
+    ("delivery.delivered", {"order_id": "o2", "promised_at": at_time(seconds(22))}),
+    ("delivery.delivered", {"order_id": "o1", "issue_id": "i1"}),
+    ("delivery.failed", {"order_id": "o1"}),
+    ("delivery.failed", {"order_id": "o2"}),
+    ("order.cancelled", {"order_id": "o2", "by": "customer"}),
+    ("order.refunded", {"order_id": "o1"}),
+    ("queue.waited", {"order_id": "o2", "wait_s": 700}),
+]
+MATTERS: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("ticket.created", {"ticket_id": "t1", "issue_id": "i1"}),
+    ("ticket.created", {"ticket_id": "t2", "reason": "lost"}),
+    ("ticket.replied", {"ticket_id": "t1", "issue_id": "i1"}),
+    ("ticket.replied", {"ticket_id": "t2", "by": "customer"}),
+    ("ticket.solved", {"ticket_id": "t1", "issue_id": "i1"}),
+    ("ticket.solved", {"ticket_id": "t2"}),
+    ("ticket.reopened", {"ticket_id": "t1", "issue_id": "i1"}),
+    ("ticket.reopened", {"ticket_id": "t2"}),
+    ("ticket.escalated", {"ticket_id": "t2"}),
+    ("call.ended", {"issue_id": "i1", "order_id": "o1", "resolved": "no"}),
+    ("call.ended", {"issue_id": "i1", "resolved": "yes"}),
+    ("call.ended", {"issue_id": "i1", "direction": "outbound"}),
+    ("call.ended", {"reason": "lost", "wait_s": 700}),
+    ("bot.resolved", {"issue_id": "i1"}),
+    ("survey.answered", {"survey": "csat", "score": 5, "issue_id": "i1"}),
+    ("survey.sent", {}),
+    ("complaint.raised", {"complaint_id": "c1", "issue_id": "i1"}),
+    ("complaint.raised", {"complaint_id": "c1", "public": True}),
+    ("social.mentioned", {"post_id": "s1", "sentiment": -0.8, "reach": 100_000}),
+    ("social.mentioned", {"post_id": "s1", "direction": "outbound"}),
+    ("promise.made", {"promise_id": "p1", "due_at": at_time(seconds(15)), "issue_id": "i1"}),
+    ("promise.made", {"promise_id": "p2", "due_at": at_time(seconds(40)), "fulfilled_by": "phone"}),
+    ("promise.kept", {"promise_id": "p1"}),
+    ("promise.withdrawn", {"promise_id": "p1"}),
+    ("promise.withdrawn", {"promise_id": "p2"}),
+    ("action.taken", {"issue_id": "i1"}),
+]
 GOOD: Final = ("purchase", "delivery_on_time", "great_service", "resolved", "csat", "nps", "public_praise")
 BAD: Final = (
     "complaint",
@@ -53,11 +97,20 @@ def days(first: float, last: float) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def lives(draw: st.DrawFn, *, first: float = 0.0, last: float = 64.0, most: int = 20) -> list[Touchpoint]:
-    """Return 1 to `most` events between two days from START, in any order, each with an id of its own."""
-    moments = draw(
-        st.lists(st.tuples(st.sampled_from(MOMENTS), days(first, last)), min_size=1, max_size=most)
-    )
+def lives(  # a life's span and what it is made of
+    draw: st.DrawFn,
+    *,
+    first: float = 0.0,
+    last: float = 64.0,
+    most: int = 20,
+    of: list[tuple[str, dict[str, Any]]] | None = None,
+) -> list[Touchpoint]:
+    """Return 1 to `most` events between two days from START, in any order, each with an id of its own.
+
+    They are drawn from `of`; by default from moments, orders and matters of all kinds.
+    """
+    kinds = st.sampled_from(of or [*MOMENTS, *ORDERS, *MATTERS])
+    moments = draw(st.lists(st.tuples(kinds, days(first, last)), min_size=1, max_size=most))
     return [
         event(kind, day, id=f"{first}-{number}", source=f"/source/{number % 2}", **data)
         for number, ((kind, data), day) in enumerate(moments)
@@ -77,7 +130,16 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "newest": state.newest_s,
         "events": state.events,
         "peaks": dict(sorted(state.peaks.items())),
-        "last": state.last,
+        "last": scorer.ledger.last_of(state),
+        "cause": state.cause,
+        "outreach": state.outreach,
+        "crowded": state.crowded,
+        "register": {
+            key: (case.kind, case.issue, tuple(sorted(case.facts.items())), _derived(case))
+            for key, case in sorted(state.cases.items())
+        },
+        "failing": state.failing,
+        "deadline": state.deadline_s,
         "rhythm": rhythm and (rhythm.first_day, rhythm.last_day, rhythm.repeats, rhythm.days, rhythm.months),
         "profile": {key: (at, _plain(value)) for key, (at, value) in sorted(state.profile.items())},
         **{f"points {key}": a * slow for key, a in sorted(state.points.items())},
@@ -110,6 +172,11 @@ def figures(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict
         **{f"logit {each['driver']}": each["logit"] for each in found.churn_drivers},
         **{f"last {name}": value for name, value in (found.last or {}).items()},
     }
+
+
+def _derived(case: Case) -> tuple[Any, ...]:
+    """Return what was derived from a case's facts."""
+    return case.key, case.weight, case.since_s, case.until_s, case.mended_s, case.credit, case.kept_s
 
 
 def _plain(value: Any) -> Any:

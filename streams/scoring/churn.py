@@ -103,11 +103,11 @@ class Churn:
     def matters(self, state: CustomerState, at_s: float) -> dict[str, float]:
         """Return what open issues and broken promises add while they stand, log-odds."""
         issues, promises = self._failures.open_matters(state, at_s)
-        most = self._most
-        return {
-            OPEN_ISSUE: self._open_issue * min(issues, most),
-            BROKEN_PROMISE: self._broken_promise * min(promises, most),
+        found = {
+            OPEN_ISSUE: self._open_issue * min(issues, self._most),
+            BROKEN_PROMISE: self._broken_promise * min(promises, self._most),
         }
+        return {name: logit for name, logit in found.items() if logit}
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[Intent, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""

@@ -38,6 +38,7 @@ from streams.scoring.state import (
 )
 
 TINY = 1e-12
+REST = 1e-12  # of what was taken out of a sum: less is rounding
 GROUP_BITS = 6  # of a key of `CustomerState.points`
 ROUTINE_BITS = 2 * Group.ROUTINE
 
@@ -51,9 +52,34 @@ class Reading:
     points: dict[int, float]
 
 
+def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
+    """Return the newer of an experience and one of the register."""
+    if last is not None and at_s < last.at_s:  # most are: nothing is made for them
+        return last
+    found = LastExperience(key, at_s, a, "", name.hex())
+    return found if last is None or _order(found) > _order(last) else last
+
+
 def _order(last: LastExperience) -> tuple[float, str, str, float]:
     """Return what tells the newer of two experiences."""
     return last.at_s, last.source, last.id, abs(last.a)
+
+
+_Seen = tuple[float, float, bytes, int]
+"""A moment that may be the best or the worst: its magnitude now, its time, its event and its driver code."""
+
+
+def _greatest(moments: list[_Seen]) -> _Seen | None:
+    """Return the greatest moment; of equals the later, as `_challenge` keeps it."""
+    found: _Seen | None = None
+    for each in moments:
+        if (
+            found is None
+            or each[0] > found[0] * (1.0 + TINY)
+            or (each[0] >= found[0] * (1.0 - TINY) and each[1:] > found[1:])
+        ):
+            found = each
+    return found
 
 
 class Ledger:
@@ -78,15 +104,15 @@ class Ledger:
         self, state: CustomerState, signal: Signal, at_s: float, source: str, event_id: str, event: bytes
     ) -> None:
         """Count `signal` at `at_s`; `event` is the 6-byte hash of (source, id), which breaks ties."""
-        self.weigh(state, signal, at_s, 1.0)
+        self.weigh(state, signal, at_s)
         a = signal.a
         if a:
             self._remember(state.peaks, signal, at_s, event)
         if signal.weight >= 1.0:
             self._newest(state, signal.key, at_s, a, source, event_id)
 
-    def weigh(self, state: CustomerState, signal: Signal, at_s: float, times: float) -> None:
-        """Add `signal` to the sums `times` times; -1 takes out what was added."""
+    def weigh(self, state: CustomerState, signal: Signal, at_s: float, times: float = 1.0) -> None:
+        """Add `signal` to the sums, `times` times."""
         grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
         points, mass = state.points, state.mass
@@ -100,9 +126,19 @@ class Ledger:
             mass[Q_SERVED] = mass.get(Q_SERVED, 0.0) + q * grown
             mass[W_SERVICE] = mass.get(W_SERVICE, 0.0) + signal.weight * grown
 
+    def unweigh(self, state: CustomerState, signal: Signal, at_s: float) -> None:
+        """Take out of the sums what `weigh` added, and what rounding leaves of a sum that is empty then."""
+        self.weigh(state, signal, at_s, -1.0)
+        points, mass = state.points, state.mass
+        grown = exp2((at_s - state.ref_s) / self.half_life_s)
+        if abs(points[signal.key]) <= REST * abs(signal.a) * grown:
+            del points[signal.key]
+        for slot in [slot for slot, x in mass.items() if abs(x) <= REST * grown]:
+            del mass[slot]
+
     def fold_failure(self, state: CustomerState, case: Case, name: bytes, now_s: float) -> None:
         """Add the failure of a case to the sums as a signal dated when it ended, and at most `now_s`."""
-        held = self.failures.at(case, now_s)
+        held = self.failures.at(name, case, now_s)
         at_s = min(float(case.until_s), now_s)
         grown = exp2((at_s - state.ref_s) / self.half_life_s)
         recent = exp2((at_s - state.ref_s) / self.recent_half_life_s)
@@ -148,18 +184,11 @@ class Ledger:
         One of the register has the hash of its case as id and no source: its event's id is not kept.
         """
         last = state.last
-        if not state.cases:
-            return last
-        kept = self._kept
         for name, case in state.cases.items():
             if case.weight >= THOUSANDTHS:
-                found = LastExperience(case.key, float(case.since_s), self._felt(case), "", name.hex())
-            elif case.kept_s and kept.weight >= 1.0:
-                found = LastExperience(kept.key, float(case.kept_s), kept.a, "", name.hex())
-            else:
-                continue
-            if last is None or _order(found) > _order(last):
-                last = found
+                last = _newer(last, case.key, float(case.since_s), self._felt(case), name)
+            if case.kept_s and self._kept.weight >= 1.0:
+                last = _newer(last, self._kept.key, float(case.kept_s), self._kept.a, name)
         return last
 
     def _remember(self, peaks: dict[int, Peak], signal: Signal, at_s: float, event: bytes) -> None:
@@ -366,18 +395,17 @@ class Ledger:
         at_s: float,
     ) -> None:
         """Give the best and the worst moment to their drivers."""
-        high, low = 0.0, self._faded(worst, at_s)
-        best_code, worst_code = 0, 0 if worst is None else worst.code
-        for peak in best:
-            if peak is not None and (m := self._faded(peak, at_s)) > high:
-                high, best_code = m, peak.code
-        for held in failures:
-            if (m := -held.a * held.slow) > low:
-                low, worst_code = m, held.key >> 3
-        if high > 0.0:
-            points[best_code] = points.get(best_code, 0.0) + self.peak_share * self._best_points(high)
-        if low > 0.0:
-            points[worst_code] = points.get(worst_code, 0.0) + self.peak_share * self._worst_points(low)
+        high = _greatest([self._seen(peak, at_s) for peak in best if peak is not None])
+        lows = [] if worst is None else [self._seen(worst, at_s)]
+        lows += [(-each.a * each.slow, float(each.until_s), each.name, each.key >> 3) for each in failures]
+        low = _greatest(lows)
+        if high is not None:
+            points[high[3]] = points.get(high[3], 0.0) + self.peak_share * self._best_points(high[0])
+        if low is not None:
+            points[low[3]] = points.get(low[3], 0.0) + self.peak_share * self._worst_points(low[0])
+
+    def _seen(self, peak: Peak, at_s: float) -> _Seen:
+        return self._faded(peak, at_s), peak.at_s, peak.event, peak.code
 
     def last_points(self, state: CustomerState, at_s: float) -> float:
         """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
@@ -390,7 +418,7 @@ class Ledger:
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
         for name, case in state.cases.items():
             if case.key != NO_CODE:
-                held = self.failures.at(case, at_s)
+                held = self.failures.at(name, case, at_s)
                 plain += held.q * held.slow
                 if not last.source and last.id == name.hex():
                     own = held.a * held.slow

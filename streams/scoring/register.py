@@ -79,9 +79,9 @@ class Register:
         self.judge.judge(case, case if case.kind == ISSUE else issue)
         if case.kept_s != before_s:
             if before_s:
-                self._ledger.weigh(state, self._on_time, float(before_s), -1.0)
+                self._ledger.unweigh(state, self._on_time, float(before_s))
             if case.kept_s:
-                self._ledger.weigh(state, self._on_time, float(case.kept_s), 1.0)
+                self._ledger.weigh(state, self._on_time, float(case.kept_s))
 
     def _refresh(self, state: CustomerState, now_s: float) -> None:
         """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
@@ -128,7 +128,7 @@ class Register:
         case = state.cases.pop(key)
         if case.key != NO_CODE:
             self._ledger.fold_failure(state, case, key, now_s)
-        elif case.kept_s:
+        if case.kept_s:
             self._ledger.remember_kept(state, float(case.kept_s), key)
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:

@@ -22,6 +22,8 @@ class Standing:
     weight: float
     slow: float
     fast: float
+    until_s: int
+    name: bytes
 
 
 class Failures:
@@ -42,8 +44,8 @@ class Failures:
         below = self._mu - self._values.get(key >> 3, 0.0)
         return -self._asymmetry * below, self._asymmetry * below / self._mu
 
-    def at(self, case: Case, at_s: float) -> Standing:
-        """Return what the failure of `case` weighs at `at_s` (seconds)."""
+    def at(self, name: bytes, case: Case, at_s: float) -> Standing:
+        """Return what the failure of the case of that key weighs at `at_s` (seconds)."""
         weight = case.weight / THOUSANDTHS
         if case.mended_s and case.credit and at_s >= case.mended_s:
             weight *= self._repaired_share
@@ -53,7 +55,7 @@ class Failures:
             slow = exp2(-past_s / self._half_life_s)
             fast = exp2(-past_s / self._recent_half_life_s)
         a, q = self.worth(case.key)
-        return Standing(case.key, a * weight, q * weight, weight, slow, fast)
+        return Standing(case.key, a * weight, q * weight, weight, slow, fast, case.until_s, name)
 
     def open_matters(self, state: CustomerState, at_s: float) -> tuple[int, int]:
         """Return how many open issues and how many broken promises stand at `at_s`."""
@@ -68,4 +70,4 @@ class Failures:
 
     def all_at(self, state: CustomerState, at_s: float) -> list[Standing]:
         """Return every failure of a row as it weighs at `at_s`."""
-        return [self.at(case, at_s) for case in state.cases.values() if case.key != NO_CODE]
+        return [self.at(name, case, at_s) for name, case in state.cases.items() if case.key != NO_CODE]

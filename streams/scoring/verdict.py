@@ -87,6 +87,7 @@ class Judge:
         case.key = NO_CODE
         case.weight = case.since_s = case.until_s = case.mended_s = case.kept_s = case.pending_s = 0
         case.unanswered = False
+        case.credit = True
         self._judges[case.kind](case, {} if issue is None else issue.facts)
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:

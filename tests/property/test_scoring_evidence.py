@@ -11,7 +11,7 @@ from schemas.envelope import Touchpoint, time_s
 from streams.scoring.apply import Applied
 from streams.scoring.state import RING_IDS, CustomerState, pack, unpack
 from tests.customers import DAY, DEFAULT, event, row, scorer, seconds
-from tests.lives import days, evidence, figures, lives
+from tests.lives import MOMENTS, days, evidence, figures, lives
 
 Life = list[Touchpoint]
 QUICK = scorer(
@@ -45,7 +45,7 @@ def test_order(life: Life, shuffle: random.Random):
     same_customer(row(shuffled), row(life), seconds(70))
 
 
-@given(lives(first=-1000, last=0), lives(), st.integers(0, 30))
+@given(lives(first=-1000, last=0, of=MOMENTS), lives(), st.integers(0, 30))
 def test_lateness(past: Life, life: Life, late: int):
     """An event that comes late counts as if it had come in time, after any history."""
     past.sort(key=time_s)
@@ -101,7 +101,7 @@ def test_decay_composes(life: Life, times: list[float]):
     same_customer(moved, untouched, seconds(1000))
 
 
-@given(lives(last=3000, most=12))
+@given(lives(last=3000, most=12, of=MOMENTS))
 def test_reference_moves_by_itself(life: Life):
     """Sums whose half-lives are short against a customer's years stay finite and right."""
     in_time = sorted(life, key=time_s)

@@ -15,7 +15,7 @@ from streams.scoring.rules import Band
 from streams.scoring.signals import Group, Signal
 from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, row, scorer, seconds
-from tests.lives import BAD, GOOD, days, lives
+from tests.lives import BAD, GOOD, MOMENTS, days, lives
 
 Life = list[Touchpoint]
 POLICIES = [
@@ -188,7 +188,7 @@ def test_silence_forgets(life: Life, under: Scorer):
     assert last.gap is None
 
 
-@given(lives(), scorers, days(0, 90))
+@given(lives(of=MOMENTS), scorers, days(0, 90))
 def test_trend_in_silence(life: Life, under: Scorer, step: float):
     """Silence moves the trend only towards 0."""
     state = row(life, under)
@@ -198,6 +198,18 @@ def test_trend_in_silence(life: Life, under: Scorer, step: float):
     for earlier, later in pairwise(trends):
         assert abs(later) <= abs(earlier) + 1e-9
         assert later * earlier >= -1e-9
+
+
+@given(lives(), scorers, days(0, 90))
+def test_what_stands_may_lower_the_trend(life: Life, under: Scorer, step: float):
+    """While failures stand and nothing is repaired, silence makes no trend better than 0 or than it was."""
+    state = row(life, under)
+    assume(not any(case.mended_s for case in state.cases.values()))
+    newest = max(map(time_s, life))
+    trends = [under.ledger.trend(state, newest + n * step * DAY_S) for n in range(8)]
+
+    for earlier, later in pairwise(trends):
+        assert later <= max(earlier, 0.0) + 1e-9
 
 
 @given(st.data(), days(0, 300))
