@@ -17,6 +17,7 @@ PACKAGES = ("streams", "schemas")
 MODULES = (
     "schemas/codec.py",
     "streams/processing.py",
+    "streams/publishing.py",
     "streams/replay.py",
     "streams/scoring/apply.py",
     "streams/scoring/calibration.py",
@@ -37,6 +38,7 @@ MODULES = (
     "streams/scoring/standing.py",
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",
+    "streams/work.py",
 )
 MYPY_INI = """[mypy]
 strict = True

@@ -1,39 +1,20 @@
-"""The way of an event: records of a partition in; rows, scores, alerts and dead letters out.
-
-Pure but for the clock that it is given: it decodes, applies, evaluates, and returns `Effects`. The engine
-delivers the records and writes the effects in one transaction; the in-memory log drives the same code.
-"""
+"""The product as the engine drives it: a handler, which gives each transaction its unit of work."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping
 
-import orjson
-
-from schemas.codec import decode, judge_time
-from schemas.envelope import Touchpoint, time_s
-from schemas.families.customers import CustomerForgotten
-from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
-from streams.aftermath import ACTIONS, act, follow
-from streams.casework import Casework, Office
-from streams.engine.handler import Counts, Effects, Output, Record, Standing
-from streams.observe.intake import LATE_S, Intake, is_late, named_sources
-from streams.observe.kpis import COUNTED
-from streams.observe.placement import CHECKED_ROWS, PlacementWarnings, partition_of
+from streams.casework import Office
+from streams.engine.handler import Effects, Standing
+from streams.observe.intake import Intake, named_sources
+from streams.observe.placement import PlacementWarnings
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
-from streams.outages import SEEN, count
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import Document, assess_at, score_document
-from streams.scoring.policy import DAY_S, load_policy
-from streams.scoring.rules import Glance
-from streams.scoring.state import CustomerState, Published, pack, unpack
+from streams.scoring.policy import load_policy
 from streams.settings import Settings
-from streams.suppression import Forgetting, Suppression, alerts_of, build_suppression, is_reserved
+from streams.suppression import Suppression, build_suppression
 from streams.topics import ACTIONS as ACTIONS_TOPIC
 from streams.topics import ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES
-
-FORGET_AFTER_S: Final = 3 * 365 * DAY_S
-FORGET_COVERAGE: Final = 0.01
+from streams.work import PartitionWork
 
 
 class Processor:
@@ -62,7 +43,7 @@ class Processor:
         self.actions_topic = prefix + ACTIONS_TOPIC.name
         self.scores_topic = prefix + SCORES.name
         self.publishing = True
-        """A rebuild publishes no score: rows that remember none are published by the sweep that comes after."""
+        """A rebuild publishes no score: rows that remember none are published by the sweep after it."""
         self.office = Office(
             scorer,
             alerts_topic=prefix + ALERTS.name,
@@ -83,7 +64,7 @@ class Processor:
         self._counting: dict[int, Census] = {}
         self._placement = PlacementWarnings()
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> "PartitionWork":
+    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> PartitionWork:
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
         return PartitionWork(self, partition, rows, standing)
 
@@ -124,314 +105,3 @@ def build_processor(settings: Settings) -> Processor:
     )
     processor.suppression = build_suppression(settings)
     return processor
-
-
-def _encode(document: Document) -> bytes:
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-
-
-class PartitionWork:
-    """One unit of work on one state partition; rows are read from memory and changed in copies."""
-
-    def __init__(
-        self, processor: Processor, partition: int, rows: Mapping[bytes, bytes], standing: Standing
-    ) -> None:
-        self._processor = processor
-        self._scorer = processor.scorer
-        self._partition = partition
-        self._rows = rows
-        self._standing = standing
-        self._touched: dict[bytes, CustomerState] = {}
-        self._glances: dict[bytes, Glance] = {}
-        self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
-        self._created = 0
-        self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
-        self._forgetting = Forgetting(processor.suppression, rows)
-        self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
-        self._metered = self._done.tally.intake.accepted
-        self._casework = Casework(processor.office, partition, standing, self._done)
-
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one input topic in offset order."""
-        began_s = time.perf_counter()
-        index = self._processor.topics[topic]
-        ancient_s = self._scorer.policy.ancient_before_s
-        newest_s = self._done.newest_event_s.get(topic, 0.0)
-        intake = self._done.tally.intake
-        default_channel = INPUTS[index].default_channel
-        for record in records:
-            event = decode(record.value, record.key, record.headers)
-            if isinstance(event, Touchpoint):
-                event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event
-            if isinstance(event, Reject):
-                self._dead_letter(event, topic, record)
-                continue
-            channel = event.channel or default_channel
-            if record.key is None or event.subject is None:
-                self._anonymous += 1
-                intake.seen(event, channel, "anonymous")
-                continue
-            event_s = time_s(event)
-            if self._count(event, event_s, index, topic, record, channel):
-                newest_s = max(newest_s, event_s)
-        if newest_s:
-            self._done.newest_event_s[topic] = newest_s
-        intake.arrived(records)
-        self._done.tally.compute_s += time.perf_counter() - began_s
-
-    def _count(  # where it came from and what it says
-        self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record, channel: str
-    ) -> bool:
-        """Apply one event to its customer's row; True if it was accepted."""
-        key = record.key or b""
-        if type(event) is CustomerForgotten:
-            self._forget_on_request(event, key, topic, record, channel)
-            return False
-        if self._forgetting.active and self._forgetting.holds(key, self._touched):
-            self._suppressed += 1
-            self._done.tally.intake.seen(event, channel, "suppressed")
-            return False
-        state = self._state(key, event_s, topic)
-        if state is None:
-            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
-            return False
-        scorer = self._scorer
-        admitted = scorer.admit(state, event, index)
-        tally = self._done.tally
-        if admitted is None:
-            self._duplicate += 1
-            tally.intake.seen(event, channel, "duplicate")
-            return False
-        self._accepted += 1
-        self._meter(event, channel, event_s, record.timestamp / 1000.0)
-        if type(event) in COUNTED:
-            tally.kpis.see(event, channel, key, event_s, scorer.ledger.last_of(state))
-        if admitted:
-            self._feel(event, channel)
-        strong = scorer.count(state, event, event_s, admitted)
-        at_s = state.newest_s
-        if admitted:
-            glance = self._glances[key] = scorer.rules.glance(state, at_s)
-            decisions = scorer.rules.decide(
-                state, glance, absence_until_s=self._casework.absence_until_s, strong=strong
-            )
-        else:  # a neutral act: only time has passed
-            decisions = scorer.rules.evaluate_silence(
-                state, at_s, absence_until_s=self._casework.absence_until_s
-            )
-        if decisions:
-            self._casework.decided(key, state, decisions, history=bool(event.backfill))
-            self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
-        if type(event) in ACTIONS:
-            act(self._casework, key, state, event)
-        return True
-
-    def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> None:
-        """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
-        kind = type(event), channel, event.source
-        entry = self._metered.get(kind)
-        if entry is None:
-            entry = self._metered[kind] = [0.0, 0.0, 0.0]
-        entry[0] += 1.0
-        if event_s > entry[1]:  # noqa: PLR1730  # max() costs several times as much, on every event
-            entry[1] = event_s
-        if record_s - event_s > LATE_S and is_late(event, event_s, record_s):
-            entry[2] += 1.0
-
-    def _feel(self, event: Touchpoint, channel: str) -> None:
-        """Count what an event's moments weigh, before decay and saturation (see `observe.kpis.Kpis.felt`)."""
-        felt = self._done.tally.kpis.felt
-        for signal in self._scorer.signals.of(event):
-            moment = signal.code if signal.a < 0.0 else -signal.code, channel
-            felt[moment] = felt.get(moment, 0.0) + signal.m
-
-    def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
-        """Return the customer's row to change, made anew if need be; None beyond the capacity."""
-        state = self._touched.get(key)
-        if state is not None:
-            return state
-        row = self._rows.get(key)
-        if row is not None:
-            state = unpack(row)
-        elif len(self._rows) + self._created >= self._processor.max_customers:
-            return None
-        else:
-            state = self._scorer.new(event_s)
-            self._created += 1
-            if self._created <= CHECKED_ROWS:
-                self._check_place(key, topic)
-        self._touched[key] = state
-        return state
-
-    def _check_place(self, key: bytes, topic: str) -> None:
-        """Count a new customer whom the producer's partitioner put on a partition of its own choice."""
-        partitions = self._processor.partitions
-        if partitions and partition_of(key, partitions) != self._partition:
-            self._done.tally.misplaced[topic] += 1
-
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
-        """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
-        census = self._processor.counting(self._partition)
-        for key in keys:
-            row = self._rows.get(key)
-            if row is None:
-                continue
-            if is_reserved(key):
-                census.forgotten += 1
-            else:
-                self._visit(key, row, census, now_s)
-        if census.customers + census.forgotten >= len(self._rows) and census.customers:
-            self._processor.counted(self._partition)
-        self._casework.watch_sources(now_s)
-        self._casework.announce(self, now_s)
-
-    def _visit(self, key: bytes, row: bytes, census: Census, now_s: float) -> None:
-        """Look at one customer: what silence has done, and what there is to publish, to judge and to tell."""
-        casework = self._casework
-        state = self._touched.get(key) or unpack(row)
-        decided = self._evaluate(key, state, now_s)
-        at_s = max(now_s, state.newest_s)
-        changed = follow(casework, key, state, at_s) or decided
-        glance = census.take(self._scorer, row, state, at_s)
-        casework.desk.see(active=at_s - state.newest_s < self._active_s)
-        if state.episodes:
-            casework.note(key, state, casework.to_tell(key.decode(), state, at_s), glance)
-        if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
-            self._forget(key)
-        elif changed or self._due(state, glance) is not None:
-            self.keep(key, state, glance)
-
-    def _evaluate(self, key: bytes, state: CustomerState, now_s: float) -> bool:
-        """Look at a row at `now_s`, or at its newest event; True if a promise broke or a rule decided."""
-        rules, casework = self._scorer.rules, self._casework
-        at_s, until_s = max(now_s, state.newest_s), min(now_s, casework.absence_until_s)
-        broke = self._scorer.expire(state, now_s, casework.fulfilled_until_s)
-        if broke:
-            decisions = rules.evaluate(state, at_s, absence_until_s=until_s, strong=True)
-        else:
-            decisions = rules.evaluate_silence(state, at_s, absence_until_s=until_s)
-        if decisions:
-            casework.decided(key, state, decisions, history=not casework.caught_up)
-        return broke or bool(decisions)
-
-    def look(self, key: bytes, now_s: float) -> tuple[CustomerState, Glance] | None:
-        """Evaluate a customer at `now_s` (see `casework.Rows`)."""
-        state, row = self._touched.get(key), self._rows.get(key)
-        if state is None:
-            if row is None or key in self._done.rows:
-                return None
-            state = unpack(row)
-        decided = self._evaluate(key, state, now_s)
-        glance = self._scorer.rules.glance(state, now_s)
-        if decided:
-            self.keep(key, state, glance)
-        return state, glance
-
-    def keep(self, key: bytes, state: CustomerState, glance: Glance) -> None:
-        """Write a changed row with the transaction."""
-        self._touched[key] = state
-        self._glances[key] = glance
-
-    @staticmethod
-    def _forgettable(state: CustomerState, at_s: float) -> bool:
-        if at_s - state.newest_s < FORGET_AFTER_S:
-            return False
-        return all(episode.closed_s is not None for episode in state.episodes.values())
-
-    def _forget(self, key: bytes) -> None:
-        """Tombstone a row of which nothing is left to know."""
-        self._touched.pop(key, None)
-        self._glances.pop(key, None)
-        self._done.rows[key] = None
-        self._done.outputs.append(Output(self._processor.scores_topic, key, None))
-
-    def _forget_on_request(
-        self, event: CustomerForgotten, key: bytes, topic: str, record: Record, channel: str
-    ) -> None:
-        """Remove everything kept of a customer and remember that nothing is to be kept."""
-        if topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
-            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), topic, record)
-            return
-        row = self._rows.get(key)
-        state = self._touched.get(key) or (unpack(row) if row is not None else None)
-        alerts = self._processor.office.alerts_topic
-        for alert in alerts_of(event, state, self._standing.generation):
-            self._done.outputs.append(Output(alerts, alert.encode(), None))
-        self._forget(key)
-        self._done.rows.update(self._forgetting.forget(key))
-        self._casework.desk.note(key, None)
-        self._accepted += 1
-        self._done.tally.intake.seen(event, channel, "accepted")
-
-    def _due(self, state: CustomerState, glance: Glance) -> Published | None:
-        """Return what to remember as published if the score is to be published now, else None."""
-        publish = self._scorer.policy.publish
-        mu = self._scorer.policy.ledger.prior
-        last = state.published
-        at_s, score, coverage = glance.at_s, glance.score, glance.coverage
-        service = self._scorer.ledger.service_score(state, at_s)
-        if last is None:
-            moved = max(abs(score - mu), abs(service - mu)) >= publish.min_move
-            due = moved or coverage >= publish.min_coverage
-        else:
-            moved = max(abs(score - last.experience), abs(service - last.service)) >= publish.min_move
-            old = at_s - last.at_s >= publish.max_age_days * DAY_S and coverage >= publish.min_coverage
-            due = moved or old or glance.band != last.band
-        return Published(score, service, glance.band, at_s) if due else None
-
-    def finish(self) -> Processed:
-        """Return everything that this work changed: due scores, then rows."""
-        done = self._done
-        for key, state in self._touched.items():
-            if self._processor.publishing:
-                self._publish(key, state)
-            packed = done.rows[key] = pack(state)
-            done.tally.changelog_bytes += len(key) + len(packed)
-        self._count_channels()
-        done.counts = Counts(
-            self._accepted, self._duplicate, self._anonymous, self._suppressed, self._rejected
-        )
-        return done
-
-    def _count_channels(self) -> None:
-        """Keep how much each channel sends: the silence of a source is judged by it."""
-        for channel, (events, newest_s) in self._done.tally.intake.by_channel().items():
-            self._done.tokens[SEEN + channel] = count(self._standing.tokens, channel, events, newest_s)
-
-    def _publish(self, key: bytes, state: CustomerState) -> None:
-        glance = self._glances.get(key)
-        if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
-            glance = self._scorer.rules.glance(state, state.newest_s)
-        published = self._due(state, glance)
-        if published is None:
-            return
-        state.published = published
-        message = score_document(self._scorer, key.decode(), state, assess_at(self._scorer, state, glance))
-        self._done.outputs.append(Output(self._processor.scores_topic, key, _encode(message)))
-        self._done.tally.scores += 1
-
-    def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
-        """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers.
-
-        Of a forgotten customer nothing is kept: the record is suppressed.
-        """
-        if (
-            record.key is not None
-            and self._forgetting.active
-            and self._forgetting.holds(record.key, self._touched)
-        ):
-            self._suppressed += 1
-            return
-        headers = dead_letter_headers(
-            found,
-            topic=topic,
-            partition=self._partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-        )
-        self._done.outputs.append(
-            Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
-        )
-        self._done.tally.rejects[topic, found.reason.value] += 1
-        self._done.tally.intake.rejected(record.value, record.headers, found.reason.value)
-        self._rejected += 1

@@ -7,10 +7,12 @@ from typing import Any
 import orjson
 
 from streams.engine.handler import Bucket, Effects, Output, Standing
-from streams.processing import PartitionWork, Processed, Processor
+from streams.observe.tally import Processed
+from streams.processing import Processor
 from streams.scoring.apply import Scorer
 from streams.scoring.state import CustomerState, pack
 from streams.topics import WEB
+from streams.work import PartitionWork
 from tests.customers import DAY, DEFAULT, START, event, line, row, seconds
 
 ANNA = b"anna"

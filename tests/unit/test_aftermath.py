@@ -9,7 +9,7 @@ import pytest
 from schemas.envelope import at_time
 from schemas.outputs import ChurnAlert
 from streams.engine.handler import Counts
-from streams.processing import Processed
+from streams.observe.tally import Processed
 from streams.scoring.cases import alert_id
 from streams.scoring.rules import Rule
 from streams.scoring.state import Episode, unpack

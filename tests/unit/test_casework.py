@@ -9,8 +9,8 @@ from schemas.outputs import ChurnAlert
 from streams.announcing import BUCKET
 from streams.casework import FRESH_S
 from streams.engine.handler import Bucket
+from streams.observe.tally import Processed
 from streams.outages import SEEN, SILENT
-from streams.processing import Processed
 from streams.scoring.apply import Scorer
 from streams.scoring.lifecycle import RETIRE_AFTER_S
 from streams.scoring.rules import Rule

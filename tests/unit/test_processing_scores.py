@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from schemas.outputs import ChurnAlert, ScoreUpdated
-from streams.processing import Processed
+from streams.observe.tally import Processed
 from streams.scoring.state import Published, unpack
 from streams.topics import ALERTS, SCORES
 from tests.customers import DAY, DEFAULT, event, line, row, seconds

@@ -6,10 +6,10 @@ import pytest
 
 from schemas.envelope import at_time
 from streams.engine.handler import Output
-from streams.processing import FORGET_AFTER_S
 from streams.scoring.rules import Rule
 from streams.scoring.state import Episode, unpack
 from streams.topics import ALERTS, SCORES, WEB
+from streams.work import FORGET_AFTER_S
 from tests.customers import DAY, event, line, row, scorer, seconds
 from tests.handling import ANNA, Rig, documents, numbered, shopper, silent, written
 

@@ -1,0 +1,42 @@
+"""When a score goes out on `cx.scores`: when it moved, changed its band, or is a day old."""
+
+import orjson
+
+from streams.scoring.apply import Scorer
+from streams.scoring.explain import assess_at, score_document
+from streams.scoring.policy import DAY_S
+from streams.scoring.rules import Glance
+from streams.scoring.state import CustomerState, Published
+
+
+def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
+    """Return what to remember as published if the score is to be published now, else None."""
+    publish = scorer.policy.publish
+    mu = scorer.policy.ledger.prior
+    last = state.published
+    at_s, score, coverage = glance.at_s, glance.score, glance.coverage
+    service = scorer.ledger.service_score(state, at_s)
+    if last is None:
+        moved = max(abs(score - mu), abs(service - mu)) >= publish.min_move
+        is_due = moved or coverage >= publish.min_coverage
+    else:
+        moved = max(abs(score - last.experience), abs(service - last.service)) >= publish.min_move
+        old = at_s - last.at_s >= publish.max_age_days * DAY_S and coverage >= publish.min_coverage
+        is_due = moved or old or glance.band != last.band
+    return Published(score, service, glance.band, at_s) if is_due else None
+
+
+def publish(scorer: Scorer, key: bytes, state: CustomerState, glance: Glance | None) -> bytes | None:
+    """Return the message to publish of a customer, remembered in the row; None if nothing is due.
+
+    `glance` are the row's figures where they were read already; those older than its newest event are not
+    used.
+    """
+    if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
+        glance = scorer.rules.glance(state, state.newest_s)
+    published = due(scorer, state, glance)
+    if published is None:
+        return None
+    state.published = published
+    document = score_document(scorer, key.decode(), state, assess_at(scorer, state, glance))
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
