@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -28,84 +27,76 @@ from streams.errors import CxError, Exit
 from streams.observe.logs import configure
 from streams.settings import Settings, load_settings
 
-Command = Callable[..., Any]
 STOP_S = 20.0
 """Longest orderly stop; supervisors kill after 30 s."""
 NO_ROUTES = "no routes file is named: nobody can be told"
 
 
-def _routes_option(command: Command) -> Command:
-    return click.option("--routes", help="Routes file: who is told of what (CX_ROUTES).")(command)
-
-
-@click.group(invoke_without_command=True)
+@click.command()
 @connection
-@_routes_option
+@click.option("--routes", help="Routes file: who is told of what (CX_ROUTES).")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Check the routes and what they name; send nothing."
+)
+@click.option("--test", "endpoint", metavar="ENDPOINT", help="Send one signed test message to ENDPOINT.")
 @click.option("--shadow", is_flag=True, help="Write what would be sent, and send nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --shadow: file instead of the output.")
 @click.option("--metrics-host", help="Address on which metrics and health are served.")
 @click.option("--metrics-port", "deliver_metrics_port", type=int, help="Its port; 0: a free one.")
-def deliver(file: Path | None, out: Path | None, *, shadow: bool, **flags: Any) -> None:
-    """Post announced alerts to the receivers of the routes file.
+def deliver(
+    file: Path | None,
+    endpoint: str | None,
+    out: Path | None,
+    *,
+    only_check: bool,
+    shadow: bool,
+    **flags: Any,
+) -> None:
+    """Post announced alerts to the receivers of the routes file, until told to stop.
 
-    Start as many as there are partitions. Exit codes: 0 told to stop, 2 wrong settings or routes, 4 no
-    broker, topics or port, 5 stopped because what was sent could not be written down.
+    Start as many as there are partitions. Exit codes: 0 told to stop, 1 a test message that was not accepted,
+    2 wrong settings or routes, 4 no broker, topics or port, 5 stopped because what was sent could not be
+    written down.
     """
-    context = click.get_current_context()
-    context.obj = {"file": file, **flags}
-    if context.invoked_subcommand is not None:
-        return
     if out is not None and not shadow:
         msg = "--out is without effect without --shadow"
         raise CxError(msg, mend="cx deliver --shadow --out FILE", code=Exit.USAGE)
     settings = load_settings(flags, file=file)
-    configure(settings)
     routes, receivers = read_routes(settings)
+    if only_check:
+        _show(routes, receivers)
+    if endpoint is not None:
+        _test(receivers, endpoint)
+    if only_check or endpoint is not None:
+        return
+    configure(settings)
     with ExitStack() as stack:
         stream = stack.enter_context(out.open("a", encoding="utf-8")) if out else sys.stdout
         asyncio.run(run_delivery(settings, routes, receivers, stream if shadow else None))
 
 
-@deliver.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml).")
-@_routes_option
-def check(file: Path | None, **flags: Any) -> None:
-    """Check the routes file, and the files of keys and addresses that it names."""
-    routes, receivers = read_routes(_settings(file, flags))
+def _show(routes: Routes, receivers: dict[str, Receiver]) -> None:
+    """List the receivers, without what may be a secret."""
     for name, receiver in sorted(receivers.items()):
         used = sum(route.endpoint == name for route in routes.routes)
         default = ", default" if routes.default == name else ""
         said = f"{receiver.endpoint.format}, {len(receiver.keys)} keys, {used} routes{default}"
         click.echo(f"{name}: {receiver.url} ({said})")
-    click.echo("the routes are right; cx deliver test ENDPOINT sends a test message")
+    click.echo("the routes are right; cx deliver --test ENDPOINT sends a test message")
 
 
-@deliver.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml).")
-@_routes_option
-@click.argument("endpoint")
-def test(file: Path | None, endpoint: str, **flags: Any) -> None:
-    """Send a signed test message to ENDPOINT. Exit code 1 where it is not accepted."""
-    _, receivers = read_routes(_settings(file, flags))
+def _test(receivers: dict[str, Receiver], endpoint: str) -> None:
+    """Send a test message; raises `CxError` (exit code 1) where it is not accepted."""
     if endpoint not in receivers:
         msg = f"no endpoint `{endpoint}`{did_you_mean(endpoint, receivers)}"
-        raise CxError(msg, mend="cx deliver check names them all", code=Exit.USAGE)
+        raise CxError(msg, mend="cx deliver --check names them all", code=Exit.USAGE)
     receiver = receivers[endpoint]
     answer = asyncio.run(_ping(receiver))
     said = answer.why or f"it answered {answer.status}"
-    if answer.result is Result.ACCEPTED:
-        click.echo(f"{endpoint} accepted the test message: {said}")
-        return
-    msg = f"{endpoint} ({receiver.url}) did not accept the test message: {said}"
-    raise CxError(msg, mend=_mend(answer, endpoint), code=Exit.FINDING)
-
-
-def _settings(file: Path | None, flags: dict[str, Any]) -> Settings:
-    """Return the settings of a command below: its own options, else those before its name."""
-    before = dict(click.get_current_context().obj)
-    above = before.pop("file")
-    given = {name: value for name, value in flags.items() if value is not None}
-    return load_settings(before | given, file=file or above)
+    if answer.result is not Result.ACCEPTED:
+        msg = f"{endpoint} ({receiver.url}) did not accept the test message: {said}"
+        raise CxError(msg, mend=_mend(answer, endpoint), code=Exit.FINDING)
+    click.echo(f"{endpoint} accepted the test message: {said}")
 
 
 def read_routes(settings: Settings) -> tuple[Routes, dict[str, Receiver]]:

@@ -1,6 +1,7 @@
 """The desk of one partition of alerts: which records are under way, and where a restart has to begin."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,8 @@ from streams.delivery.alert import decode, message_id
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared
 from streams.delivery.routes import NOWHERE, Routes
+
+log = logging.getLogger(__name__)
 
 OVER: Final = frozenset({"acknowledged", "snoozed", "resolved", "closed"})
 """After such a step nobody needs to be told of what went before."""
@@ -178,6 +181,7 @@ class Desk:
     async def _write(self, job: _Job, settlement: Settlement, why: str) -> None:
         """Write down an end, the dead letter first: an end without it could not be made up for."""
         if settlement.ending in DEAD:
+            log.warning("given up (%s), to %s: %s", settlement.ending, settlement.endpoint or "nobody", why)
             await self._book.bury(job.record, settlement, why)
         await self._book.settle(job.record.partition, settlement)
         job.ended = True

@@ -88,6 +88,8 @@ class PauseWatch:
             async for record in records(consumer, tp):
                 self._take(record)
             self._known.set()
+            if self.pauses.paused:
+                self._tell()
             while True:
                 for record in (await consumer.getmany(tp, timeout_ms=1000)).get(tp, ()):
                     self._take(record)
@@ -98,4 +100,11 @@ class PauseWatch:
         before = self.pauses.paused
         self.pauses = decode(record.value)
         if self._known.is_set() and self.pauses.paused is not before:
-            log.warning("delivery is paused" if self.pauses.paused else "delivery goes on")
+            self._tell()
+
+    def _tell(self) -> None:
+        lasting = self.pauses.current
+        if lasting is None:
+            log.warning("delivery goes on")
+        else:
+            log.warning("delivery is paused: %s", lasting.reason or "no reason was given")

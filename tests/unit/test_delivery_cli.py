@@ -19,6 +19,7 @@ from streams.delivery.admin import DeliveryServer
 from streams.delivery.figures import Figures
 from streams.delivery.service import Health
 from streams.errors import CxError, Exit
+from streams.observe.metrics import METRICS
 from streams.settings import Settings
 from tests.delivering import SECRET, receiving
 
@@ -65,21 +66,14 @@ def failure(result: Result) -> CxError:
 def test_the_receivers_are_listed_without_their_secrets(folder: Path):
     """Who is told how, and by how many routes; the path of an address may be a secret."""
     write(folder)
-    listed = run("check", "--routes", "routes.toml").stdout.splitlines()
+    listed = run("--check", "--routes", "routes.toml").stdout.splitlines()
     assert listed[:2] == [
         "care: https://hooks.example.com/... (json, 1 keys, 0 routes, default)",
         "stores: https://hooks.example.com/... (slack, 0 keys, 1 routes)",
     ]
 
 
-def test_options_before_the_command_count_too(folder: Path):
-    """`cx deliver --routes FILE check` is `cx deliver check --routes FILE`."""
-    write(folder)
-    assert run("--routes", "routes.toml", "check").exit_code == 0
-    assert run("--routes", "none.toml", "check", "--routes", "routes.toml").exit_code == 0
-
-
-@pytest.mark.parametrize("command", [(), ("check",), ("test", "care")])
+@pytest.mark.parametrize("command", [(), ("--check",), ("--test", "care")])
 def test_without_routes_nobody_can_be_told(folder: Path, command: tuple[str, ...]):  # noqa: ARG001  # where it runs
     """The option and the variable are named."""
     error = failure(run(*command))
@@ -94,9 +88,9 @@ def test_out_belongs_to_the_shadow(folder: Path):
 
 
 def test_an_endpoint_that_is_none_is_told_with_the_one_that_was_meant(folder: Path):
-    """`cx deliver test car` meant care."""
+    """`cx deliver --test car` meant care."""
     write(folder)
-    error = failure(run("test", "car", "--routes", "routes.toml"))
+    error = failure(run("--test", "car", "--routes", "routes.toml"))
     assert (error.code, error.message) == (Exit.USAGE, "no endpoint `car`, did you mean `care`?")
 
 
@@ -110,7 +104,7 @@ async def sent_to(folder: Path, status: int, more: str = "allow_private = true")
 
     async with receiving(receive) as port:
         write(folder, f"http://127.0.0.1:{port}/cx", more)
-        return await asyncio.to_thread(run, "test", "care", "--routes", "routes.toml"), seen
+        return await asyncio.to_thread(run, "--test", "care", "--routes", "routes.toml"), seen
 
 
 async def test_a_test_message_is_signed(folder: Path):
@@ -150,7 +144,7 @@ async def test_a_receiver_without_tls_is_told_with_the_setting(folder: Path):
 
     async with receiving(receive) as port:
         write(folder, f"https://127.0.0.1:{port}/cx", "allow_private = true")
-        result = await asyncio.to_thread(run, "test", "care", "--routes", "routes.toml")
+        result = await asyncio.to_thread(run, "--test", "care", "--routes", "routes.toml")
     assert "ca_file in endpoints.care" in failure(result).mend
 
 
@@ -213,6 +207,17 @@ async def test_readiness_is_membership(url: str, health: Health):
     ready = {"ready": True, "partitions": [0, 2], "paused": True}
     assert await asyncio.to_thread(fetch, url + "/readyz") == (200, ready)
     assert (await asyncio.to_thread(fetch, url + "/customers/anna"))[0] == 404
+
+
+def test_every_metric_of_the_table_is_exposed():
+    """What dashboards and alerts ask for is there from the start, with a zero for each ending and result."""
+    registry = Figures(["care"]).registry
+    names = {sample.name for family in registry.collect() for sample in family.samples}
+    table = {metric for metric in METRICS if metric.program == "cx deliver"}
+    for metric in table:
+        assert metric.name in names or f"{metric.name}_count" in names or "partition" in metric.labels
+    labels = {"receiver": "care", "result": "expired"}
+    assert registry.get_sample_value("cx_deliveries_total", labels) == 0
 
 
 def test_a_port_in_use_is_told_with_the_setting_of_the_delivery():

@@ -1,7 +1,9 @@
 """Signatures are those of Standard Webhooks, with as many keys as are valid."""
 
 import base64
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +71,35 @@ def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, text: str
     secret = text.removeprefix("whsec_")
     assert not secret or secret not in str(refused.value)
     assert f"> {path}" in refused.value.mend
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def documented_verify() -> Any:
+    """Return the function that the page gives to receivers."""
+    (block,) = re.findall(r"^```python\n(.*?def verify.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102  # the page's own
+    return names["verify"]
+
+
+def test_the_receiver_of_the_page_takes_what_is_sent(tmp_path: Path):
+    """What docs/operations.md tells receivers to do accepts our messages, during a change of keys too."""
+    verify = documented_verify()
+    old = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    keys = [read_key(key_file(tmp_path, SECRET)), read_key(key_file(tmp_path, old))]
+    headers = sign("msg_1", 1_790_000_000, b'{"a":1}', keys)
+    for secret in (SECRET, old + "\n"):
+        assert verify(secret, headers, b'{"a":1}', 1_790_000_010.0)
+
+
+def test_the_receiver_of_the_page_refuses_what_is_not_ours(tmp_path: Path):
+    """Another body, another key, another id or an old message is not accepted."""
+    verify = documented_verify()
+    headers = sign("msg_1", 1_790_000_000, b"{}", [read_key(key_file(tmp_path, SECRET))])
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    assert not verify(SECRET, headers, b"{ }", 1_790_000_010.0)
+    assert not verify(other, headers, b"{}", 1_790_000_010.0)
+    assert not verify(SECRET, headers | {"webhook-id": "msg_2"}, b"{}", 1_790_000_010.0)
+    assert not verify(SECRET, headers, b"{}", 1_790_000_301.0)
