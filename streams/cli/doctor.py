@@ -11,7 +11,8 @@ import orjson
 from streams.cli.connecting import connection
 from streams.demo.words import printable
 from streams.errors import Exit
-from streams.observe.doctor import Finding, Status, examine
+from streams.observe.doctor import examine
+from streams.observe.findings import Finding, Status
 from streams.settings import Settings, load_settings
 
 COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "red"}
@@ -46,9 +47,9 @@ async def _examine(settings: Settings, url: str, *, as_json: bool) -> list[Findi
 
 def _print(finding: Finding) -> None:
     status = click.style(f"{finding.status:<8}", fg=COLORS[finding.status])
-    click.echo(f"{status}{finding.subject:<10} {printable(finding.message)}")
+    click.echo(f"{status}{finding.subject:<12} {printable(finding.message)}")
     if finding.mend:
-        click.echo(f"{'':<19}try: {finding.mend}")
+        click.echo(f"{'':<21}try: {finding.mend}")
 
 
 def _url(settings: Settings) -> str:

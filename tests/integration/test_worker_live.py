@@ -269,7 +269,8 @@ def test_the_doctor_finds_a_worker_at_work_well(world: World, monkeypatch: pytes
     found = examine(world.kafka, world.prefix, world.worker.url, monkeypatch)
     assert {each["status"] for each in found} <= {"ok", "warning"}
     assert [each["subject"] for each in found if each["status"] == "ok"] == [
-        *("versions", "broker", "topics", "producers", "worker", "lag"),
+        *("versions", "broker", "credentials", "topics", "replication", "workers", "producers", "clock"),
+        *("positions", "lag", "transactions", "worker", "lag"),
     ]
 
 

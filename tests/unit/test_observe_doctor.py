@@ -13,8 +13,11 @@ from click.testing import CliRunner
 from streams.admin import TopicState
 from streams.cli.doctor import doctor
 from streams.observe import doctor as examined
-from streams.observe.doctor import Finding, Status, topics, versions, worker
-from streams.observe.doctor import _misplaced as misplaced
+from streams.observe.doctor import versions
+from streams.observe.doctor_cluster import topics
+from streams.observe.doctor_log import _misplaced as misplaced
+from streams.observe.doctor_worker import worker
+from streams.observe.findings import Finding, Status
 from streams.observe.placement import partition_of
 from streams.settings import Settings
 from streams.topics import TOPICS
@@ -221,9 +224,9 @@ def test_an_unreachable_broker_ends_with_exit_code_1_and_the_mend(a_worker: Work
     result = CliRunner().invoke(doctor, where)
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert lines[1].startswith("error   broker     no Kafka broker answers at 127.0.0.1:1")
+    assert lines[1].startswith("error   broker       no Kafka broker answers at 127.0.0.1:1")
     assert lines[2].strip().startswith("try: cx kafka start")
-    assert lines[3].startswith("ok      worker ")
+    assert lines[3].startswith("ok      worker  ")
     as_json = orjson.loads(CliRunner().invoke(doctor, [*where, "--json"]).stdout)
     assert [each["status"] for each in as_json] == ["ok", "error", "ok", "ok"]
 

@@ -1,0 +1,110 @@
+"""What a worker says of itself, asked over HTTP as any monitor would."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.observe.findings import Finding, error, ok, warning
+from streams.observe.placement import MEND as PARTITIONER
+
+WORKER_TIMEOUT_S: Final = 5.0
+BIG_LAG_S: Final = 300.0
+SKEW_S: Final = 5.0
+"""Clocks further apart than this make silence and deadlines wrong by as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    body: str
+    clock_s: float | None
+    """What the worker's clock showed, seconds since the epoch; its answer has whole seconds."""
+
+
+def worker(url: str, token: str) -> list[Finding]:
+    """Look whether the worker at `url` is ready, and at what stands out in its metrics."""
+    try:
+        ready = _get(f"{url}/readyz", "")
+    except OSError as problem:
+        reason = getattr(problem, "reason", problem)
+        mend = "cx worker, or name another: --worker URL"
+        return [warning("worker", f"no worker answers at {url}: {reason}", mend)]
+    found = [_readiness(url, ready.status, ready.body), *_clock(url, ready.clock_s)]
+    try:
+        figures = _get(f"{url}/metrics", token)
+    except OSError as problem:
+        return [*found, error("metrics", f"{url}/metrics: {problem}", "look at the worker's log")]
+    if figures.status != 200:  # noqa: PLR2004  # the one status of an exposition
+        mend = "set CX_API_TOKEN_FILE to the file of the worker's token"
+        return [*found, error("metrics", f"{url}/metrics answers {figures.status}", mend)]
+    return [*found, *_figures(figures.body)]
+
+
+def _get(url: str, token: str) -> _Reply:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310  # an address that the operator gave
+    try:
+        with urllib.request.urlopen(request, timeout=WORKER_TIMEOUT_S) as response:  # noqa: S310  # as above
+            return _reply(response.status, response)
+    except urllib.error.HTTPError as answer:
+        return _reply(answer.code, answer)
+
+
+def _reply(status: int, response: Any) -> _Reply:
+    date = response.headers.get("Date")
+    clock_s = parsedate_to_datetime(date).timestamp() if date else None
+    return _Reply(status, response.read().decode("utf-8", "replace"), clock_s)
+
+
+def _clock(url: str, clock_s: float | None) -> Iterator[Finding]:
+    """Compare the worker's clock with this machine's: silence and deadlines are judged by the former."""
+    if clock_s is not None and abs(skew_s := clock_s - time.time()) > SKEW_S:
+        message = f"the clock of {url} differs from this machine's by {skew_s:+,.0f} s"
+        yield warning("clock", message, "chronyc tracking, on both machines")
+
+
+def _readiness(url: str, status: int, body: str) -> Finding:
+    try:
+        state = json.loads(body)
+        partitions = state["partitions"]
+    except (ValueError, TypeError, KeyError):
+        return error("worker", f"{url} is no worker of ours (status {status})", "name one: --worker URL")
+    if state["ready"]:
+        return ok("worker", f"{url} is ready: partitions {partitions}, {state['customers']:,} customers")
+    if state.get("stopped"):
+        why = "; ".join(f"partition {number}: {problem}" for number, problem in state["stopped"].items())
+        return error(
+            "worker", f"{url} has stopped partitions: {why}", "cx topics adopt NAME, once you know why"
+        )
+    return error("worker", f"{url} is not ready: {body.strip()}", "wait for recovery; then look at its log")
+
+
+def _figures(exposition: str) -> Iterator[Finding]:
+    """Yield what stands out in a worker's metrics."""
+    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+
+    def total(name: str) -> float:
+        return sum(sample.value for sample in samples if sample.name == name)
+
+    for sample in samples:
+        if sample.name == "cx_misplaced_customers_total" and sample.value:
+            message = f"{sample.labels['topic']}: {sample.value:,.0f} customers on a wrong partition"
+            yield error("producers", message, PARTITIONER)
+    if rejected := total("cx_rejected_records_total"):
+        yield warning("rejects", f"{rejected:,.0f} records rejected since it started", "cx deadletters list")
+    if fenced := total("cx_fenced_total"):
+        mend = "give each worker its own static_id, and each application its own app_id"
+        yield warning("worker", f"fenced {fenced:,.0f} times", mend)
+    lag_s = max((each.value for each in samples if each.name == "cx_lag_seconds"), default=0.0)
+    if lag_s > BIG_LAG_S:
+        yield warning(
+            "lag", f"{lag_s:,.0f} s behind, {total('cx_lag_records'):,.0f} records", "start another worker"
+        )
+    else:
+        yield ok("lag", f"{lag_s:,.1f} s behind, {total('cx_lag_records'):,.0f} records")
