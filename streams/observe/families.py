@@ -7,6 +7,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
+from schemas.families.orders import OrderPlaced
 from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
@@ -40,7 +41,7 @@ def intake_families(reading: Reading) -> Iterator[Family]:
     """Yield who sent what."""
     tally, intake = reading.tally, reading.tally.intake
     yield family("cx_rejected_records_total", _every_reason(reading) | tally.rejects)
-    yield family("cx_misplaced_customers_total", tally.misplaced)
+    yield family("cx_misplaced_customers_total", dict.fromkeys(_every_topic(reading), 0) | tally.misplaced)
     yield family("cx_touchpoints_total", intake.outcomes())
     yield family("cx_touchpoint_types_total", intake.types())
     yield family("cx_source_rejected_total", intake.rejects)
@@ -49,10 +50,14 @@ def intake_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_newest_event_timestamp_seconds", tally.newest_event_s)
 
 
+def _every_topic(reading: Reading) -> list[str]:
+    """Return the inputs: counts that begin at 0 show their first increase, those that begin at 1 do not."""
+    return sorted({each.topic for owner in reading.engine.partitions for each in owner.inputs})
+
+
 def _every_reason(reading: Reading) -> dict[tuple[str, str], int]:
-    """Return 0 for every input and reason: the increase of a series that begins at 1 is not seen."""
-    topics = {each.topic for owner in reading.engine.partitions for each in owner.inputs}
-    return {(topic, reason.value): 0 for topic in sorted(topics) for reason in RejectReason}
+    """Return 0 for every input and reason."""
+    return {(topic, reason.value): 0 for topic in _every_topic(reading) for reason in RejectReason}
 
 
 def output_families(reading: Reading) -> Iterator[Family]:
@@ -75,7 +80,7 @@ def kpi_families(reading: Reading, driver_names: Mapping[int, str]) -> Iterator[
     yield family("cx_first_contacts_total", reading.first_contacts)
     yield family("cx_offered_contacts_total", kpis.offered)
     yield family("cx_promises_total", kpis.promises)
-    yield family("cx_orders_total", kpis.orders)
+    yield family("cx_orders_total", reading.tally.intake.of_type(OrderPlaced))
     yield histogram("cx_contact_wait_seconds", kpis.wait_s)
     yield histogram("cx_contact_handling_seconds", kpis.handling_s)
     yield histogram("cx_first_reply_seconds", kpis.first_reply_s)

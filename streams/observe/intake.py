@@ -123,6 +123,14 @@ class Intake:
             found[source] += int(late)
         return found
 
+    def of_type(self, wanted: type[Touchpoint]) -> Counter[str]:
+        """Return the accepted events of one type by channel."""
+        found: Counter[str] = Counter()
+        for (kind, channel, _), (number, _, _) in self.accepted.items():
+            if kind is wanted:
+                found[channel] += int(number)
+        return found
+
     def by_channel(self) -> dict[str, tuple[int, float]]:
         """Return how many events each channel gave, and its newest event time."""
         found: dict[str, tuple[int, float]] = {}

@@ -41,8 +41,6 @@ class Kpis:
     """Contacts that waited for a person, by (channel, result): answered, abandoned."""
     promises: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By (channel, result): kept, broken, withdrawn."""
-    orders: Counter[str] = field(default_factory=Counter)
-    """By channel."""
     wait_s: dict[str, Histogram] = field(default_factory=dict)
     handling_s: dict[str, Histogram] = field(default_factory=dict)
     first_reply_s: dict[str, Histogram] = field(default_factory=dict)
@@ -86,7 +84,6 @@ class Kpis:
         self.contacts.update(other.contacts)
         self.offered.update(other.offered)
         self.promises.update(other.promises)
-        self.orders.update(other.orders)
         add_all(self.wait_s, other.wait_s)
         add_all(self.handling_s, other.handling_s)
         add_all(self.first_reply_s, other.first_reply_s)
@@ -143,10 +140,6 @@ def _ticket_solved(kpis: Kpis, _: Touchpoint, data: support.TicketData, channel:
         observe_under(kpis.first_reply_s, channel, REPLY_BUCKETS_S, data.first_reply.calendar_s)
 
 
-def _order(kpis: Kpis, _: Touchpoint, __: orders.OrderPlacedData, channel: str) -> None:
-    kpis.orders[channel] += 1
-
-
 def _delivered(kpis: Kpis, event: Touchpoint, data: orders.DeliveryEndData, channel: str) -> None:
     if data.promised_at is not None:
         kpis.promises[channel, "kept" if event.time <= data.promised_at else "broken"] += 1
@@ -171,7 +164,6 @@ _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] =
     support.ChatEnded: _conversation,
     support.TicketSolved: _ticket_solved,
     store.QueueWaited: _queue,
-    orders.OrderPlaced: _order,
     orders.DeliveryDelivered: _delivered,
     orders.DeliveryFailed: _delivery_failed,
     promises.PromiseKept: _kept,

@@ -108,11 +108,10 @@ def test_a_contact_after_a_failure_is_failure_demand():
         assert seen(event("ticket.created", day), last=last).contacts == {("phone", after): 1}
 
 
-def test_promises_orders_queues_and_first_replies_are_counted():
+def test_promises_queues_and_first_replies_are_counted():
     """Late and failed deliveries are broken promises; a reopened ticket's first reply counts once."""
     promised = "2026-01-03T00:00:00Z"
     kpis = seen(
-        event("order.placed", 0),
         event("delivery.delivered", 1, promised_at=promised),
         event("delivery.delivered", 3, promised_at=promised),
         event("delivery.delivered", 3.5),
@@ -125,7 +124,6 @@ def test_promises_orders_queues_and_first_replies_are_counted():
         event("page.viewed", 9),
         channel="web",
     )
-    assert kpis.orders == {"web": 1}
     assert kpis.promises == {("web", "kept"): 2, ("web", "broken"): 2, ("web", "withdrawn"): 1}
     assert kpis.offered == {("web", "answered"): 1}
     assert kpis.first_reply_s["web"].total == 600
@@ -192,6 +190,7 @@ def test_a_source_has_a_label_only_if_the_policy_lists_it():
         ("web", "other", "accepted"): 2,
         ("web", "/shop", "duplicate"): 1,
     }
+    assert intake.of_type(PageViewed) == {"web": 3}
     assert intake.types() == {("cx.page.viewed.v1", "/shop"): 1, ("cx.page.viewed.v1", "other"): 2}
 
 

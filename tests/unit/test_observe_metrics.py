@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from schemas.families.orders import OrderPlaced
 from schemas.families.support import CallEnded
 from schemas.rejects import RejectReason
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
@@ -64,6 +65,7 @@ def a_tally() -> Tally:
 def fill_intake(intake: Intake) -> None:
     """Count a record of each kind."""
     intake.accepted[CallEnded, "phone", "other"] = [5.0, NOW - 40, 1.0]
+    intake.accepted[OrderPlaced, "web", "other"] = [6.0, NOW - 50, 0.0]
     intake.rejects["other", "not_json"] = 1
 
 
@@ -73,7 +75,6 @@ def fill_kpis(kpis: Kpis) -> None:
     kpis.contacts["phone", "failure"] = 2
     kpis.offered["phone", "abandoned"] = 1
     kpis.promises["web", "kept"] = 4
-    kpis.orders["web"] = 6
     kpis.felt[1, "phone"] = 65.0
     for histograms, bounds in (
         (kpis.wait_s, WAIT_BUCKETS_S),
