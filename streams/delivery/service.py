@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 GROUP: Final = "-delivery"
 SHADOW_GROUP: Final = "-delivery-shadow"
 POLL_MS: Final = 200
+COMMIT_S: Final = 1.0
+"""Positions only say where a restart reads on: what was sent is known by its ending."""
 MOST_READ: Final = 500
 MOST_UNDER_WAY: Final = 5_000
 """Steps held in memory, about 4 KB each; beyond it nothing is read until some have ended."""
@@ -76,6 +78,7 @@ class Delivery:
         self._committed: dict[TopicPartition, int] = {}
         self._stop = asyncio.Event()
         self._polled_s = time.monotonic()
+        self._committed_s = 0.0
         self._consumer: Any = None
         shared.alive = self._is_alive
 
@@ -136,7 +139,9 @@ class Delivery:
         for desk in self._desks.values():
             if error := desk.failure():
                 raise error
-        await self._commit(self._desks)
+        if self._polled_s - self._committed_s >= COMMIT_S:
+            self._committed_s = self._polled_s
+            await self._commit(self._desks)
         self._look()
 
     async def _desk(self, tp: TopicPartition, offset: int) -> Desk | None:

@@ -193,6 +193,27 @@ async def test_no_step_is_lost_or_sent_twice_over_kills(place: Place):
     assert {each.ending for each in settled.values()} == {"accepted"}
 
 
+@pytest.mark.long
+async def test_a_frozen_delivery_that_comes_back_sends_nothing_of_its_successors(place: Place):
+    """Frozen for longer than its session and thawed, it repeats at most what it had on its way."""
+    steps = 400
+    place.takes_s = 0.05
+    frozen = await place.start()
+    await place.announce(*range(steps))
+    await until(lambda: len(place.ids) >= 40, "messages")
+    frozen.send_signal(signal.SIGSTOP)
+    successor = await place.start()
+    await until(lambda: len(set(place.ids)) >= steps - AT_ONCE, "the successor's messages")
+    frozen.send_signal(signal.SIGCONT)
+    await place.announce(*range(steps, steps + 20))
+    await until(lambda: len(set(place.ids)) >= steps + 20, "every step")
+    for process in (frozen, successor):
+        process.send_signal(signal.SIGTERM)
+    assert [await process.wait() for process in (frozen, successor)] == [0, 0]
+    assert len(place.ids) - len(set(place.ids)) <= 2 * AT_ONCE
+    assert {each.ending for each in (await place.settled()).values()} == {"accepted"}
+
+
 async def test_a_pause_drops_and_flushes_nothing(place: Place):
     """Steps of a pause are dropped, also by a delivery that starts after it; later ones are sent."""
     assert await pause(place.settings, reason="campaign")
