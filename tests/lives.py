@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from schemas.envelope import Touchpoint, at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import Assessment, assess
-from streams.scoring.state import A_RECENT, Q_RECENT, Case, CustomerState
+from streams.scoring.state import A_RECENT, Q_RECENT, Case, CustomerState, pack, unpack
 from tests.customers import DEFAULT, event, seconds
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -118,7 +118,12 @@ def lives(  # a life's span and what it is made of
 
 
 def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict[str, Any]:
-    """Return all evidence in a row as of one time: sums decayed to it, and what does not decay as it is."""
+    """Return all evidence in a row as of one time: sums decayed to it, and what does not decay as it is.
+
+    What has ended by then is moved into the sums first: when that is done is of no meaning.
+    """
+    state = unpack(pack(state))
+    scorer.register._refresh(state, at_s)
     ledger, churn = scorer.ledger, scorer.churn
 
     def decay(half_life_s: float) -> float:

@@ -11,6 +11,7 @@ count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(ka
 import math
 from dataclasses import dataclass
 from math import exp2
+from typing import Final
 
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
@@ -22,15 +23,19 @@ from streams.scoring.state import (
     BEST_KEPT,
     BEST_SERVICE,
     NO_CODE,
+    NOT_SETTLED,
     Q_PLAIN,
     Q_RECENT,
     Q_ROUTINE,
     Q_SERVED,
     Q_SERVICE,
+    SETTLED_REPAIRED,
     W_EXPERIENCE,
     W_SERVICE,
     WORST,
+    WORST_ENDED,
     WORST_SERVICE,
+    WORST_SERVICE_ENDED,
     Case,
     CustomerState,
     LastExperience,
@@ -60,11 +65,22 @@ def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: b
     return found if last is None or _order(found) > _order(last) else last
 
 
+def _add(sums: dict[int, float], key: int, amount: float) -> None:
+    """Add to a sum, and drop one that is empty but for what rounding leaves of it."""
+    total = sums.get(key, 0.0) + amount
+    if abs(total) > REST * abs(amount):
+        sums[key] = total
+    else:
+        sums.pop(key, None)
+
+
 def _order(last: LastExperience) -> tuple[float, str, str, float]:
     """Return what tells the newer of two experiences."""
     return last.at_s, last.source, last.id, abs(last.a)
 
 
+_HIGHS: Final = (BEST, BEST_KEPT)
+_LOWS: Final = (WORST, WORST_ENDED)
 _Seen = tuple[float, float, bytes, int]
 """A moment that may be the best or the worst: its magnitude now, its time, its event and its driver code."""
 
@@ -129,36 +145,52 @@ class Ledger:
     def unweigh(self, state: CustomerState, signal: Signal, at_s: float) -> None:
         """Take out of the sums what `weigh` added, and what rounding leaves of a sum that is empty then."""
         self.weigh(state, signal, at_s, -1.0)
-        points, mass = state.points, state.mass
         grown = exp2((at_s - state.ref_s) / self.half_life_s)
-        if abs(points[signal.key]) <= REST * abs(signal.a) * grown:
-            del points[signal.key]
-        for slot in [slot for slot, x in mass.items() if abs(x) <= REST * grown]:
-            del mass[slot]
+        if abs(state.points[signal.key]) <= REST * abs(signal.a) * grown:
+            del state.points[signal.key]
+        for slot in [slot for slot, x in state.mass.items() if abs(x) <= REST * grown]:
+            del state.mass[slot]
 
-    def fold_failure(self, state: CustomerState, case: Case, name: bytes, now_s: float) -> None:
-        """Add the failure of a case to the sums as a signal dated when it ended, and at most `now_s`."""
-        held = self.failures.at(name, case, now_s)
-        at_s = min(float(case.until_s), now_s)
-        grown = exp2((at_s - state.ref_s) / self.half_life_s)
-        recent = exp2((at_s - state.ref_s) / self.recent_half_life_s)
-        key, code, mass, m = case.key, case.key >> 3, state.mass, -held.a
-        state.points[key] = state.points.get(key, 0.0) + held.a * grown
-        parts = [
-            (Q_PLAIN, held.q * grown),
-            (W_EXPERIENCE, held.weight * grown),
-            (A_RECENT, held.a * recent),
-            (Q_RECENT, held.q * recent),
-        ]
+    def weigh_failure(self, state: CustomerState, case: Case, at_s: float, times: float = 1.0) -> None:
+        """Add the failure of a case to the sums, dated `at_s`, `times` times; -1 takes it out."""
+        weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
+        grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
+        recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
+        a, q = self.failures.worth(case.key)
+        a, q, key = a * weight, q * weight, case.key
+        parts = [(W_EXPERIENCE, weight * grown), (Q_PLAIN, q * grown), (A_RECENT, a * recent)]
+        parts.append((Q_RECENT, q * recent))
         if key & 1:
-            parts += [(Q_SERVED, held.q * grown), (W_SERVICE, held.weight * grown)]
+            parts += [(Q_SERVED, q * grown), (W_SERVICE, weight * grown)]
+        _add(state.points, key, a * grown)
         for slot, amount in parts:
-            mass[slot] = mass.get(slot, 0.0) + amount
+            _add(state.mass, slot, amount)
+
+    def remember_failure(self, state: CustomerState, case: Case, name: bytes, at_s: float) -> None:
+        """Remember a failure that lies in the sums, dated `at_s`, beyond its entry in the register."""
+        weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
+        key, m = case.key, -self.failures.worth(case.key)[0] * weight
         if m > 0.0:
             for slot in (WORST, WORST_SERVICE) if key & 1 else (WORST,):
-                self._challenge(state.peaks, slot, code, m, math.log2(m), at_s, name)
+                self._challenge(state.peaks, slot, key >> 3, m, math.log2(m), at_s, name)
         if case.weight >= THOUSANDTHS:
             self._newest(state, key, float(case.since_s), self._felt(case), "", name.hex())
+
+    def rank_ended(self, state: CustomerState) -> None:
+        """Find the worst of the failures that lie in the sums and are still in the register."""
+        peaks = state.peaks
+        peaks.pop(WORST_ENDED, None)
+        peaks.pop(WORST_SERVICE_ENDED, None)
+        for name, case in state.cases.items():
+            if case.settled == NOT_SETTLED:
+                continue
+            weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
+            m = -self.failures.worth(case.key)[0] * weight
+            if m > 0.0:
+                code, at_s, log2_m = case.key >> 3, float(case.until_s), math.log2(m)
+                self._challenge(peaks, WORST_ENDED, code, m, log2_m, at_s, name)
+                if case.key & 1:
+                    self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, name)
 
     def remember_kept(self, state: CustomerState, at_s: float, name: bytes) -> None:
         """Remember a delivery in time, which lies in the sums already, beyond its entry in the register."""
@@ -220,7 +252,9 @@ class Ledger:
                 return
         peaks[slot] = Peak(code, m, at_s, event)
 
-    def figures(self, state: CustomerState, at_s: float) -> tuple[float, float, float]:
+    def figures(  # noqa: C901  # one pass over what every evaluation needs
+        self, state: CustomerState, at_s: float
+    ) -> tuple[float, float, float]:
         """Return the experience score, its coverage and the trend at `at_s`, without the drivers.
 
         One pass for the three figures that every evaluation needs; `read` gives the same score with its
@@ -248,9 +282,12 @@ class Ledger:
         weight = get(W_EXPERIENCE, 0.0) * decay
         recent_a = get(A_RECENT, 0.0) * fast
         recent_q = get(Q_RECENT, 0.0) * fast
-        peaks = state.peaks
-        high = self._greater(peaks.get(BEST), peaks.get(BEST_KEPT), at_s)
-        low = self._faded(peaks.get(WORST), at_s)
+        high = low = 0.0
+        for slot, peak in state.peaks.items():
+            if slot in _HIGHS:
+                high = max(high, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
+            elif slot in _LOWS:
+                low = max(low, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
         if state.failing:
             for held in self.failures.all_at(state, at_s):
                 plain += held.a * held.slow
@@ -268,8 +305,10 @@ class Ledger:
         if recent_q >= TINY and usual_q >= TINY:
             usual = (plain + routine + service) / usual_q
             trend = recent_q / (self.kappa + recent_q) * (recent_a / recent_q - usual)
-        peak = self._best_points(high) + self._worst_points(low)
-        score = self.mu + self.mean_share * total / denominator + self.peak_share * peak
+        points = self.above * high / (self.kappa * self.above + high) - self.mu * low / (
+            self.kappa * self.mu + low
+        )
+        score = self.mu + self.mean_share * total / denominator + self.peak_share * points
         return score, weight / (2.0 + weight), trend
 
     def worst_case(self, state: CustomerState, at_s: float) -> tuple[float, float]:
@@ -305,7 +344,8 @@ class Ledger:
             if key & 1:
                 total += a
         total *= decay
-        high, low = self._faded(peaks.get(BEST_SERVICE), at_s), self._faded(peaks.get(WORST_SERVICE), at_s)
+        high = self._faded(peaks.get(BEST_SERVICE), at_s)
+        low = self._greater(peaks.get(WORST_SERVICE), peaks.get(WORST_SERVICE_ENDED), at_s)
         if state.failing:
             for held in self.failures.all_at(state, at_s):
                 if held.key & 1:
@@ -366,10 +406,11 @@ class Ledger:
             if held.key & 1:
                 service[code] = service.get(code, 0.0) + a * service_scale
         peaks = state.peaks
-        self._add_peaks(points, (peaks.get(BEST), peaks.get(BEST_KEPT)), peaks.get(WORST), failures, at_s)
+        worst = (peaks.get(WORST), peaks.get(WORST_ENDED))
+        self._add_peaks(points, (peaks.get(BEST), peaks.get(BEST_KEPT)), worst, failures, at_s)
+        worst = (peaks.get(WORST_SERVICE), peaks.get(WORST_SERVICE_ENDED))
         served_failures = [held for held in failures if held.key & 1]
-        best, worst = peaks.get(BEST_SERVICE), peaks.get(WORST_SERVICE)
-        self._add_peaks(service, (best,), worst, served_failures, at_s)
+        self._add_peaks(service, (peaks.get(BEST_SERVICE),), worst, served_failures, at_s)
         return (
             Reading(self.mu + sum(points.values()), weight / (2.0 + weight), points),
             Reading(self.mu + sum(service.values()), served / (2.0 + served), service),
@@ -390,13 +431,13 @@ class Ledger:
         self,
         points: dict[int, float],
         best: tuple[Peak | None, ...],
-        worst: Peak | None,
+        worst: tuple[Peak | None, ...],
         failures: list[Standing],
         at_s: float,
     ) -> None:
         """Give the best and the worst moment to their drivers."""
         high = _greatest([self._seen(peak, at_s) for peak in best if peak is not None])
-        lows = [] if worst is None else [self._seen(worst, at_s)]
+        lows = [self._seen(peak, at_s) for peak in worst if peak is not None]
         lows += [(-each.a * each.slow, float(each.until_s), each.name, each.key >> 3) for each in failures]
         low = _greatest(lows)
         if high is not None:
@@ -419,7 +460,8 @@ class Ledger:
         for name, case in state.cases.items():
             if case.key != NO_CODE:
                 held = self.failures.at(name, case, at_s)
-                plain += held.q * held.slow
+                if case.settled == NOT_SETTLED:
+                    plain += held.q * held.slow
                 if not last.source and last.id == name.hex():
                     own = held.a * held.slow
         factors, denominator = self._saturation(mass, decay, plain)

@@ -11,12 +11,23 @@ from typing import Final
 
 from schemas.envelope import Touchpoint
 from streams.scoring.claims import READERS, Learning
-from streams.scoring.facts import BROKEN, ISSUE, THOUSANDTHS, latest, read_until
+from streams.scoring.facts import BROKEN, ISSUE, ORDER, REASON, THOUSANDTHS, latest, read_until
 from streams.scoring.hours import HOUR_S
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Signals, SignalTable
-from streams.scoring.state import BEST_KEPT, NO_CODE, Case, Cause, CustomerState, Peak
+from streams.scoring.state import (
+    BEST_KEPT,
+    NO_CODE,
+    NOT_SETTLED,
+    SETTLED,
+    SETTLED_REPAIRED,
+    WORST_ENDED,
+    Case,
+    Cause,
+    CustomerState,
+    Peak,
+)
 from streams.scoring.verdict import Judge
 
 ENTRIES: Final = 16
@@ -35,6 +46,7 @@ class Register:
         self._deliveries = section.delivery_channels
         self._fold_s = int(section.fold_after_days * DAY_S)
         self._credit_s = int(section.credit_after_days * DAY_S)
+        self._repeat_s = int(section.contacts_within_days * DAY_S)
         self.grace_s = section.grace_hours * HOUR_S
 
     def take(
@@ -44,7 +56,8 @@ class Register:
         to = Learning(state, touchpoint, int(at_s), event)
         left = READERS[type(touchpoint)](to, touchpoint.data, signals)
         if to.touched:
-            self._settle(state, to.touched)
+            if not (len(to.touched) == 1 and self._settle_quickly(state, *to.touched.items())):
+                self._settle(state, to.touched)
             if len(left) < len(signals):
                 self._name_cause(state, touchpoint, at_s)
         return left
@@ -55,6 +68,36 @@ class Register:
         source, name = touchpoint.source, touchpoint.id
         if cause is None or (at_s, source, name) > (cause.at_s, cause.source, cause.id):
             state.cause = Cause(at_s, source, name)
+
+    def _settle_quickly(self, state: CustomerState, entry: tuple[bytes, Case]) -> bool:
+        """Bring the row up to date where an order goes as it should; False where more is to be looked at.
+
+        Nearly all that the register sees are parcels that come in time.
+        """
+        key, case = entry
+        if case.kind != ORDER or case.key != NO_CODE or key not in state.cases:
+            return False
+        pending_s = case.pending_s
+        self._derive(state, case)
+        if case.key != NO_CODE:
+            return False
+        if case.pending_s != pending_s:
+            pending = [each.pending_s for each in state.cases.values() if each.pending_s]
+            state.deadline_s = min(pending) if pending else 0
+        self._rank_kept(state)
+        return True
+
+    def _rank_kept(self, state: CustomerState) -> None:
+        """Find the newest delivery that came in time: all weigh the same, so it is the best of them."""
+        newest: tuple[int, bytes] | None = None
+        for key, case in state.cases.items():
+            if case.kept_s and (newest is None or (case.kept_s, key) > newest):
+                newest = case.kept_s, key
+        signal = self._on_time
+        if newest is not None and signal.a > 0.0:
+            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest[0]), newest[1])
+        else:
+            state.peaks.pop(BEST_KEPT, None)
 
     def _settle(self, state: CustomerState, touched: Mapping[bytes, Case]) -> None:
         """Derive again what the touched entries mean, and what they mean to others."""
@@ -75,6 +118,7 @@ class Register:
     def _derive(self, state: CustomerState, case: Case) -> None:
         """Derive what a case means; a delivery in time lies in the sums, and is taken out if it was not."""
         before_s = case.kept_s
+        self._unsettle(state, case)
         issue = state.cases.get(case.issue) if case.issue is not None else None
         self.judge.judge(case, case if case.kind == ISSUE else issue)
         if case.kept_s != before_s:
@@ -89,32 +133,56 @@ class Register:
         over = [key for key, case in cases.items() if now_s >= _rests_s(case) + self._fold_s]
         for key in over:
             self._fold(state, key, now_s)
-        failing = deadline_s = 0
-        newest: tuple[int, bytes] | None = None
-        for key, case in cases.items():
+        failures = deadline_s = 0
+        for case in cases.values():
             if case.key != NO_CODE:
-                failing += 1
-            if case.kept_s and (newest is None or (case.kept_s, key) > newest):
-                newest = case.kept_s, key
+                failures += 1
             pending_s = case.pending_s
             if pending_s and (not deadline_s or pending_s < deadline_s):
                 deadline_s = pending_s
         state.deadline_s = deadline_s
-        state.failing = failing
-        if failing:
-            self._give_credit(cases)
-        signal = self._on_time
-        if newest is not None and signal.a > 0.0:
-            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest[0]), newest[1])
-        else:
-            state.peaks.pop(BEST_KEPT, None)
+        state.failing = 0
+        if failures:
+            state.failing = self._settle_ended(state, now_s)
+        elif WORST_ENDED in state.peaks:
+            self._ledger.rank_ended(state)
+        self._rank_kept(state)
 
-    def _give_credit(self, cases: dict[bytes, Case]) -> None:
+    def _settle_ended(self, state: CustomerState, now_s: float) -> int:
+        """Let ended failures lie in the sums, where reading them costs nothing; count the others."""
+        failing = 0
+        self._give_credit(state)
+        for case in state.cases.values():
+            if case.key == NO_CODE or case.settled != NOT_SETTLED:
+                continue
+            if now_s < max(case.until_s, case.mended_s) or now_s < self._told_until_s(case):
+                failing += 1
+                continue
+            repaired = self._ledger.failures.is_repaired(case, now_s)
+            case.settled = SETTLED_REPAIRED if repaired else SETTLED
+            self._ledger.weigh_failure(state, case, float(case.until_s))
+        self._ledger.rank_ended(state)
+        return failing
+
+    def _told_until_s(self, case: Case) -> int:
+        """Return until when the rules look at a failure that is only a moment: a repeated contact."""
+        return case.since_s + self._repeat_s if case.kind == REASON else 0
+
+    def _unsettle(self, state: CustomerState, case: Case) -> None:
+        if case.settled != NOT_SETTLED:
+            self._ledger.weigh_failure(state, case, float(case.until_s), -1.0)
+            case.settled = NOT_SETTLED
+
+    def _give_credit(self, state: CustomerState) -> None:
         """Let a repair count only where no other failure came shortly before: apologies wear out."""
-        before_s = -self._credit_s
+        cases, before_s = state.cases, -self._credit_s
         failures = [(case.since_s, key) for key, case in cases.items() if case.weight >= FAILURE_WEIGHT]
         for since_s, key in sorted(failures):
-            cases[key].credit = since_s - before_s >= self._credit_s
+            case = cases[key]
+            credit = since_s - before_s >= self._credit_s
+            if credit != case.credit:
+                self._unsettle(state, case)
+                case.credit = credit
             before_s = since_s
 
     def _make_room(self, state: CustomerState) -> None:
@@ -127,7 +195,13 @@ class Register:
         """Move an entry into the sums, dated when it ended."""
         case = state.cases.pop(key)
         if case.key != NO_CODE:
-            self._ledger.fold_failure(state, case, key, now_s)
+            at_s = float(case.until_s)
+            if case.settled == NOT_SETTLED:
+                at_s = min(at_s, now_s)
+                repaired = self._ledger.failures.is_repaired(case, now_s)
+                case.settled = SETTLED_REPAIRED if repaired else SETTLED
+                self._ledger.weigh_failure(state, case, at_s)
+            self._ledger.remember_failure(state, case, key, at_s)
         if case.kept_s:
             self._ledger.remember_kept(state, float(case.kept_s), key)
 

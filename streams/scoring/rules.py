@@ -25,7 +25,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
 from streams.scoring.severity import Gravity
-from streams.scoring.state import WORST, CustomerState
+from streams.scoring.state import WORST, WORST_ENDED, CustomerState
 from streams.scoring.value import Value
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import (
@@ -155,7 +155,7 @@ class Rules:
         """Tell in a few operations that no experience rule can open; False says nothing."""
         if state.intents or state.failing:
             return False
-        if WORST not in state.peaks:
+        if WORST not in state.peaks and WORST_ENDED not in state.peaks:
             return True
         below, trend = self.ledger.worst_case(state, at_s)
         churn, limits = self.churn, self._limits

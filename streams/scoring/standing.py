@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
-from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.state import NO_CODE, NOT_SETTLED, Case, CustomerState
 
 BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
 """Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
@@ -46,9 +46,7 @@ class Failures:
 
     def at(self, name: bytes, case: Case, at_s: float) -> Standing:
         """Return what the failure of the case of that key weighs at `at_s` (seconds)."""
-        weight = case.weight / THOUSANDTHS
-        if case.mended_s and case.credit and at_s >= case.mended_s:
-            weight *= self._repaired_share
+        weight = self.weight(case, repaired=self.is_repaired(case, at_s))
         past_s = at_s - case.until_s
         slow = fast = 1.0
         if past_s > 0.0:
@@ -56,6 +54,15 @@ class Failures:
             fast = exp2(-past_s / self._recent_half_life_s)
         a, q = self.worth(case.key)
         return Standing(case.key, a * weight, q * weight, weight, slow, fast, case.until_s, name)
+
+    @staticmethod
+    def is_repaired(case: Case, at_s: float) -> bool:
+        """Tell whether a repair counts for the failure at `at_s`."""
+        return bool(case.mended_s) and case.credit and at_s >= case.mended_s
+
+    def weight(self, case: Case, *, repaired: bool) -> float:
+        """Return the weight of a failure."""
+        return case.weight / THOUSANDTHS * (self._repaired_share if repaired else 1.0)
 
     def open_matters(self, state: CustomerState, at_s: float) -> tuple[int, int]:
         """Return how many open issues and how many broken promises stand at `at_s`."""
@@ -69,5 +76,9 @@ class Failures:
         return issues, promises
 
     def all_at(self, state: CustomerState, at_s: float) -> list[Standing]:
-        """Return every failure of a row as it weighs at `at_s`."""
-        return [self.at(name, case, at_s) for name, case in state.cases.items() if case.key != NO_CODE]
+        """Return every failure of a row that does not lie in the sums, as it weighs at `at_s`."""
+        return [
+            self.at(name, case, at_s)
+            for name, case in state.cases.items()
+            if case.key != NO_CODE and case.settled == NOT_SETTLED
+        ]

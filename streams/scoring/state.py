@@ -32,6 +32,13 @@ WORST: Final = 1
 BEST_SERVICE: Final = 2
 WORST_SERVICE: Final = 3
 BEST_KEPT: Final = 4  # the newest delivery of the register that came in time
+WORST_ENDED: Final = 5  # the worst failure of the register that has ended
+WORST_SERVICE_ENDED: Final = 6  # the worst of service of those
+
+# How an ended failure of the register lies in the sums.
+NOT_SETTLED: Final = 0
+SETTLED: Final = 1
+SETTLED_REPAIRED: Final = 2
 
 NO_CODE: Final = 0
 """No driver: codes begin at 1."""
@@ -101,6 +108,8 @@ class Case(msgspec.Struct, array_like=True, gc=False):
     """When the delivery came, if in time: such a moment lies in the sums already; 0 for none."""
     pending_s: int = 0
     """The next deadline that can still be missed, 0 for none."""
+    settled: int = NOT_SETTLED
+    """Whether the failure has ended and lies in the sums, until its facts change or it is folded."""
     unanswered: bool = False
     """A complaint in public that nobody answered in time."""
 
@@ -178,7 +187,7 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False):
     cases: dict[bytes, Case] = {}
     """The register of standing signals, by the hash of each one's own id: at most 16."""
     failing: int = 0
-    """How many of them hold a failure: 0 spares every reading a look at them."""
+    """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
     deadline_s: int = 0
     """The earliest deadline of the register that can still be missed, 0 for none."""
     cause: Cause | None = None

@@ -37,7 +37,7 @@ from streams.scoring.facts import (
 )
 from streams.scoring.hours import HOUR_S, BusinessHours
 from streams.scoring.policy import DAY_S, Policy
-from streams.scoring.state import NO_CODE, Case
+from streams.scoring.state import NO_CODE, NOT_SETTLED, Case
 
 ENDLESS: Final = 1 << 40
 Facts = dict[int, int]
@@ -88,6 +88,7 @@ class Judge:
         case.weight = case.since_s = case.until_s = case.mended_s = case.kept_s = case.pending_s = 0
         case.unanswered = False
         case.credit = True
+        case.settled = NOT_SETTLED
         self._judges[case.kind](case, {} if issue is None else issue.facts)
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:

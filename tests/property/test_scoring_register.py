@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint, time_s
@@ -11,7 +11,7 @@ from streams.scoring.apply import Scorer
 from streams.scoring.facts import all_until
 from streams.scoring.policy import DAY_S
 from streams.scoring.register import ENTRIES
-from streams.scoring.state import BEST_KEPT, NO_CODE, CustomerState, pack, unpack
+from streams.scoring.state import CustomerState, pack, unpack
 from tests.customers import DEFAULT, event, row, scorer, seconds
 from tests.lives import MATTERS, ORDERS, days, figures, lives
 from tests.property.test_scoring_evidence import same, same_customer
@@ -66,9 +66,9 @@ def test_folding_changes_no_score(life: Life, under: Scorer, folded: float, late
     for key, case in kept.cases.items():
         if max(case.until_s, case.mended_s) < seconds(folded):
             under.register._fold(state, key, seconds(folded))
-    state.failing = sum(case.key != NO_CODE for case in state.cases.values())
-    if not any(case.kept_s for case in state.cases.values()):
-        state.peaks.pop(BEST_KEPT, None)
+    before = {key: case.credit for key, case in state.cases.items()}
+    under.register._refresh(state, state.newest_s)
+    assume(before == {key: case.credit for key, case in state.cases.items()})
 
     at_s = seconds(folded + later)
     found, expected = figures(state, at_s, under), figures(kept, at_s, under)
