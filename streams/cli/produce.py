@@ -29,6 +29,10 @@ from streams.settings import load_settings
 
 INTERRUPTED = 130
 """What shells expect of a command that ended by Ctrl-C."""
+OF_THE_PAST = (
+    "note: these journeys lie in the past. A worker takes them for history, of which nobody is told, unless "
+    "event time is its clock: cx worker --clock event"
+)
 
 
 @dataclass(slots=True)
@@ -160,6 +164,8 @@ async def _run(stack: ExitStack, feed: Feed, sent: Sent, options: dict[str, Any]
         return
     flags = {"bootstrap_servers": options["bootstrap_servers"], "topic_prefix": options["prefix"]}
     settings = load_settings(flags)
+    if options["file"] is None and settings.clock != "event":
+        click.echo(OF_THE_PAST, err=True)
     # The client logs each attempt to connect; the error that ends the command says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with KafkaSink(settings) as sink:

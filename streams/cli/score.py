@@ -1,6 +1,7 @@
 """`cx score`: scores of a file's customers, without Kafka."""
 
 import gc
+import time
 from collections import Counter
 from typing import Any
 
@@ -21,6 +22,8 @@ from streams.scoring.policy import load_policy
 from streams.scoring.rules import Band
 
 WORST_SHOWN = 10
+AHEAD_S = 60.0
+"""Clocks may differ by so much."""
 
 
 @click.command()
@@ -45,6 +48,8 @@ def score(file: str, policy_path: str | None, at_s: float | None, *, as_json: bo
     else:
         _write_table(scorer, result)
     report_losses(result)
+    if result.customers and result.at_s > time.time() + AHEAD_S:
+        click.echo(f"note: evaluated at {at_time(result.at_s)}, which has not come yet", err=True)
     if strict and result.rejects:
         raise SystemExit(Exit.REJECTED)
 

@@ -15,6 +15,7 @@ from streams.cli.produce import produce
 from streams.demo.datasets import DATASETS
 from streams.demo.sinks import Sent
 from streams.errors import CxError, Exit
+from streams.settings import Settings
 
 GOOD = (
     b'{"specversion":"1.0","id":"1","source":"/s","type":"cx.page.viewed.v1","time":"2024-01-01T00:00:00Z",'
@@ -148,8 +149,8 @@ def test_a_path_that_does_not_work_is_named(arguments: tuple[object, ...]):
 class RecordingSink:
     """Stands in for Kafka: remembers where it was asked to send, and how much."""
 
-    def __init__(self, servers: str, prefix: str) -> None:
-        type(self).target = (servers, prefix)
+    def __init__(self, settings: Settings) -> None:
+        type(self).target = (settings.bootstrap_servers, settings.topic_prefix)
         type(self).keys = []
 
     async def __aenter__(self) -> Any:
@@ -183,6 +184,7 @@ def test_without_out_events_go_to_kafka_as_the_settings_say(sink: Any):
     assert "1 events to Kafka" in result.stdout
 
 
+@pytest.mark.usefixtures("sink")
 @pytest.mark.usefixtures("sink")
 def test_ctrl_c_says_what_was_sent(monkeypatch: pytest.MonkeyPatch):
     """An interrupted command says how far it came and exits as shells expect."""
@@ -229,3 +231,20 @@ def test_lines_of_white_space_are_passed_over(tmp_path: Path):
     out = tmp_path / "out.jsonl"
     assert run("-", "--out", out, stdin=GOOD + b"\n \t\r\n\n" + BAD + b"\n").exit_code == 0
     assert out.read_bytes() == GOOD + b"\n" + BAD + b"\n"
+
+
+@pytest.mark.parametrize("source", [("--generate", 5), ("--dataset", min(DATASETS))])
+def test_journeys_of_the_past_are_said_to_be_so_before_they_go_to_kafka(
+    source: tuple[str, object], monkeypatch: pytest.MonkeyPatch
+):
+    """A worker on the wall clock would tell nobody of them; one on event time needs no word."""
+    where = ("--bootstrap-servers", "127.0.0.1:1")
+    assert "cx worker --clock event" in run(*source, *where).stderr
+    monkeypatch.setenv("CX_CLOCK", "event")
+    assert "--clock event" not in run(*source, *where).stderr
+
+
+def test_a_file_and_a_file_of_journeys_need_no_such_word(tmp_path: Path):
+    """What somebody sends is of whatever time it is; what goes into a file meets no worker."""
+    assert "note:" not in run("-", "--bootstrap-servers", "127.0.0.1:1", stdin=GOOD).stderr
+    assert "note:" not in run("--generate", 5, "--out", tmp_path / "out.jsonl").stderr

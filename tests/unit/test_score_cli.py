@@ -370,3 +370,12 @@ def test_an_id_is_no_markup_and_steers_no_terminal():
     assert "a[/x]b" in said
     assert "a?[31mb" in said
     assert "\x1b" not in said
+
+
+def test_a_time_that_has_not_come_is_said_to_be_so():
+    """Scores of tomorrow are a question one may ask, and often a mistake: a note, on standard error."""
+    events = [line("order.placed", 1.0)]
+    assert run(events).stderr == ""
+    asked = run(events, "--at", "2150-01-01T00:00:00Z")
+    assert asked.exit_code == 0
+    assert "note: evaluated at 2150-01-01T00:00:00Z, which has not come yet" in asked.stderr
