@@ -14,5 +14,8 @@ ENV PATH=/opt/cx/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /tmp
 USER 10001
 EXPOSE 9464
+# Of a worker; runs on a read-only root: only /tmp is written to.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/healthz', timeout=3)"]
 ENTRYPOINT ["cx"]
 CMD ["worker"]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from streams.cli.main import cx
+from streams.delivery.routes import load_routes
 from streams.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,9 @@ def test_the_file_is_a_valid_compose_file():
 
 
 def test_the_stack_is_whole():
-    """Kafka, topics, two workers, Prometheus, Grafana and a producer are there."""
-    assert set(SERVICES) == {"kafka", "topics", "worker-1", "worker-2", "producer", "prometheus", "grafana"}
+    """Kafka, topics, two workers, the delivery, what watches them, and a producer are there."""
+    cx = {"topics", "worker-1", "worker-2", "deliver", "producer"}
+    assert set(SERVICES) == {"kafka", "prometheus", "alertmanager", "grafana"} | cx
     assert SERVICES["producer"]["profiles"] == ["demo"]
     assert not any("profiles" in service for name, service in SERVICES.items() if name != "producer")
 
@@ -70,7 +72,7 @@ def test_there_is_no_password_in_the_file():
         if SECRET_NAMES.search(key) and not key.endswith("_FILE")
     }
     secrets |= {name: each["content"] for name, each in STACK["configs"].items()}
-    assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD", "api_token"}
+    assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD", "api_token", "forget_key"}
     for value in secrets.values():
         assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value)
 
@@ -150,6 +152,21 @@ def test_prometheus_reads_both_workers():
     token = SERVICES["worker-1"]["environment"]["CX_API_TOKEN_FILE"]
     assert job["authorization"]["credentials_file"] == token == "/api_token"
     assert all("api_token" in SERVICES[name]["configs"] for name in ("worker-1", "worker-2", "prometheus"))
+
+
+def test_prometheus_reads_the_delivery_its_rules_and_its_alertmanager():
+    """What the rules need is scraped, the rules are where the configuration looks, and somebody is told."""
+    read = load("prometheus.yml")
+    (job,) = [each for each in read["scrape_configs"] if each["job_name"] == "cx-deliver"]
+    assert job["static_configs"][0]["targets"] == [f"deliver:{Settings().deliver_metrics_port}"]
+    mounts = dict(volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"])
+    assert read["rule_files"] == [f"{mounts['./grafana/rules']}/*.yml"]
+    assert read["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == ["alertmanager:9093"]
+
+
+def test_nobody_is_told_before_a_receiver_is_named():
+    """The routes that the stack starts with are valid, and lead nowhere."""
+    assert load_routes(ROOT / "deploy" / "routes.toml").default == "nowhere"
 
 
 def test_grafana_finds_prometheus_and_the_dashboards():
