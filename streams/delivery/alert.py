@@ -8,7 +8,7 @@ import msgspec
 ID_BYTES: Final = 15
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of `schemas.outputs.ChurnAlert` that the delivery looks at.
 
     Words of closed sets are plain texts here: a newer worker's step is delivered by an older delivery.
@@ -32,6 +32,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     segment: str | None = None
     tier: str | None = None
     expected_by: str | None = None
+    act_by: str | None = None
+    allowed_contact: list[str] | None = None
+    do: list[str] = []
+    do_not: list[str] = []
 
 
 _DECODER: Final = msgspec.json.Decoder(Alert)

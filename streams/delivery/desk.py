@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,12 +14,10 @@ from schemas.envelope import at_time
 from streams.delivery.alert import decode, message_id
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared
+from streams.delivery.payload import OVER
 from streams.delivery.routes import NOWHERE, Routes
 
 log = logging.getLogger(__name__)
-
-OVER: Final = frozenset({"acknowledged", "snoozed", "resolved", "closed"})
-"""After such a step nobody needs to be told of what went before."""
 
 
 @dataclass(slots=True, eq=False)

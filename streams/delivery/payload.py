@@ -17,6 +17,8 @@ SIGNS: Final = {
     "high": ":large_orange_circle:",
     "medium": ":large_yellow_circle:",
 }
+OVER: Final = frozenset({"acknowledged", "snoozed", "resolved", "closed"})
+"""After such a step nobody needs to be told of what went before, or what to do."""
 SLACK_ESCAPES: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 
 
@@ -45,7 +47,11 @@ def _slack(alert: Alert) -> dict[str, Any]:
     title = f"{alert.rule.replace('_', ' ').capitalize()}: {alert.severity}"
     if alert.step != "announced":
         title += f" ({alert.step})"
-    text = f"*{_escaped(alert.customer_id)}*\n{_escaped(alert.reason)}"
+    advice = [f"• {each}" for each in alert.do] + [f"• _{each}_" for each in alert.do_not]
+    if alert.step in OVER:
+        advice = []
+    lines = [f"*{_escaped(alert.customer_id)}*", *map(_escaped, (alert.reason, *advice))]
+    text = "\n".join(lines)
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": f"{sign} {title}"[:SLACK_HEADER]}},
         {"type": "section", "text": {"type": "mrkdwn", "text": text[:SLACK_TEXT]}},
@@ -72,6 +78,8 @@ def _facts(alert: Alert) -> str:
         "owner": alert.owner,
         "cause": alert.cause_owner,
         "expected by": alert.expected_by and alert.expected_by[:10],
+        "act by": alert.act_by and alert.act_by[:16].replace("T", " ") + " UTC",
+        "contact by": alert.allowed_contact and ", ".join(alert.allowed_contact),
         "alert": alert.alert_id,
     }
     return "  |  ".join(f"{name}: {_escaped(text)}" for name, text in facts.items() if text)

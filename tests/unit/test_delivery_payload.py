@@ -58,6 +58,21 @@ def test_slack_shows_who_why_and_what_is_known():
     assert body["text"].startswith("Churn risk: high: Churn risk within")
 
 
+def test_slack_says_what_to_do_while_there_is_something_to_do():
+    """The playbook, by when and on which channel; no advice once the alert is over."""
+    case = {
+        "do": ["Call & say sorry"],
+        "do_not": ["Do not send an offer"],
+        "act_by": "2026-09-22T12:00:00Z",
+        "allowed_contact": ["phone", "email"],
+    }
+    _, section, context = orjson.loads(body_of("slack", an_alert(**case), b""))["blocks"]
+    assert section["text"]["text"].endswith("\n• Call &amp; say sorry\n• _Do not send an offer_")
+    assert "act by: 2026-09-22 12:00 UTC  |  contact by: phone, email" in context["elements"][0]["text"]
+    over = orjson.loads(body_of("slack", an_alert(**case, step="resolved"), b""))["blocks"][1]
+    assert "offer" not in over["text"]["text"]
+
+
 def test_slack_has_a_button_to_the_customer():
     """The link of the alert, if it is one that a browser opens, and short enough for Slack."""
     link = "https://crm.example/anna"
