@@ -62,12 +62,14 @@ def complete_journey() -> Iterator[Record]:
 
 
 def _read_cdnow(path: Path) -> Iterator[Record]:
-    """Read lines of `customer yyyymmdd quantity dollars`; one line is one purchase."""
+    """Read lines of `customer yyyymmdd quantity dollars`; one line is one purchase.
+
+    The sample has the customer's number in the sample as a second column, and no heading.
+    """
     purchases = []
     with path.open(encoding="ascii") as lines:
-        next(lines)
-        for number, line in enumerate(lines, 1):
-            customer, day, discs, dollars = line.split()
+        rows = [fields for fields in map(str.split, lines) if fields[0].isdigit()]
+        for number, (customer, *_, day, discs, dollars) in enumerate(rows, 1):
             midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
             # A stable offset: the same line gets the same time wherever it is read.
             at = int(midnight.timestamp()) + _NOON + zlib.crc32(f"{customer}-{number}".encode()) % _SPREAD_S
@@ -141,6 +143,17 @@ DATASETS = {
             file="datasets/CDNOW_master.txt",
             customers=23_570,
             events=69_659,
+            source="Fader and Hardie; packaged with lifetimes 0.11.3",
+            licence="the package is MIT; the data are published for research",
+            read=_read_cdnow,
+        ),
+        Dataset(
+            name="cdnow-sample",
+            title="CDNOW, the sample of one in ten",
+            package="lifetimes",
+            file="datasets/CDNOW_sample.txt",
+            customers=2_357,
+            events=6_919,
             source="Fader and Hardie; packaged with lifetimes 0.11.3",
             licence="the package is MIT; the data are published for research",
             read=_read_cdnow,

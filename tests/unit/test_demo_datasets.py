@@ -11,7 +11,11 @@ from streams.demo.datasets import DATASETS, cdnow, complete_journey
 from streams.demo.feed import Record
 from streams.errors import CxError
 
-READERS = {"cdnow": cdnow, "complete-journey": complete_journey}
+READERS = {
+    "cdnow": cdnow,
+    "cdnow-sample": DATASETS["cdnow-sample"].records,
+    "complete-journey": complete_journey,
+}
 
 
 @pytest.fixture(scope="module", params=sorted(DATASETS))
@@ -56,6 +60,13 @@ def test_purchases_keep_the_contract(history: tuple[str, list[Record]]):
             {"total": 1200, "currency": "USD", "lines": [{"sku": "cd", "quantity": 1, "amount": 1200}]},
         ),
         (
+            "cdnow-sample",
+            "cdnow-00004",
+            "1997-01-01",
+            "cx.touchpoints.web",
+            {"total": 2933, "currency": "USD", "lines": [{"sku": "cd", "quantity": 2, "amount": 2933}]},
+        ),
+        (
             "complete-journey",
             "household-900",
             "2017-01-01",
@@ -82,7 +93,7 @@ def test_a_known_purchase_is_read_as_it_is(
 def test_money_of_the_whole_history_adds_up(history: tuple[str, list[Record]]):
     """The cents of all purchases add up to the sum of the data set."""
     name, records = history
-    expected = {"cdnow": 250_031_563, "complete-journey": 459_603_958}[name]
+    expected = {"cdnow": 250_031_563, "cdnow-sample": 24_409_194, "complete-journey": 459_603_958}[name]
     assert sum(orjson.loads(record.value)["data"]["total"] for record in records) == expected
 
 
