@@ -13,6 +13,7 @@ import msgspec
 from schemas import export
 from schemas.rejects import DEAD_LETTER_HEADERS, REASONS
 from schemas.touchpoints import TYPES
+from streams.acls import acl_table
 from streams.cli.main import COMMANDS, cx
 from streams.cli.schema import field_rows
 from streams.errors import Exit
@@ -81,6 +82,11 @@ def reference() -> str:
                 "Settings",
                 "The later one wins: default, `cx.toml`, environment, option of the command.",
                 settings_table().rstrip("\n").splitlines(),
+            ),
+            *_section(
+                "Rights",
+                "What each role may do on Kafka, and nothing beyond; `cx topics acls` prints the commands.",
+                acl_table().rstrip("\n").splitlines(),
             ),
             *_section(
                 "Metrics", "Served at `/metrics` on `metrics_port`.", metrics.metrics_table().splitlines()
