@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -12,7 +13,9 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from streams.cli.connecting import connection
+from streams.cli.files import parse_time
 from streams.delivery.admin import DeliveryServer
+from streams.delivery.again import deliver_again
 from streams.delivery.book import KafkaBook
 from streams.delivery.client import Answer, HttpClient, Result
 from streams.delivery.courier import Shared
@@ -39,6 +42,10 @@ NO_ROUTES = "no routes file is named: nobody can be told"
     "--check", "only_check", is_flag=True, help="Check the routes and what they name; send nothing."
 )
 @click.option("--test", "endpoint", metavar="ENDPOINT", help="Send one signed test message to ENDPOINT.")
+@click.option("--again", is_flag=True, help="Send the delivery's dead letters once more, with their old ids.")
+@click.option(
+    "--since", "since_s", metavar="TIME", callback=parse_time, help="With --again: those since then."
+)
 @click.option("--shadow", is_flag=True, help="Write what would be sent, and send nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --shadow: file instead of the output.")
 @click.option("--metrics-host", help="Address on which metrics and health are served.")
@@ -47,27 +54,34 @@ def deliver(
     file: Path | None,
     endpoint: str | None,
     out: Path | None,
+    since_s: float | None,
     *,
     only_check: bool,
+    again: bool,
     shadow: bool,
     **flags: Any,
 ) -> None:
     """Post announced alerts to the receivers of the routes file, until told to stop.
 
-    Start as many as there are partitions. Exit codes: 0 told to stop, 1 a test message that was not accepted,
-    2 wrong settings or routes, 4 no broker, topics or port, 5 stopped because what was sent could not be
-    written down.
+    Start as many as there are partitions. Exit codes: 0 told to stop, 1 what --test or --again sent was not
+    accepted, 2 wrong settings or routes, 4 no broker, topics or port, 5 stopped because what was sent could
+    not be written down.
     """
     if out is not None and not shadow:
         msg = "--out is without effect without --shadow"
         raise CxError(msg, mend="cx deliver --shadow --out FILE", code=Exit.USAGE)
+    if since_s is not None and not again:
+        msg = "--since is without effect without --again"
+        raise CxError(msg, mend="cx deliver --again --since TIME", code=Exit.USAGE)
     settings = load_settings(flags, file=file)
     routes, receivers = read_routes(settings)
     if only_check:
         _show(routes, receivers)
     if endpoint is not None:
         _test(receivers, endpoint)
-    if only_check or endpoint is not None:
+    if again:
+        _again(settings, routes, receivers, since_s)
+    if only_check or again or endpoint is not None:
         return
     configure(settings)
     with ExitStack() as stack:
@@ -97,6 +111,27 @@ def _test(receivers: dict[str, Receiver], endpoint: str) -> None:
         msg = f"{endpoint} ({receiver.url}) did not accept the test message: {said}"
         raise CxError(msg, mend=_mend(answer, endpoint), code=Exit.FINDING)
     click.echo(f"{endpoint} accepted the test message: {said}")
+
+
+def _again(settings: Settings, routes: Routes, receivers: dict[str, Receiver], since_s: float | None) -> None:
+    """Send dead letters once more; raises `CxError` (exit code 1) where not all were accepted."""
+
+    async def run() -> Counter[str]:
+        since_ms = 0 if since_s is None else int(since_s * 1000)
+        async with HttpClient(time.time) as client:
+            return await deliver_again(
+                settings, routes=routes, receivers=receivers, client=client, since_ms=since_ms
+            )
+
+    found = asyncio.run(run())
+    failed = found["failed"] + found["left"]
+    said = f"{found['accepted']} dead letters were accepted, {found['before']} had been before"
+    if failed:
+        msg = f"{said}, {failed} were not"
+        raise CxError(
+            msg, mend="cx deliver --test ENDPOINT says why, then: cx deliver --again", code=Exit.FINDING
+        )
+    click.echo(said)
 
 
 def read_routes(settings: Settings) -> tuple[Routes, dict[str, Receiver]]:

@@ -71,7 +71,7 @@ class KafkaBook:
         found = Memory()
         async with reader(self._settings) as consumer:
             async for record in records(consumer, TopicPartition(self._topic, partition)):
-                settlement = _settlement(record.value)
+                settlement = settlement_of(record.value)
                 if settlement is not None:
                     found.ids.add(settlement.message_id)
                     found.newest_s = record.timestamp / 1000
@@ -103,7 +103,7 @@ class KafkaBook:
         )
 
 
-def _settlement(value: bytes | None) -> Settlement | None:
+def settlement_of(value: bytes | None) -> Settlement | None:
     """Return the ending in a record; None for the pauses, which are on the same topic."""
     try:
         return msgspec.json.decode(value or b"", type=Settlement)

@@ -25,7 +25,8 @@ from click.testing import CliRunner
 from schemas.deliveries import Settlement
 from streams.admin import ensure_topics
 from streams.cli.deadletters import deadletters
-from streams.delivery import courier, service
+from streams.cli.deliver import deliver
+from streams.delivery import again, courier, service
 from streams.delivery.book import KafkaBook
 from streams.delivery.client import HttpClient
 from streams.delivery.courier import Shared
@@ -121,6 +122,24 @@ class Place:
             return await asyncio.create_subprocess_exec(
                 *command, env={**self.environment, "CX_STATIC_ID": static_id}, stderr=err
             )
+
+    async def again(self, *, failures: int = 5, since_ms: int = 0) -> dict[str, int]:
+        """Send the dead letters again."""
+        routes = load_routes(self.folder / "routes.toml")
+        receivers = read_receivers(routes, self.folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(again, "FAILURES", failures)
+            async with HttpClient(time.time) as client:
+                found = await again.deliver_again(
+                    self.settings, routes=routes, receivers=receivers, client=client, since_ms=since_ms
+                )
+        return dict(found)
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Run `cx deliver` in this process; return exit code and output."""
+        ours = {name: text for name, text in self.environment.items() if name.startswith("CX_")}
+        result = await asyncio.to_thread(CliRunner(env=ours).invoke, deliver, arguments)
+        return result.exit_code, result.output
 
     @asynccontextmanager
     async def delivering(self) -> AsyncIterator[Delivery]:
@@ -324,6 +343,27 @@ async def test_what_nobody_takes_is_a_dead_letter(place: Place):
     assert [each["reason"] for each in json.loads(listed.stdout)] == ["delivery_gone"]
     again = await asyncio.to_thread(CliRunner().invoke, deadletters, ["replay", *where])
     assert json.loads(again.stdout)["left"] == 1
+
+
+async def test_dead_letters_are_sent_again_once(place: Place):
+    """After the mend each goes out with its old id; a second run sends nothing, and a failing one says so."""
+    place.status = 410
+    await place.announce(1, 2, 3)
+    async with place.delivering() as delivery:
+        await until(lambda: figure(delivery, "cx_deliveries_total", "gone") == 3, "the endings")
+    ids = (await place.settled()).keys()
+    place.status = 500
+    assert await place.again() == {"failed": 3}
+    assert (await place.command("--again"))[0] == 1
+    assert await place.again(failures=2) == {"failed": 2, "left": 1}
+    place.status = 204
+    assert await place.again(since_ms=int(time.time() * 1000) + 60_000) == {}
+    assert await place.again() == {"accepted": 3}
+    assert await place.again() == {"before": 3}
+    assert sorted(place.ids) == sorted(ids)
+    assert {each.ending for each in (await place.settled()).values()} == {"accepted"}
+    code, said = await place.command("--again", "--since", "2020-01-01T00:00:00Z")
+    assert (code, said) == (0, "0 dead letters were accepted, 3 had been before\n")
 
 
 async def test_a_shadow_writes_and_sends_nothing(place: Place):

@@ -87,6 +87,13 @@ def test_out_belongs_to_the_shadow(folder: Path):
     assert (error.code, error.message) == (Exit.USAGE, "--out is without effect without --shadow")
 
 
+def test_since_belongs_to_again(folder: Path):
+    """A time for dead letters, where none are sent: somebody meant --again."""
+    write(folder)
+    error = failure(run("--routes", "routes.toml", "--since", "2026-01-01T00:00:00Z"))
+    assert (error.code, error.message) == (Exit.USAGE, "--since is without effect without --again")
+
+
 def test_an_endpoint_that_is_none_is_told_with_the_one_that_was_meant(folder: Path):
     """`cx deliver --test car` meant care."""
     write(folder)
