@@ -75,8 +75,9 @@ class Assessment:
         """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
         if self.churn is None:
             return []
-        ranked = sorted(self.churn.drivers.items(), key=_strength)
-        return [{"driver": name, "logit": logit} for name, logit in ranked]
+        ranked = [(_rank(logit), name, logit) for name, logit in self.churn.drivers.items()]
+        ranked.sort()
+        return [{"driver": name, "logit": logit} for _, name, logit in ranked]
 
     @property
     def last(self) -> Document | None:
@@ -97,9 +98,11 @@ class Assessment:
 
     def _points(self, ledger: str, reading: Reading) -> list[Document]:
         names = self._scorer.policy.driver_names
+        ranked = [(_rank(points), code, points) for code, points in reading.points.items()]
+        ranked.sort()
         return [
             {"driver": names.get(code) or f"driver_{code}", "ledger": ledger, "points": points}
-            for code, points in sorted(reading.points.items(), key=_strength)
+            for _, code, points in ranked
         ]
 
 
@@ -118,9 +121,12 @@ def driver_name(scorer: Scorer, code: int) -> str:
     return scorer.policy.driver_names.get(code, f"driver_{code}")
 
 
-def _strength(item: tuple[Any, float]) -> tuple[float, Any]:
-    # Rounded: the last bits of a sum depend on the order of its events, the order of a document must not.
-    return -round(abs(item[1]), 9), item[0]
+def _rank(points: float) -> int:
+    """Return what sorts the strongest first: billionths, without the last bits of a sum.
+
+    Those depend on the order of its events; the order of a document must not.
+    """
+    return -int((points if points >= 0.0 else -points) * 1e9 + 0.5)
 
 
 def standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
