@@ -17,10 +17,12 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+from click.testing import CliRunner
 
 from streams.acls import grants
 from streams.admin import admin_client, allow, ensure_topics
 from streams.app import engine_settings
+from streams.cli.main import cx as program
 from streams.connection import client_options
 from streams.engine.preflight import check_cluster
 from streams.errors import CxError
@@ -211,3 +213,36 @@ async def reads(settings: Settings, topic: str, **options: Any) -> bool:
     finally:
         await consumer.stop()
     return True
+
+
+@pytest.mark.long
+def test_an_operator_needs_no_right_beyond_its_own(secured: SecuredKafka, topic_prefix: str, tmp_path: Path):
+    """With the rights of its role it makes topics, asks the doctor, and has a customer forgotten."""
+    ours = cx(secured, topic_prefix)
+    key = secured.file("forget.key", "0123456789abcdef")
+    who = secured.as_user("reader", topic_prefix=topic_prefix, app_id=ours.app_id, forget_key_file=key)
+    asyncio.run(allow(ours, "User:reader", grants("operator", ours)))
+    asyncio.run(allow(ours, "User:cx", grants("worker", ours)))
+    env = {name: str(value) for name, value in variables({**who, "partitions": 2}).items()}
+
+    def operate(*arguments: str) -> str:
+        found = CliRunner(env=env).invoke(program, arguments, catch_exceptions=False)
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    assert f"created {topic_prefix}{WEB.name} (2 partitions)" in operate("topics", "create")
+    given = variables(secured.as_user("cx", forget_key_file=key))
+    live = LiveWorker(secured.users, topic_prefix, tmp_path, **given)
+    try:
+        live.start()
+        event = touchpoint("ann", 1)
+        send(secured.open, [replace(event, topic=topic_prefix + event.topic)])
+        until(lambda: read_topic(secured.open, topic_prefix + SCORES.name), "a score")
+        looked = json.loads(operate("doctor", "--worker", live.url, "--json"))
+        assert {each["status"] for each in looked} <= {"ok", "warning"}
+        assert {"positions", "workers", "transactions", "replication"} <= {each["subject"] for each in looked}
+        assert json.loads(operate("forget", "ann", "--yes", "--json"))["customer_id"] == "ann"
+        operate("deadletters", "list")
+        operate("topics", "check")
+    finally:
+        live.stop()
