@@ -50,6 +50,8 @@ class Panel:
     steps: tuple[tuple[float, str], ...] = ()
     """Values from which on a colour holds; below the first it is the base's."""
     base: str = "text"
+    colors: tuple[tuple[str, str], ...] = ()
+    """Colours of series that mean something, by legend; the others take the palette's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ def _panel(panel: Panel, number: int) -> Any:
         builder = builder.decimals(panel.decimals)
     if panel.kind is not Kind.LINES or panel.steps:
         builder = builder.thresholds(_thresholds(panel))
+    for name, color in panel.colors:
+        fixed = model.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+        builder = builder.override_by_name(name, [fixed])
     for letter, (query, legend) in zip("ABCDEFGH", panel.queries, strict=False):
         builder = builder.with_target(_target(query, legend, letter, instant=panel.kind is Kind.BARS))
     return builder

@@ -101,6 +101,7 @@ def _traffic() -> tuple[Panel, ...]:
             "ops",
             (f"topk(8, sum by (type) (rate(cx_touchpoint_types_total{{{WORKER}}}[1h])))", "{{type}}"),
             decimals=2,
+            base="blue",
         ),
         stack(
             8,

@@ -7,6 +7,10 @@ from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, st
 GOOD, BAD, WARN = "green", "red", "orange"
 SCORE_STEPS: Final = ((35.0, WARN), (55.0, "yellow"), (75.0, GOOD))
 """The default policy's bands."""
+BANDS: Final = (
+    *(("critical", BAD), ("at_risk", WARN), ("steady", "blue"), ("delighted", GOOD)),
+    ("unknown", "#888888"),
+)
 
 
 def _median(ledger: str) -> str:
@@ -90,6 +94,7 @@ def _feeling() -> tuple[Panel, ...]:
             "All customers in the table by the band of their experience; unknown: too little is known.",
             "short",
             (f"sum by (band) (cx_customers_by_band{{{WORKER}}})", "{{band}}"),
+            colors=BANDS,
         ),
         lines(
             8,
@@ -101,6 +106,7 @@ def _feeling() -> tuple[Panel, ...]:
             (_quantile(0.9, "experience"), "best tenth"),
             least=0.0,
             most=100.0,
+            colors=(("worst tenth", BAD), ("median", "blue"), ("best tenth", GOOD)),
         ),
         lines(
             8,
@@ -180,6 +186,8 @@ def _service() -> tuple[Panel, ...]:
             (f"avg by (channel) (cx:nps:points7d{{{JOB}}})", "{{channel}}"),
             (f"avg by (channel) (cx:nps:points7d{{{JOB}}} - cx:nps:margin7d{{{JOB}}})", "{{channel}} low"),
             (f"avg by (channel) (cx:nps:points7d{{{JOB}}} + cx:nps:margin7d{{{JOB}}})", "{{channel}} high"),
+            least=-100.0,
+            most=100.0,
         ),
         lines(
             6,
@@ -233,7 +241,7 @@ def _service() -> tuple[Panel, ...]:
         lines(
             6,
             "Failure demand and contacts an order",
-            "Failure demand: contacts within 14 days of a bad experience. It is work that a failure made.",
+            "Failure demand: contacts within 14 days of a bad experience. Contacts an order: 100% is one for each.",
             "percentunit",
             (share(_rate("cx_contacts_total", 'after="failure"'), contacts), "failure demand, {{channel}}"),
             (f"sum({contacts}) / (sum({_rate('cx_orders_total', '')}) > 0)", "contacts an order"),

@@ -1,5 +1,7 @@
 """The dashboard of promises: whether they are kept, and whether the alerts are worth reading."""
 
+from typing import Any
+
 from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, stack, stats
 from grafana.boards.objectives import OBJECTIVES
 
@@ -14,6 +16,10 @@ def _month(metric: str, by: str = "", matchers: str = "") -> str:
 
 def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{WORKER}}}[$__rate_interval]))"
+
+
+def _bars(*about: Any, **options: Any) -> Panel:
+    return bars(*about, height=5, base="blue", **options)
 
 
 def _budgets() -> tuple[Panel, ...]:
@@ -86,8 +92,9 @@ def _alerts() -> tuple[Panel, ...]:
                 f'sum by (rule) (rate(cx_alert_steps_total{{step="opened", {WORKER}}}[$__rate_interval]))',
                 "{{rule}}",
             ),
+            height=5,
         ),
-        bars(
+        _bars(
             8,
             "Told to nobody, 30 days",
             "Episodes that were decided and not announced, by reason.",
@@ -95,7 +102,7 @@ def _alerts() -> tuple[Panel, ...]:
             (f"{_month('cx_suppressed_steps_total', 'reason')} > 0", "{{reason}}"),
             decimals=0,
         ),
-        bars(
+        _bars(
             8,
             "Precision by rule, 30 days",
             "Of the alerts whose horizon is over, the share of customers who were lost.",
@@ -105,7 +112,7 @@ def _alerts() -> tuple[Panel, ...]:
             most=1.0,
             decimals=0,
         ),
-        bars(
+        _bars(
             8,
             "Losses foretold, 30 days",
             "Of the customers lost while watched, the share of whom a rule had warned (recall).",
@@ -115,7 +122,7 @@ def _alerts() -> tuple[Panel, ...]:
             most=1.0,
             decimals=0,
         ),
-        bars(
+        _bars(
             8,
             "Lost, by whether anybody was told, 30 days",
             "The share lost among the told should lie below that of the holdout: that difference is what alerts save.",
@@ -125,7 +132,7 @@ def _alerts() -> tuple[Panel, ...]:
             most=1.0,
             decimals=0,
         ),
-        bars(
+        _bars(
             8,
             "Lead, median, 30 days",
             "Time from an alert to the loss that it foretold.",
@@ -133,7 +140,7 @@ def _alerts() -> tuple[Panel, ...]:
             (f"histogram_quantile(0.5, {_month('cx_alert_lead_seconds_bucket', 'rule, le')})", "{{rule}}"),
             decimals=1,
         ),
-        bars(
+        _bars(
             8,
             "Raised before the first complaint, 30 days",
             "Of alerts of customers who complained or left: before they said so.",
@@ -149,7 +156,7 @@ def _alerts() -> tuple[Panel, ...]:
             most=1.0,
             decimals=0,
         ),
-        bars(
+        _bars(
             8,
             "Calibration, 30 days",
             "What came true in each bin of the probability (its upper bound): well calibrated, each bar is its bin.",
@@ -172,6 +179,7 @@ def _alerts() -> tuple[Panel, ...]:
             (f"max(cx:calibration_error:ratio30d{{{JOB}}})", "calibration error"),
             (f"max(cx:brier_score:ratio30d{{{JOB}}})", "Brier score"),
             least=0.0,
+            height=5,
         ),
         lines(
             12,

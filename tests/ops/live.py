@@ -6,6 +6,7 @@ mature (outcomes) and what another program serves (delivery): those are counted 
 
 import asyncio
 import itertools
+import random
 import threading
 import time
 from typing import Any
@@ -30,7 +31,10 @@ from streams.settings import Settings
 from streams.topics import WEB
 
 TICK_S = 0.1
-CUSTOMERS = 40
+CUSTOMERS = 150
+ABANDONED, REPEATED = 0.1, 0.25
+UNHAPPY = 30
+"""Those of the customers to whom everything that can happen happens."""
 EXAMPLES = [
     orjson.loads(export.example(name)) for name in TYPES if not name.startswith("cx.customer.forgotten")
 ]
@@ -66,6 +70,7 @@ class LiveWorker:
         self.silent: set[str] = set()
         """Channels that send nothing for now."""
         self._numbers = itertools.count()
+        self._random = random.Random(1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
@@ -106,7 +111,7 @@ class LiveWorker:
         channel = document.get("channel") or info.channel
         if channel in self.silent:
             return
-        customer = f"c{number % CUSTOMERS}"
+        customer = f"c{number % UNHAPPY}"
         changed = {
             "id": f"e{number}",
             "time": at_time(at_s),
@@ -131,26 +136,69 @@ class LiveWorker:
     def _feed(self, tick: int, now_s: float) -> None:
         for document in EXAMPLES[tick % 5 :: 5]:
             self._event(document, next(self._numbers), now_s)
-        for survey, score in (("csat", 4), ("csat", 1), ("nps", 10), ("nps", 3), ("ces", 6), ("ces", 2)):
+        for survey, score in (
+            ("csat", 5),
+            ("csat", 4),
+            ("csat", 2),
+            ("nps", 10),
+            ("nps", 9),
+            ("nps", 3),
+            ("ces", 6),
+        ):
             number = next(self._numbers)
             customer = f"c{number % CUSTOMERS}"
+            channel = self._random.choice(("email", "email", "app"))
             answer = touchpoint(
-                "survey.answered", number, now_s, channel="email", data={"survey": survey, "score": score}
+                "survey.answered", number, now_s, channel=channel, data={"survey": survey, "score": score}
             )
             self._send(answer, topic_for("cx.survey.answered.v1", "email").name, customer.encode())
+        self._feed_usual(now_s)
+        self._feed_last_week(now_s)
         self._feed_strange(now_s)
+
+    def _feed_usual(self, now_s: float) -> None:
+        """Send a good day of three customers; now and then somebody waits in vain."""
+        for _ in range(3):
+            number = next(self._numbers)
+            customer = f"c{number % CUSTOMERS}"
+            arrival = {"promised_at": at_time(now_s + 3600.0)}
+            for kind, data in (("order.placed", {}), ("delivery.delivered", arrival)):
+                if "web" not in self.silent:
+                    self._send(
+                        touchpoint(kind, number, now_s, customer, data=data), WEB.name, customer.encode()
+                    )
+            call = {"wait_s": 20 + number % 200, "talk_s": 180, "resolved": "yes", "issue_id": f"i{number}"}
+            lost = {"wait_s": 400, "abandoned": True, "issue_id": f"i{number}"}
+            ended = touchpoint(
+                "call.ended",
+                number,
+                now_s,
+                customer,
+                data=lost if self._random.random() < ABANDONED else call,
+            )
+            self._send(ended, topic_for("cx.call.ended.v1", "phone").name, customer.encode())
+
+    def _feed_last_week(self, now_s: float) -> None:
+        """Send contacts of eight days ago, which can be judged: some of them called again."""
+        issue = next(self._numbers)
+        for again in range(2 if self._random.random() < REPEATED else 1):
+            at_s = now_s - (8.0 - again) * DAY_S
+            data = {"issue_id": f"w{issue}", "resolved": "yes"}
+            call = touchpoint("call.ended", next(self._numbers), at_s, "h2", data=data)
+            self._send(call, topic_for("cx.call.ended.v1", "phone").name, b"h2")
 
     def _feed_strange(self, now_s: float) -> None:
         """Send what a pipeline meets: a broken record, a repeat, an unknown visitor, a late event."""
         number = next(self._numbers)
         page = touchpoint("page.viewed", number, now_s, "c1")
-        self._send(b'{"source": "/shop", "type": 7}')
+        if number % 20 == 0:
+            self._send(b'{"source": "/shop", "type": 7}')
         self._send(touchpoint("order.placed", 1, now_s, "c1"))
         self._send(page)
         self._send(touchpoint("page.viewed", number, now_s - 2 * 3600.0, "c1", anonymousid="x"))
         self._send(orjson.dumps(orjson.loads(page) | {"subject": None, "anonymousid": "x"}), key=None)
-        broken = touchpoint("delivery.failed", number, now_s)
-        self._send(broken, WEB.name, f"c{number % CUSTOMERS}".encode())
+        broken = touchpoint("delivery.failed", number, now_s, f"c{number % UNHAPPY}")
+        self._send(broken, WEB.name, f"c{number % UNHAPPY}".encode())
 
     def _mature(self, tick: int) -> None:
         """Count outcomes by hand: the real ones need months."""

@@ -1,18 +1,22 @@
 """Every query of every dashboard and rule, against a real Prometheus that scrapes a worker under load."""
 
+import html
 import json
 import re
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from grafana.boards.kit import TITLES
+from grafana.contact_sheet import BROWSERS, Prometheus, draw
 from streams.observe.metrics import DELIVERY, METRICS, Kind
 from tests.ops.conftest import Stack
-from tests.ops.programs import ROOT, RULES, until
+from tests.ops.programs import ROOT, RULES, program, until
 
 pytestmark = pytest.mark.ops
 
@@ -129,3 +133,27 @@ def test_a_channel_that_stops_raises_an_alert_that_ends_when_it_is_back(scraped:
     until(lambda: scraped.webhook.got("firing", **silent), "the alert reaches the receiver", 25.0)
     scraped.worker.silent.clear()
     until(lambda: scraped.webhook.got("resolved", **silent), "the receiver hears that it is over", 25.0)
+
+
+def test_the_contact_sheet_draws_every_panel(scraped: Stack, tmp_path: Path):
+    """A page a dashboard, each panel at its place with what its queries give."""
+    pages = draw(Prometheus(scraped.monitoring.url, minutes=0.5, rate_s=5.0), tmp_path, png=False)
+    assert [path.stem for path in pages] == sorted(TITLES)
+    for path in pages:
+        text = path.read_text()
+        drawn = [int(number) for number in re.findall(r'data-series="(\d+)"', text)]
+        panels = json.loads((ROOT / f"grafana/dashboards/{path.stem}.json").read_text())["panels"]
+        assert len(drawn) == len(panels)
+        assert min(drawn) >= 1, path.stem
+        assert all(html.escape(panel["title"]) in text for panel in panels)
+
+
+@pytest.mark.long
+def test_the_contact_sheet_becomes_pictures(scraped: Stack, tmp_path: Path):
+    """A Chromium draws the pages as wide and high as the dashboards are."""
+    program(*BROWSERS)
+    drawn = draw(Prometheus(scraped.monitoring.url, minutes=0.5, rate_s=5.0), tmp_path, png=True)
+    pictures = [path for path in drawn if path.suffix == ".png"]
+    assert len(pictures) == len(TITLES)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert min(path.stat().st_size for path in pictures) > 20_000

@@ -1,0 +1,102 @@
+"""The contact sheet's drawing: units, colours and places, without a Prometheus."""
+
+from typing import Any
+
+import pytest
+
+from grafana.boards.drawing import Series, color_of, panel_html, shown
+from grafana.contact_sheet import chosen, height_px
+
+
+def a_panel(kind: str = "timeseries", **defaults: Any) -> dict[str, Any]:
+    """Return a panel as a dashboard has it."""
+    return {
+        "type": kind,
+        "title": "Who < whom",
+        "description": "What it says.",
+        "gridPos": {"x": 8, "y": 4, "w": 8, "h": 7},
+        "fieldConfig": {"defaults": {"unit": "s", "custom": {}, **defaults}},
+    }
+
+
+def line(legend: str, *values: float) -> Series:
+    """Return a series of one value a second."""
+    return Series(legend, tuple((float(at), value) for at, value in enumerate(values)))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "decimals", "text"),
+    [
+        (0.1234, "percentunit", None, "12.3%"),
+        (-1e-12, "percentunit", None, "0.0%"),
+        (1.0, "percentunit", 0, "100%"),
+        (0.0021, "s", None, "2.1 ms"),
+        (90.0, "s", None, "1.5 min"),
+        (7200.0, "s", None, "2 h"),
+        (432000.0, "s", None, "5 d"),
+        (2048.0, "bytes", None, "2 KiB"),
+        (512.0, "Bps", None, "512 B/s"),
+        (12345.0, "short", None, "12.3k"),
+        (65.8, "ops", None, "65.8/s"),
+        (64.6, "suffix: / 100", 0, "65 / 100"),
+        (float("nan"), "short", None, "no number"),
+    ],
+)
+def test_a_value_is_shown_in_its_unit(value: float, unit: str, decimals: int | None, text: str):
+    """As Grafana would write it."""
+    assert shown(value, unit, decimals) == text
+
+
+def test_a_panel_lies_where_the_dashboard_puts_it():
+    """Column and row of the grid, and the text made safe for HTML."""
+    drawn = panel_html(a_panel(), [line("a", 1.0, 2.0), line("b", 3.0, 1.0)])
+    assert "grid-column:9/span 8;grid-row:5/span 7" in drawn
+    assert "Who &lt; whom" in drawn
+    assert drawn.count("<polyline") == 2
+
+
+def test_a_panel_without_data_says_so():
+    """Nothing looks like zero."""
+    assert "no data" in panel_html(a_panel(), [])
+
+
+def test_areas_stand_on_each_other():
+    """The upper one begins where the lower one ends."""
+    panel = a_panel(custom={"stacking": {"mode": "normal"}}, min=0.0)
+    drawn = panel_html(panel, [line("a", 1.0, 1.0), line("b", 1.0, 3.0)])
+    assert drawn.count("<polygon") == 2
+    assert ">4 s</text>" in drawn
+
+
+def test_a_figure_has_the_colour_of_its_threshold():
+    """The last step that the value reaches gives the colour."""
+    steps = {"steps": [{"value": None, "color": "green"}, {"value": 0.5, "color": "red"}]}
+    panel = a_panel("stat", unit="percentunit", thresholds=steps)
+    assert color_of(panel, 0.4) != color_of(panel, 0.5)
+    assert f"color:{color_of(panel, 0.9)}" in panel_html(panel, [line("a", 0.1, 0.9)])
+
+
+def test_bars_are_ranked():
+    """The longest comes first."""
+    drawn = panel_html(a_panel("bargauge"), [line("small", 1.0), line("large", 5.0)])
+    assert drawn.index("large") < drawn.index("small")
+
+
+def test_a_series_keeps_the_colour_of_its_override():
+    """A band has its own colour wherever it is drawn, and many series are named but for the last ones."""
+    panel = a_panel()
+    fixed = {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}}
+    panel["fieldConfig"]["overrides"] = [{"matcher": {"id": "byName", "options": "b"}, "properties": [fixed]}]
+    drawn = panel_html(panel, [line(name, 1.0) for name in "abcdefghij"])
+    assert 'background:#c4302b"></i>b' in drawn
+    assert "and 2 more" in drawn
+
+
+def test_a_query_is_asked_as_grafana_would():
+    """Every job and instance, and the window of rates filled in."""
+    assert chosen('rate(x{job=~"$job"}[$__rate_interval])', 20.0) == 'rate(x{job=~".+"}[20s])'
+
+
+def test_a_page_is_as_high_as_its_lowest_panel():
+    """Pictures show the whole dashboard."""
+    assert height_px({"panels": [a_panel(), {"gridPos": {"y": 11, "h": 9}}]}) == 20 * 30 + 110
