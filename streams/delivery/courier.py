@@ -74,7 +74,9 @@ class Message:
     """When the worker published it: the record's timestamp."""
     attempts: int = 0
     withdrawn: bool = False
-    """Its alert was resolved or erased."""
+    """Its alert is over: not told to whom it was not told yet."""
+    erased: bool = False
+    """Its alert is gone, perhaps with the customer: not told to anybody any more."""
     recalled: bool = False
     """The partition goes to another process: no attempt is begun any more."""
     busy: bool = False
@@ -148,7 +150,7 @@ class Courier:
     def _unwanted(self, message: Message) -> Ending | None:
         if self._shared.pauses.since(message.published_s):
             return "paused"
-        if message.withdrawn and not message.attempts:
+        if message.erased or (message.withdrawn and not message.attempts):
             return "withdrawn"
         return None
 

@@ -69,7 +69,9 @@ class Desk:
             return  # read again after a rebalance that gave the partition back
         self._next = record.offset + 1
         if record.value is None:
-            self._withdraw((record.key or b"").decode("utf-8", "replace"))
+            for job in self._by_alert.get((record.key or b"").decode("utf-8", "replace"), ()):
+                if job.message is not None:
+                    job.message.erased = True
             return
         try:
             alert = decode(record.value)

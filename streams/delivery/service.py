@@ -22,6 +22,7 @@ from streams.delivery.log import partitions_of
 from streams.delivery.pauses import PauseWatch
 from streams.delivery.receivers import Receiver
 from streams.delivery.routes import Routes
+from streams.errors import CxError
 from streams.reach import unreachable
 from streams.settings import Settings
 from streams.topics import ALERTS, DEAD_LETTERS, DELIVERY
@@ -88,8 +89,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until `stop` is called; what is on its way then may end, the rest is left to the next."""
-        for topic in (ALERTS, DELIVERY, DEAD_LETTERS):
-            await partitions_of(self._settings, self._settings.topic_prefix + topic.name)
+        await self._check_topics()
         async with AsyncExitStack() as stack:
             pauses = PauseWatch(self._settings)
             watching = asyncio.ensure_future(pauses.run())
@@ -102,6 +102,14 @@ class Delivery:
                 self._follow(pauses.pauses)
                 await self._turn()
             await self._leave(list(self._desks))
+
+    async def _check_topics(self) -> None:
+        names = [self._settings.topic_prefix + topic.name for topic in (ALERTS, DELIVERY, DEAD_LETTERS)]
+        counts = [await partitions_of(self._settings, name) for name in names]
+        if len(set(counts)) > 1:
+            shown = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+            msg = f"an alert is remembered on its own partition, and the counts of partitions differ: {shown}"
+            raise CxError(msg, mend="cx topics check")
 
     async def _join(self, stack: AsyncExitStack) -> None:
         settings = self._settings

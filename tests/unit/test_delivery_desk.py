@@ -184,6 +184,18 @@ async def test_an_erased_alert_is_not_sent():
     assert sorted(ending for _, ending in office.book.endings) == ["accepted", "withdrawn"]
 
 
+async def test_an_erased_alert_is_not_tried_again():
+    """The customer was forgotten: what a failed receiver has not accepted yet, it never gets."""
+    office = Office(BROKEN)
+    office.take(0)
+    await office.clock.settle()
+    office.desk.take(Record(1, None, key=b"a1"))
+    await office.finish()
+    assert len(office.client.sent) == 1
+    assert office.book.endings == [("announced", "withdrawn")]
+    assert office.book.buried == []
+
+
 async def test_people_hear_the_end_of_what_they_were_told():
     """A resolved step of an alert that was delivered is delivered."""
     office = Office()
