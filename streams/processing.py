@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
+from streams.announcing import Desk
 from streams.casework import Office
 from streams.engine.handler import Effects, Standing
 from streams.observe.intake import Intake, named_sources
@@ -63,6 +64,11 @@ class Processor:
         """The last finished pass of the sweep, by partition."""
         self._counting: dict[int, Census] = {}
         self._placement = PlacementWarnings()
+
+    @property
+    def desks(self) -> dict[int, Desk]:
+        """Return who decides of whom people are told, by partition."""
+        return self.office.desks
 
     def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> PartitionWork:
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""

@@ -103,6 +103,12 @@ class Settings:
         9464, "Port on which metrics and health are served; 0: a free one.", ge=0, le=65535
     )
     routes: str = _setting("", "Path of the routes file of `cx deliver`: who is told of which alert.")
+    ready_lag_s: float = _setting(
+        0.0,
+        "A worker that is further behind answers /readyz with 503; 0: however far it is behind.",
+        unit="s",
+        ge=0,
+    )
     deliver_metrics_port: int = _setting(
         9465, "Port on which `cx deliver` serves metrics and health; 0: a free one.", ge=0, le=65535
     )
@@ -122,6 +128,10 @@ class Settings:
     queue_bytes: int = _setting(64 * MIB, "Most bytes fetched and not yet scored.", unit="bytes", ge=MIB)
     link_template: str = _setting(
         "", "Address of a customer in your own system, with {customer_id}; put into alerts."
+    )
+    log_key_file: str = _setting(
+        "",
+        "File of the key by which customer ids are made pseudonyms in logs; empty: a random one a process.",
     )
     log_level: str = _setting(
         "info", "Least grave line that is logged.", choices=("debug", "info", "warning", "error")

@@ -94,6 +94,16 @@ def _alerts() -> tuple[Panel, ...]:
             ),
             height=5,
         ),
+        lines(
+            8,
+            "Waiting to be told, and what the budget has left",
+            "The budget is the policy's: announcements for 1000 customers a week.",
+            "short",
+            (f"sum(cx_waiting_alerts{{{WORKER}}})", "waiting"),
+            (f"sum(cx_announcements_left{{{WORKER}}})", "left"),
+            least=0.0,
+            height=5,
+        ),
         _bars(
             8,
             "Told to nobody, 30 days",
@@ -182,21 +192,23 @@ def _alerts() -> tuple[Panel, ...]:
             height=5,
         ),
         lines(
-            12,
+            8,
             "Delivery by result",
             "accepted; lost as refused, gone, expired or undecodable; held back as paused, muted or withdrawn.",
             "ops",
             (_rate("cx_deliveries_total", "receiver, result"), "{{receiver}} {{result}}"),
             least=0.0,
+            height=5,
         ),
         lines(
-            12,
+            8,
             "Delivery: waiting, and breakers that are open",
             "Alerts that wait for a receiver; a breaker that is open counts 1.",
             "short",
             (f"sum by (receiver) (cx_delivery_pending{{{WORKER}}})", "{{receiver}} waiting"),
             (f"max by (receiver) (cx_delivery_breaker_open{{{WORKER}}})", "{{receiver}} breaker"),
             least=0.0,
+            height=5,
         ),
     )
 

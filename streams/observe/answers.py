@@ -46,19 +46,26 @@ def failure(status: HTTPStatus, error: str, **more: Any) -> Answer:
     return Answer(status, {"error": error, **more})
 
 
-def ready(engine: Snapshot) -> Answer:
-    """Say whether every partition assigned is worked on: 200, else 503 with the reason."""
+def ready(engine: Snapshot, behind_s: float = 0.0, most_behind_s: float = 0.0) -> Answer:
+    """Say whether every partition assigned is worked on: 200, else 503 with the reason.
+
+    `behind_s` is the lag in seconds; beyond `most_behind_s`, where that is not 0, the worker is not ready.
+    """
+    late = bool(most_behind_s) and behind_s > most_behind_s
+    is_ready = engine.ready and not late
     stopped = {str(each.partition): each.problem for each in engine.partitions if each.problem}
     loading = [each.partition for each in engine.partitions if not each.ready and not each.problem]
     document: dict[str, Any] = {
-        "ready": engine.ready,
+        "ready": is_ready,
         "partitions": [each.partition for each in engine.partitions if each.ready],
         "customers": sum(each.rows for each in engine.partitions),
         "lag": sum(each.lag or 0 for owner in engine.partitions for each in owner.inputs),
     }
+    if late:
+        document |= {"behind_s": round(behind_s, 1), "most_behind_s": most_behind_s}
     if not engine.ready:
         document |= {"rebalancing": engine.rebalancing, "loading": loading, "stopped": stopped}
-    return Answer(HTTPStatus.OK if engine.ready else HTTPStatus.SERVICE_UNAVAILABLE, document)
+    return Answer(HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, document)
 
 
 def customer(scorer: Scorer, find: Callable[[str], Found], customer_id: str, at: str | None) -> Answer:

@@ -6,12 +6,15 @@ from typing import Final
 
 from streams.observe.histogram import Histogram
 from streams.scoring.apply import Scorer
+from streams.scoring.churn import sigmoid
+from streams.scoring.ledger import Reading
 from streams.scoring.rules import SEVERITIES, Glance, Rule
 from streams.scoring.state import CustomerState
 
 SCORE_BUCKETS: Final = (10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0, 65.0, 70.0, 75.0, 80.0, 90.0, 100.0)
 GAP_BUCKETS: Final = (-50.0, -30.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 LEDGERS: Final = ("experience", "service")
+NO_DRIVER: Final = "none"
 DROPPED: Final = "other"
 """Drivers that the policy no longer has, together: their codes could be any."""
 
@@ -36,6 +39,9 @@ class Census:
     """Points that a driver adds to or takes from all customers together, by (ledger, driver)."""
     open_alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By (rule, severity)."""
+    value_at_risk: dict[str, float] = field(default_factory=dict)
+    """Probability of churn x spend a year x years, minor units of the policy's currency, by the driver that
+    takes most from the customer's experience; `none` where nothing does."""
     other_policy: int = 0
     """Rows whose sums hold the weights of another policy."""
 
@@ -56,8 +62,20 @@ class Census:
             for code, points in reading.points.items():
                 key = ledger, names.get(code, DROPPED)
                 self.points[key] = self.points.get(key, 0.0) + points
+        self._take_value(scorer, state, glance, experience)
         self.other_policy += state.baked != scorer.baked
         for rule, episode in state.episodes.items():
             if episode.closed_s is None:
                 self.open_alerts[Rule(rule).label, SEVERITIES[episode.severity]] += 1
         return glance
+
+    def _take_value(self, scorer: Scorer, state: CustomerState, glance: Glance, experience: Reading) -> None:
+        """Count what is at stake under the driver that takes most."""
+        logit = scorer.churn.logit(state, glance.at_s, glance.terms, scorer.policy.alert_horizon)
+        if logit is None:
+            return
+        value = scorer.rules.value.at_risk(state, glance.at_s, sigmoid(logit))
+        if value is not None:
+            worst = min(experience.points.items(), key=lambda each: each[1], default=(0, 0.0))
+            driver = scorer.policy.driver_names.get(worst[0], DROPPED) if worst[1] < 0.0 else NO_DRIVER
+            self.value_at_risk[driver] = self.value_at_risk.get(driver, 0.0) + value

@@ -21,7 +21,7 @@ from streams.observe.families import (
     output_families,
 )
 from streams.observe.histogram import Histogram
-from streams.observe.watch import Reading
+from streams.observe.watch import Reading, lag_s
 
 Labels = tuple[str, ...]
 
@@ -56,7 +56,7 @@ class CxCollector(Collector):
         yield from output_families(reading)
         yield from census_families(reading)
         yield from kpi_families(reading, self._driver_names)
-        yield from outcome_families(reading.tally.outcomes)
+        yield from outcome_families(reading)
         yield from _lag(reading)
         yield from _engine(reading)
         yield from _partitions(reading)
@@ -87,15 +87,9 @@ def _records(reading: Reading) -> Iterator[Family]:
 
 
 def _lag(reading: Reading) -> Iterator[Family]:
-    def seconds(each: InputSnapshot) -> float | None:
-        if each.lag is None or each.at_end or each.lag == 0:
-            return None if each.lag is None else 0.0
-        if each.last_record_s == -math.inf:
-            return reading.uptime_s
-        return max(0.0, reading.now_s - each.last_record_s)
-
     yield family("cx_lag_records", _by_input(reading, lambda each: each.lag))
-    yield family("cx_lag_seconds", _by_input(reading, seconds))
+    seconds = _by_input(reading, lambda each: lag_s(each, reading.now_s, reading.uptime_s))
+    yield family("cx_lag_seconds", seconds)
     watermarks = {str(each.partition): each.watermark_s for each in reading.engine.partitions}
     yield family("cx_watermark_timestamp_seconds", _finite(watermarks))
 

@@ -12,7 +12,6 @@ from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.metrics import BY_NAME, Kind
-from streams.observe.outcomes import Outcomes
 from streams.observe.watch import Reading
 
 _FAMILIES: Final[dict[Kind, Any]] = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
@@ -86,8 +85,11 @@ def kpi_families(reading: Reading, driver_names: Mapping[int, str]) -> Iterator[
     yield histogram("cx_first_reply_seconds", kpis.first_reply_s)
 
 
-def outcome_families(outcomes: Outcomes) -> Iterator[Family]:
-    """Yield whether the alerts were right, in time and well calibrated."""
+def outcome_families(reading: Reading) -> Iterator[Family]:
+    """Yield what waits to be told, and whether the alerts were right, in time and well calibrated."""
+    outcomes = reading.tally.outcomes
+    yield family("cx_waiting_alerts", {str(each): desk.waiting for each, desk in reading.desks.items()})
+    yield family("cx_announcements_left", {str(each): desk.left for each, desk in reading.desks.items()})
     yield family("cx_suppressed_steps_total", outcomes.suppressed)
     yield family("cx_alert_outcomes_total", outcomes.results)
     yield family("cx_inferred_outcomes_total", outcomes.inferred)
@@ -119,6 +121,11 @@ def census_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_customers_by_score", _score_buckets(reading.censuses))
     yield family("cx_customers_by_gap", _added(each.gap for each in censuses))
     yield family("cx_driver_points", points)
+    at_risk: dict[str, float] = {}
+    for census in censuses:
+        for driver, value in census.value_at_risk.items():
+            at_risk[driver] = at_risk.get(driver, 0.0) + value
+    yield family("cx_value_at_risk_minor_units", at_risk)
     yield family("cx_table_bytes", sum(census.row_bytes for census in censuses))
     yield family("cx_open_alerts", open_alerts)
     yield family("cx_customers_other_policy", sum(census.other_policy for census in censuses))

@@ -154,6 +154,14 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Points that a driver adds to (or takes from) the scores of all customers together.",
         "points",
     ),
+    _gauge(
+        "cx_value_at_risk_minor_units",
+        SWEEP,
+        "driver",
+        "Probability of churn x spend a year x years of all customers, in minor units of the policy's "
+        "currency, by the driver that takes most from each customer's experience (none: nothing does).",
+        "minor units",
+    ),
     _gauge("cx_table_bytes", SWEEP, "", "Bytes of the rows in the table.", "bytes"),
     _gauge("cx_open_alerts", SWEEP, "rule severity", "Alerts that are open.", "alerts"),
     _gauge(
@@ -243,6 +251,8 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Time to the first reply on the wall clock, taken when a ticket is first solved.",
     ),
     # Whether the alerts are right.
+    _gauge("cx_waiting_alerts", NOW, "partition", "Customers of whom people are to be told.", "customers"),
+    _gauge("cx_announcements_left", NOW, "partition", "Announcements that the budget has left.", "alerts"),
     _counter(
         "cx_suppressed_steps_total",
         WORKER,

@@ -151,6 +151,7 @@ class AdminServer(LoopServer):
 
     def __init__(self, settings: Settings, watch: Watch) -> None:
         self.watch = watch
+        self._most_behind_s = settings.ready_lag_s
         policy = watch.observed.scorer.policy
         made = registry(
             self._reading,
@@ -168,7 +169,8 @@ class AdminServer(LoopServer):
             self.ask(lambda: None)
             return Answer(HTTPStatus.OK, {"status": "ok"})
         if parts.path == "/readyz":
-            return ready(self.ask(self.watch.engine))
+            engine, behind_s = self.ask(lambda: (self.watch.engine(), self.watch.behind_s()))
+            return ready(engine, behind_s, self._most_behind_s)
         if parts.path.startswith(CUSTOMERS):
             query = parse_qs(parts.query)
             at = query.get("at", [None])[0]

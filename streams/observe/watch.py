@@ -10,12 +10,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from streams.engine.stats import Snapshot, Stats
+from streams.engine.stats import InputSnapshot, Snapshot, Stats
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.placement import partition_of
 from streams.observe.tally import Latencies, Tally
 from streams.scoring.apply import Scorer
+
+
+class Desk(Protocol):
+    """Who decides of whom people are told on one partition; see `streams.announcing.Desk`."""
+
+    waiting: dict[bytes, tuple[float, ...]]
+    tokens_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Customers of whom people are to be told on one partition, and the announcements that are left."""
+
+    waiting: int
+    left: float
 
 
 class Observed(Protocol):
@@ -29,6 +44,11 @@ class Observed(Protocol):
     latencies: Latencies
     censuses: dict[int, Census]
 
+    @property
+    def desks(self) -> Mapping[int, Desk]:
+        """The desks of all partitions that were ever here."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -41,6 +61,8 @@ class Reading:
     first_contacts: Mapping[tuple[str, str], int]
     censuses: Mapping[int, Census]
     """Of the partitions that are here."""
+    desks: Mapping[int, Waiting]
+    """Likewise."""
     now_s: float
     uptime_s: float
 
@@ -88,9 +110,20 @@ class Watch:
             scored=self.observed.latencies.scored.copy(),
             first_contacts=dict(self.observed.latencies.contacts.results),
             censuses=censuses,
+            desks={
+                number: Waiting(len(desk.waiting), desk.tokens_left)
+                for number, desk in self.observed.desks.items()
+                if number in here
+            },
             now_s=now_s,
             uptime_s=max(0.0, now_s - self.started_s),
         )
+
+    def behind_s(self) -> float:
+        """Return how far the worker is behind, in seconds, by its input that is furthest."""
+        now_s = time.time()
+        inputs = [each for owner in self.engine().partitions for each in owner.inputs]
+        return max((lag_s(each, now_s, now_s - self.started_s) or 0.0 for each in inputs), default=0.0)
 
     def find(self, customer_id: str) -> Found:
         """Return a customer's committed row, from the partition where the key belongs."""
@@ -104,3 +137,13 @@ class Watch:
         return Found(
             number, here=True, row=state.rows.get(key), generation=state.marker.generation, at_s=now_s
         )
+
+
+def lag_s(each: InputSnapshot, now_s: float, uptime_s: float) -> float | None:
+    """Return the age of the last record applied of an input, in seconds; None before its first fetch.
+
+    0 where everything is applied; without any record applied, the worker's own age.
+    """
+    if each.lag is None or each.at_end or each.lag == 0:
+        return None if each.lag is None else 0.0
+    return uptime_s if each.last_record_s == -math.inf else max(0.0, now_s - each.last_record_s)

@@ -360,3 +360,25 @@ def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():
     processor.begin(0, rows, Standing("generation", seconds(1))).sweep([b"anna"], seconds(1))
     census = processor.censuses[0]
     assert 100.0 <= census.began_s < census.ended_s < next(clock)
+
+
+def test_what_is_at_stake_counts_for_the_driver_that_takes_most():
+    """Probability times spend a year, as an alert says it; without a failure it is nobody's."""
+    bought = [event("order.placed", day, total=10_000, currency="EUR") for day in range(0, 60, 20)]
+    for events, driver in (
+        (bought, "none"),
+        ([*bought, event("call.ended", 61, wait_s=900, resolved="no")], "unresolved"),
+    ):
+        state, census = row(events), Census()
+        glance = census.take(DEFAULT, b"", state, seconds(70))
+        logit = DEFAULT.churn.logit(state, glance.at_s, glance.terms, DEFAULT.policy.alert_horizon)
+        assert logit is not None
+        wanted = DEFAULT.rules.value.at_risk(state, glance.at_s, 1.0 / (1.0 + math.exp(-logit)))
+        assert census.value_at_risk == {driver: pytest.approx(wanted)}
+
+
+def test_nothing_is_at_stake_without_a_purchase():
+    """Who never bought has no probability of leaving and no value."""
+    census = Census()
+    census.take(DEFAULT, b"", row([event("complaint.raised", 0)]), seconds(1))
+    assert census.value_at_risk == {}

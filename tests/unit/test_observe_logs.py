@@ -1,14 +1,16 @@
 """Log lines."""
 
+import hmac
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from streams.observe.logs import LIBRARIES, MOST_REMEMBERED, Repeats, configure
+from streams.observe.logs import BURST, LIBRARIES, MOST_REMEMBERED, Pseudonyms, Repeats, configure
 from streams.settings import Settings
 
 
@@ -99,10 +101,45 @@ def test_a_client_that_repeats_itself_is_heard_once_in_a_while():
     assert repeats.filter(a_record("aiokafka", "no node 1"))
 
 
-def test_our_own_lines_are_never_left_out():
-    """What the product says is said each time."""
+def test_our_own_lines_are_said_five_times_and_then_counted():
+    """An error that comes a hundred times a second fills no disk; the next line tells how many there were."""
+    now = [0.0]
+    repeats = Repeats(every_s=10, clock=lambda: now[0])
+    said = [repeats.filter(a_record("streams.engine.lane", "fenced")) for _ in range(20)]
+    assert said == [True] * BURST + [False] * (20 - BURST)
+    assert repeats.filter(a_record("streams.engine.lane", "lost")), "another line"
+    now[0] = 10.0
+    later = a_record("streams.engine.lane", "fenced")
+    assert repeats.filter(later)
+    assert later.getMessage() == "fenced (15 like it were left out)"
+
+
+def test_the_last_words_are_never_left_out():
+    """Why a worker stops is said however often it was said before."""
     repeats = Repeats()
-    assert [repeats.filter(a_record("streams.engine.lane", "fenced")) for _ in range(3)] == [True] * 3
+    last = logging.LogRecord("streams.cli.worker", logging.CRITICAL, "", 0, "stops", (), None)
+    assert [repeats.filter(last) for _ in range(9)] == [True] * 9
+
+
+def test_a_customer_is_named_by_a_pseudonym_only(tmp_path: Path):
+    """The same key gives the same name everywhere; without the key nobody finds the customer."""
+    key = tmp_path / "log.key"
+    key.write_text("a key of 32 characters or more ...")
+    wanted = hmac.new(key.read_bytes(), b"anna", "sha256").hexdigest()[:16]
+    for customer in ("anna", b"anna"):
+        settings = Settings(log_key_file=str(key))
+        (line,) = lines(
+            settings, "streams.x", logging.ERROR, "odd", extra={"customer": customer, "offset": 7}
+        )
+        found = orjson.loads(line)
+        assert (found["customer"], found["offset"]) == (wanted, 7)
+        assert "anna" not in line
+
+
+def test_without_a_key_pseudonyms_last_as_long_as_the_process():
+    """Two processes name a customer differently; one always the same."""
+    one, other = Pseudonyms(), Pseudonyms()
+    assert one.of("anna") == one.of("anna") != other.of("anna")
 
 
 def test_what_is_remembered_of_lines_is_bounded():
@@ -110,7 +147,7 @@ def test_what_is_remembered_of_lines_is_bounded():
     repeats = Repeats()
     for number in range(MOST_REMEMBERED + 5):
         repeats.filter(a_record("aiokafka", "x" * number))
-    assert len(repeats._said_s) == 5
+    assert len(repeats._said) == 5
 
 
 def test_debug_shows_everything():

@@ -21,7 +21,7 @@ from streams.observe.kpis import HANDLING_BUCKETS_S, REPLY_BUCKETS_S, WAIT_BUCKE
 from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
-from streams.observe.watch import Reading, Watch
+from streams.observe.watch import Reading, Waiting, Watch
 
 NOW = 1_800_000_000.0
 COUNTS = {"accepted": 5, "duplicate": 2, "anonymous": 1, "suppressed": 0, "rejected": 1, "skipped": 1}
@@ -102,6 +102,7 @@ def a_census(customers: int) -> Census:
     """Return a census of customers who are all steady, with one open alert."""
     census = Census(began_s=NOW - 90, ended_s=NOW - 60, customers=customers, row_bytes=300, other_policy=1)
     census.points["experience", "waiting"] = -4.0
+    census.value_at_risk["waiting"] = 12_000.0
     census.gap.observe(12.0)
     census.bands["steady"] = customers
     census.open_alerts["silence", "low"] = 1
@@ -124,6 +125,7 @@ def a_reading(**other: Any) -> Reading:
         scored=latency,
         first_contacts={("phone", "repeated"): 1},
         censuses={0: a_census(2), 3: a_census(1)},
+        desks={0: Waiting(2, 7.5)},
         now_s=NOW,
         uptime_s=500.0,
     )
@@ -274,6 +276,7 @@ def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) 
         tally=a_tally(),
         alert_latency=Histogram(LATENCY_BUCKETS_S),
         latencies=Latencies(),
+        desks={number: SimpleNamespace(waiting={b"anna": (1.0,)}, tokens_left=3.0) for number in range(4)},
         censuses={number: a_census(1) for number in range(4)},
         event_clock=False,
         partitions=4,
@@ -287,7 +290,9 @@ def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) 
 
 def test_a_census_of_a_partition_that_went_away_is_not_counted():
     """Else the customers of a partition would be counted here and at its new owner."""
-    assert set(a_watch((a_partition(1), a_partition(2))).read().censuses) == {1, 2}
+    reading = a_watch((a_partition(1), a_partition(2))).read()
+    assert set(reading.censuses) == {1, 2}
+    assert reading.desks == {1: Waiting(1, 3.0), 2: Waiting(1, 3.0)}
 
 
 def test_a_reading_does_not_change_with_the_worker():

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import orjson
 import pytest
 
 from streams.engine.marker import Position, new_marker
-from streams.engine.stats import PartitionSnapshot, Snapshot, Stats
+from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.errors import CxError, Exit
 from streams.observe import server as server_module
 from streams.observe.placement import partition_of
@@ -124,6 +125,7 @@ def start() -> Iterator[Start]:
             tally=Tally(),
             alert_latency=Histogram(LATENCY_BUCKETS_S),
             latencies=Latencies(),
+            desks={},
             censuses={},
         )
         lane, loop = a_lane(), Loop()
@@ -179,6 +181,20 @@ def test_a_worker_that_loads_is_healthy_but_not_ready(start: Start):
     assert served.get("/healthz")[0] == 200
     status, body = served.get("/readyz")
     assert (status, body["ready"], body["loading"]) == (503, False, [ANNA])
+
+
+def test_a_worker_that_is_too_far_behind_is_not_ready(start: Start):
+    """Beyond the bound of the settings nobody should rely on its scores; without one it is ready."""
+    served = start()
+    late = InputSnapshot("web", 7, 10, time.time() - 90.0, 0.0, at_end=False)
+    served.lane.snapshot = lambda: a_snapshot(inputs=(late,))
+    assert served.get("/readyz")[0] == 200
+    served.server._most_behind_s = 60.0
+    status, body = served.get("/readyz")
+    assert (status, body["ready"], body["most_behind_s"]) == (503, False, 60.0)
+    assert body["behind_s"] >= 90.0
+    served.server._most_behind_s = 600.0
+    assert served.get("/readyz")[0] == 200
 
 
 def test_a_stopped_partition_is_named_with_its_reason(start: Start):

@@ -33,6 +33,7 @@ def attached(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> tuple[Any, 
         tally=Tally(),
         alert_latency=Histogram(LATENCY_BUCKETS_S),
         latencies=Latencies(),
+        desks={},
         censuses={},
     )
     attach(app, settings, observed)
