@@ -37,6 +37,7 @@ PRECISION: Final = 5.0
 TERMS_PRECISION: Final = 50.0
 MOST_DRIFT: Final = 0.5
 """Log-odds: a season moves less, and a fault in the data must not move everybody."""
+TINY: Final = 1e-9
 DIGITS: Final = 5
 SCALED: Final = (
     "experience_per_10_points",
@@ -188,7 +189,7 @@ class Fitter:
         if min(labels.sum(), len(labels) - labels.sum()) < LEAST_OF_EACH:
             return 0.0
         true = float(np.average(labels, weights=weights))
-        said = float(np.average(expit(lesson.rows.logit[told]), weights=weights))
+        said = float(np.average(np.clip(expit(lesson.rows.logit[told]), TINY, 1.0 - TINY), weights=weights))
         shift = np.log(true / (1.0 - true)) - np.log(said / (1.0 - said))
         return float(np.clip(shift, -MOST_DRIFT, MOST_DRIFT))
 

@@ -25,7 +25,7 @@ def fit_curve(logits: Floats, labels: Floats, weights: Floats) -> tuple[Floats, 
         for column in (weights, weights * logits, weights * labels)
     )
     kept = weight > 0
-    base = true.sum() / weight.sum()
+    base = (true.sum() + HALF) / (weight.sum() + 2.0 * HALF)
     x = told[kept] / weight[kept]
     p = pooled((true[kept] + HALF * base) / (weight[kept] + HALF), weight[kept])
     return _rising(x, np.log(p) - np.log1p(-p))

@@ -9,8 +9,8 @@ from streams.errors import CxError, Exit
 from streams.scoring.policy import DAY_S, Policy, policy_from_tables
 
 REFIT_PERIODS = 4
-MOST_REFITS = 40
-"""A fit costs a second or two: six years of weeks must not cost minutes."""
+REFIT_SHARE = 1 / 40
+"""A fit costs a second or two: six years of weeks must not cost minutes, so less often the more is known."""
 LATE_SHARE = 0.6
 """At least 40% of the periods that can be judged are judged, however short the log."""
 
@@ -33,7 +33,6 @@ class Grid:
     times_s: tuple[float, ...]
     end_s: float
     judged_from: int
-    refit_every: int
 
 
 def grid(plan: Plan, first_s: float, last_s: float) -> Grid:
@@ -63,7 +62,12 @@ def grid(plan: Plan, first_s: float, last_s: float) -> Grid:
         msg = f"no period is left to judge after a warm-up of {warmup} days: the last one is on day {last}"
         raise CxError(msg, mend="give a shorter --warmup", code=Exit.USAGE)
     times_s = tuple(start_s + step * plan.every_days * DAY_S for step in range(1, count + 1))
-    return Grid(times_s, end_s, skipped, max(REFIT_PERIODS, math.ceil(count / MOST_REFITS)))
+    return Grid(times_s, end_s, skipped)
+
+
+def next_fit(period: int) -> int:
+    """Return the period of the fit after one at `period`: told by the past alone, however long the log."""
+    return period + max(REFIT_PERIODS, round(REFIT_SHARE * period))
 
 
 def under_horizon(policy: Policy, horizon_days: int) -> Policy:

@@ -14,7 +14,7 @@ from streams.backtest.baselines import Baselines
 from streams.backtest.fit import Fitted, Fitter
 from streams.backtest.history import History, RawRow, Rows, rows_of
 from streams.backtest.log import Engagements, Floats, Log
-from streams.backtest.plan import Grid, Plan
+from streams.backtest.plan import Grid, Plan, next_fit
 from streams.backtest.population import Lives
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import DAY_S, Policy
@@ -69,10 +69,12 @@ class Walk:
         scores: dict[str, list[Floats]] = {}
         periods: list[Floats] = []
         fits: list[Fitted] = []
+        due = next_fit(0)
         for number, at_s in enumerate(grid.times_s):
             self._move_to(at_s)
-            if number and number % grid.refit_every == 0:
+            if number == due:
                 self._learn(at_s, fits)
+                due = next_fit(number)
             rows = self._look(at_s)
             self._history.add(rows)
             periods.append(np.full(len(rows), float(number)))
