@@ -181,7 +181,7 @@ def figures(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict
 
 def _derived(case: Case) -> tuple[Any, ...]:
     """Return what was derived from a case's facts."""
-    return case.key, case.weight, case.since_s, case.until_s, case.mended_s, case.credit, case.kept_s
+    return case.key, case.weight, case.since_s, case.until_s, case.mended_s, case.credit, case.in_time
 
 
 def _plain(value: Any) -> Any:

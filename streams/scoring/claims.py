@@ -22,6 +22,7 @@ from streams.scoring.facts import (
     GONE,
     GRAVE,
     ISSUE,
+    KEPT,
     OPENED,
     ORDER,
     PROMISE,
@@ -42,6 +43,7 @@ from streams.scoring.facts import (
     keep,
     key_of,
     latest,
+    say_channel,
     say_due,
     stamp,
     weighed,
@@ -59,7 +61,7 @@ _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) fo
 class Learning:
     """One event on its way into the register: the entries that it touches."""
 
-    __slots__ = ("at_s", "channel", "event", "state", "touched")
+    __slots__ = ("at_s", "channel", "event", "kept", "state", "touched")
 
     def __init__(self, state: CustomerState, touchpoint: Touchpoint, at_s: int, event: bytes) -> None:
         self.state = state
@@ -68,14 +70,18 @@ class Learning:
         named = touchpoint.channel
         self.channel = CHANNELS.index(named) if named is not None else _CHANNEL_OF[type(touchpoint)]
         self.touched: dict[bytes, Case] = {}
+        self.kept: dict[bytes, int] = {}
+        """Of the deliveries among them that lie in the sums, when they came, before this event."""
 
     def case(self, kind: int, name: str) -> Case:
         """Return the entry of that name, made anew if need be."""
         key = key_of(kind, name)
         case = self.touched.get(key) or self.state.cases.get(key)
         if case is None:
-            case = Case(kind, self.at_s, {})
-        elif case.at_s < self.at_s:
+            case = Case(kind, {})
+        elif case.in_time and key not in self.touched:
+            self.kept[key] = case.facts[KEPT]
+        if kind != ORDER and case.at_s < self.at_s:  # the facts of an order tell it themselves
             case.at_s = self.at_s
         self.touched[key] = case
         return case
@@ -85,11 +91,12 @@ class Learning:
         case = self.case(kind, name)
         if data.issue_id is not None:
             case.issue = max(case.issue or b"", key_of(ISSUE, data.issue_id))
+            case.at_s = max(case.at_s, self.at_s)
         return case
 
     def due(self, case: Case, at: datetime | None, channel: int) -> None:
         """Enter a deadline that was said."""
-        say_due(case, int(at.timestamp()) if at is not None else 0, channel, self.at_s, self.event)
+        say_due(case, int(at.timestamp()) if at is not None else 0, channel, self.at_s)
 
     def wrote(self) -> None:
         """Enter that the company wrote to or called the customer: only the newest times are kept."""
@@ -191,7 +198,7 @@ def _ticket_created(to: Learning, data: support.TicketData, signals: Signals) ->
     if (name := _ticket(data)) is not None:
         case = to.about(TICKET, name, data)
         earliest(case.facts, OPENED, to.at_s)
-        latest(case.facts, CHANNEL, to.channel)
+        say_channel(case, max(to.channel, case.facts.get(CHANNEL, 0)))
         to.status(case, RANK_OPENED, solved=False)
     return signals
 
@@ -241,7 +248,7 @@ def _blame(to: Learning, kind: int, name: str | None, data: Data, signals: Signa
     if name is None or not bad:
         return signals
     case = to.about(kind, name, data)
-    latest(case.facts, CHANNEL, to.channel)
+    say_channel(case, max(to.channel, case.facts.get(CHANNEL, 0)))
     earliest(case.facts, FAILED, to.at_s)
     for signal in bad:
         latest(case.facts, GRAVE, graded(round(signal.weight * THOUSANDTHS), signal.code))

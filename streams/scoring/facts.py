@@ -28,9 +28,9 @@ KIND_NAMES: Final = {
 }
 
 # Facts; the numbers are what rows keep.
-SAID: Final = 1  # the statement of the deadline that holds: its time and a part of its id
+SAID: Final = 1  # when the deadline that holds was said; of two said at once the later deadline holds
 DUE: Final = 2  # the deadline that was said, 0 for none
-CHANNEL: Final = 3  # where its fulfilment will be reported, an index of CHANNELS
+CHANNEL: Final = 3  # where its fulfilment will be reported, an index of CHANNELS; none is the first
 KEPT: Final = 4  # earliest: delivered, or the promise was kept
 AGAIN: Final = 5  # latest: delivered, where that was more than once
 GONE: Final = 6  # earliest: withdrawn, cancelled or refunded
@@ -109,14 +109,22 @@ def latest(facts: dict[int, int], fact: int, value: int) -> None:
         facts[fact] = value
 
 
-def say_due(case: Case, due_s: int, channel: int, at_s: int, event: bytes) -> None:
+def say_due(case: Case, due_s: int, channel: int, at_s: int) -> None:
     """Take a statement of the deadline: the last one said holds; 0 takes the deadline away."""
-    said = stamp(at_s, event)
     facts = case.facts
-    if said > facts.get(SAID, -1):
-        facts[SAID] = said
+    said_s = facts.get(SAID)
+    if said_s is None or (at_s, due_s, channel) > (said_s, facts[DUE], facts.get(CHANNEL, 0)):
+        facts[SAID] = at_s
         facts[DUE] = due_s
-        facts[CHANNEL] = channel
+        say_channel(case, channel)
+
+
+def say_channel(case: Case, channel: int) -> None:
+    """Take where the fulfilment will be reported; the first channel, the usual one, takes no room."""
+    if channel:
+        case.facts[CHANNEL] = channel
+    else:
+        case.facts.pop(CHANNEL, None)
 
 
 def keep(case: Case, at_s: int) -> None:
@@ -149,6 +157,6 @@ def all_until(at_s: float) -> dict[str, float]:
 
 def read_until(case: Case, until_s: Mapping[str, float], deliveries: tuple[str, ...]) -> float:
     """Return up to when the channels that report the fulfilment of `case` were read; -inf for none."""
-    own = CHANNELS[case.facts.get(CHANNEL, len(CHANNELS) - 1)]
+    own = CHANNELS[case.facts.get(CHANNEL, 0)]
     names = (own, *deliveries) if case.kind == ORDER else (own,)
     return min((until_s[name] for name in names if name in until_s), default=float("-inf"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp2
 from typing import Final
 
-from streams.scoring.facts import THOUSANDTHS
+from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
 from streams.scoring.standing import Failures, Standing
@@ -192,13 +192,13 @@ class Ledger:
                 if case.key & 1:
                     self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, name)
 
-    def remember_kept(self, state: CustomerState, at_s: float, name: bytes) -> None:
+    def remember_kept(self, state: CustomerState, at_s: float) -> None:
         """Remember a delivery in time, which lies in the sums already, beyond its entry in the register."""
         kept = self._kept
         if kept.a > 0.0:
-            self._challenge(state.peaks, BEST, kept.code, kept.m, kept.log2_m, at_s, name)
+            self._challenge(state.peaks, BEST, kept.code, kept.m, kept.log2_m, at_s, b"")
         if kept.weight >= 1.0:
-            self._newest(state, kept.key, at_s, kept.a, "", name.hex())
+            self._newest(state, kept.key, at_s, kept.a, "", "")
 
     @staticmethod
     def _newest(state: CustomerState, key: int, at_s: float, a: float, source: str, event_id: str) -> None:
@@ -219,8 +219,8 @@ class Ledger:
         for name, case in state.cases.items():
             if case.weight >= THOUSANDTHS:
                 last = _newer(last, case.key, float(case.since_s), self._felt(case), name)
-            if case.kept_s and self._kept.weight >= 1.0:
-                last = _newer(last, self._kept.key, float(case.kept_s), self._kept.a, name)
+            if case.in_time and self._kept.weight >= 1.0:
+                last = _newer(last, self._kept.key, float(case.facts[KEPT]), self._kept.a, b"")
         return last
 
     def _remember(self, peaks: dict[int, Peak], signal: Signal, at_s: float, event: bytes) -> None:
@@ -252,7 +252,7 @@ class Ledger:
                 return
         peaks[slot] = Peak(code, m, at_s, event)
 
-    def figures(  # noqa: C901  # one pass over what every evaluation needs
+    def figures(  # one pass over what every evaluation needs
         self, state: CustomerState, at_s: float
     ) -> tuple[float, float, float]:
         """Return the experience score, its coverage and the trend at `at_s`, without the drivers.

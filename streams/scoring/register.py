@@ -11,7 +11,20 @@ from typing import Final
 
 from schemas.envelope import Touchpoint
 from streams.scoring.claims import READERS, Learning
-from streams.scoring.facts import BROKEN, ISSUE, ORDER, REASON, THOUSANDTHS, latest, read_until
+from streams.scoring.facts import (
+    AGAIN,
+    BROKEN,
+    DUE,
+    GONE,
+    ISSUE,
+    KEPT,
+    ORDER,
+    REASON,
+    SAID,
+    THOUSANDTHS,
+    latest,
+    read_until,
+)
 from streams.scoring.hours import HOUR_S
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
@@ -31,6 +44,8 @@ from streams.scoring.state import (
 from streams.scoring.verdict import Judge
 
 ENTRIES: Final = 16
+ORDER_TIMES: Final = (SAID, DUE, KEPT, AGAIN, GONE)
+"""Facts of an order that are times."""
 FAILURE_WEIGHT: Final = THOUSANDTHS
 """From this weight on a failure uses up the credit of a repair (thousandths)."""
 
@@ -56,9 +71,9 @@ class Register:
         to = Learning(state, touchpoint, int(at_s), event)
         left = READERS[type(touchpoint)](to, touchpoint.data, signals)
         if to.touched:
-            if not (len(to.touched) == 1 and self._settle_quickly(state, *to.touched.items())):
-                self._settle(state, to.touched)
-            if len(left) < len(signals):
+            if len(to.touched) > 1 or not self._settle_quickly(state, to):
+                self._settle(state, to.touched, to.kept)
+            if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
                 self._name_cause(state, touchpoint, at_s)
         return left
 
@@ -69,17 +84,19 @@ class Register:
         if cause is None or (at_s, source, name) > (cause.at_s, cause.source, cause.id):
             state.cause = Cause(at_s, source, name)
 
-    def _settle_quickly(self, state: CustomerState, entry: tuple[bytes, Case]) -> bool:
+    def _settle_quickly(self, state: CustomerState, to: Learning) -> bool:
         """Bring the row up to date where an order goes as it should; False where more is to be looked at.
 
         Nearly all that the register sees are parcels that come in time.
         """
-        key, case = entry
+        ((key, case),) = to.touched.items()
         if case.kind != ORDER or case.key != NO_CODE or key not in state.cases:
             return False
         pending_s = case.pending_s
-        self._derive(state, case)
+        self._derive(state, case, to.kept.pop(key, 0))
         if case.key != NO_CODE:
+            if case.in_time:
+                to.kept[key] = case.facts[KEPT]
             return False
         if case.pending_s != pending_s:
             pending = [each.pending_s for each in state.cases.values() if each.pending_s]
@@ -89,43 +106,49 @@ class Register:
 
     def _rank_kept(self, state: CustomerState) -> None:
         """Find the newest delivery that came in time: all weigh the same, so it is the best of them."""
-        newest: tuple[int, bytes] | None = None
-        for key, case in state.cases.items():
-            if case.kept_s and (newest is None or (case.kept_s, key) > newest):
-                newest = case.kept_s, key
+        newest_s = 0
+        for case in state.cases.values():
+            if case.in_time:
+                newest_s = max(newest_s, case.facts[KEPT])
         signal = self._on_time
-        if newest is not None and signal.a > 0.0:
-            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest[0]), newest[1])
+        if newest_s and signal.a > 0.0:
+            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest_s), b"")
         else:
             state.peaks.pop(BEST_KEPT, None)
 
-    def _settle(self, state: CustomerState, touched: Mapping[bytes, Case]) -> None:
-        """Derive again what the touched entries mean, and what they mean to others."""
+    def _settle(self, state: CustomerState, touched: Mapping[bytes, Case], kept: Mapping[bytes, int]) -> None:
+        """Derive again what the touched entries mean, and what they mean to others.
+
+        `kept` has when those deliveries came that lie in the sums.
+        """
         cases = state.cases
         for key, case in touched.items():
             if key not in cases:
                 if len(cases) >= ENTRIES:
                     self._make_room(state)
                 cases[key] = case
-            self._derive(state, case)
+            self._derive(state, case, kept.get(key, 0))
         for key, case in touched.items():
             if case.kind == ISSUE:
                 for other in cases.values():
                     if other.issue == key:
-                        self._derive(state, other)
+                        self._derive(state, other, _in_time_s(other))
         self._refresh(state, state.newest_s)
 
-    def _derive(self, state: CustomerState, case: Case) -> None:
-        """Derive what a case means; a delivery in time lies in the sums, and is taken out if it was not."""
-        before_s = case.kept_s
+    def _derive(self, state: CustomerState, case: Case, before_s: int) -> None:
+        """Derive what a case means; a delivery in time lies in the sums, and is taken out if it was not.
+
+        `before_s` is when the delivery came that lies there, 0 for none.
+        """
         self._unsettle(state, case)
         issue = state.cases.get(case.issue) if case.issue is not None else None
         self.judge.judge(case, case if case.kind == ISSUE else issue)
-        if case.kept_s != before_s:
+        kept_s = _in_time_s(case)
+        if kept_s != before_s:
             if before_s:
                 self._ledger.unweigh(state, self._on_time, float(before_s))
-            if case.kept_s:
-                self._ledger.weigh(state, self._on_time, float(case.kept_s))
+            if kept_s:
+                self._ledger.weigh(state, self._on_time, float(kept_s))
 
     def _refresh(self, state: CustomerState, now_s: float) -> None:
         """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
@@ -202,8 +225,8 @@ class Register:
                 case.settled = SETTLED_REPAIRED if repaired else SETTLED
                 self._ledger.weigh_failure(state, case, at_s)
             self._ledger.remember_failure(state, case, key, at_s)
-        if case.kept_s:
-            self._ledger.remember_kept(state, float(case.kept_s), key)
+        if case.in_time:
+            self._ledger.remember_kept(state, float(case.facts[KEPT]))
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
         """Break what is overdue at `now_s` as far as the fulfilling channels tell; True if anything was.
@@ -219,16 +242,25 @@ class Register:
                     latest(case.facts, BROKEN, pending_s)
                     broken[key] = case
         if broken:
-            self._settle(state, broken)
+            self._settle(state, broken, {})
         return bool(broken)
 
 
+def _in_time_s(case: Case) -> int:
+    """Return when the delivery came that lies in the sums, 0 for none."""
+    return case.facts[KEPT] if case.in_time else 0
+
+
 def _began_s(case: Case) -> int:
-    return case.since_s or case.kept_s or case.at_s
+    return case.since_s or case.at_s or case.facts.get(KEPT, 0) or case.facts.get(SAID, 0)
 
 
 def _rests_s(case: Case) -> int:
     """Return from when on nothing is left to happen to a case."""
     if case.key != NO_CODE:
         return max(case.until_s, case.pending_s)
-    return max(case.at_s, case.kept_s, case.pending_s)
+    facts = case.facts
+    newest_s = max(case.at_s, case.pending_s)
+    for fact in ORDER_TIMES:
+        newest_s = max(newest_s, facts.get(fact, 0))
+    return newest_s

@@ -25,7 +25,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
 from streams.scoring.severity import Gravity
-from streams.scoring.state import WORST, WORST_ENDED, CustomerState
+from streams.scoring.state import WORST, WORST_ENDED, CustomerState, Episode
 from streams.scoring.value import Value
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import (
@@ -195,8 +195,7 @@ class Rules:
                 resolve(Rule.CHURN_RISK, episode, glance, steps, Because.RECOVERED)
             else:
                 severity = self.gravity.of_risk(probability, glance.band)
-                severity = self.gravity.weighed(state, glance.at_s, severity)
-                escalate(Rule.CHURN_RISK, episode, glance, steps, severity)
+                self._escalate(state, Rule.CHURN_RISK, episode, glance, steps, severity)
             return
         lost = absent and state.rhythm.repeats >= 1
         if probability < self._limits.churn_open or not (lost or glance.terms >= self._limits.churn_terms):
@@ -222,8 +221,7 @@ class Rules:
             if glance.trend > limits.drop_close and glance.score >= self._recovered:
                 resolve(Rule.EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
             else:
-                severity = self.gravity.weighed(state, glance.at_s, severity)
-                escalate(Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
+                self._escalate(state, Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
             return
         falling = glance.trend <= limits.drop_open and glance.coverage >= self.policy.bands.min_coverage
         if critical or (falling and not grieved):
@@ -251,8 +249,7 @@ class Rules:
         elif is_folded(state, rule):
             resolve(rule, episode, glance, steps, Because.FOLDED)
         else:
-            severity = self.gravity.weighed(state, glance.at_s, self.grievances.severity(cause))
-            escalate(rule, episode, glance, steps, severity)
+            self._escalate(state, rule, episode, glance, steps, self.grievances.severity(cause))
 
     def _silence(
         self, state: CustomerState, glance: Glance, steps: list[Decision], *, absent: bool, strong: bool
@@ -298,6 +295,20 @@ class Rules:
         if strong or not self._resting(state, rule, glance.at_s):
             weighed = self.gravity.weighed(state, glance.at_s, severity)
             open_episode(state, rule, glance, steps, cause, weighed)
+
+    def _escalate(  # the episode and what it may become
+        self,
+        state: CustomerState,
+        rule: Rule,
+        episode: Episode,
+        glance: Glance,
+        steps: list[Decision],
+        severity: int,
+    ) -> None:
+        if (
+            episode.severity < CRITICAL_SEVERITY
+        ):  # what cannot rise is not weighed: that costs more than the rule
+            escalate(rule, episode, glance, steps, self.gravity.weighed(state, glance.at_s, severity))
 
     def _resting(self, state: CustomerState, rule: Rule, at_s: float) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""

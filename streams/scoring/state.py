@@ -88,11 +88,11 @@ class Case(msgspec.Struct, array_like=True, gc=False):
     """
 
     kind: int
-    at_s: int
-    """The newest event of it."""
     facts: dict[int, int]
     issue: bytes | None = None
     """The key of the issue that it belongs to."""
+    at_s: int = 0
+    """The newest event of it; of an order, only of those that tie it to an issue."""
     key: int = NO_CODE
     """The failure that stands: driver code * 8 + in service, as in `CustomerState.points`; 0 for none."""
     weight: int = 0
@@ -104,8 +104,8 @@ class Case(msgspec.Struct, array_like=True, gc=False):
     """When it was repaired, 0 for never."""
     credit: bool = True
     """False if an earlier failure stood so close that a repair earns nothing."""
-    kept_s: int = 0
-    """When the delivery came, if in time: such a moment lies in the sums already; 0 for none."""
+    in_time: bool = False
+    """The delivery came in time: that moment lies in the sums already."""
     pending_s: int = 0
     """The next deadline that can still be missed, 0 for none."""
     settled: int = NOT_SETTLED

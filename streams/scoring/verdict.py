@@ -85,7 +85,8 @@ class Judge:
     def judge(self, case: Case, issue: Case | None) -> None:
         """Derive everything of `case` from its facts and from those of its issue."""
         case.key = NO_CODE
-        case.weight = case.since_s = case.until_s = case.mended_s = case.kept_s = case.pending_s = 0
+        case.weight = case.since_s = case.until_s = case.mended_s = case.pending_s = 0
+        case.in_time = False
         case.unanswered = False
         case.credit = True
         case.settled = NOT_SETTLED
@@ -117,7 +118,7 @@ class Judge:
 
     def _judge_promise(self, case: Case, about: Facts) -> None:
         self._judge_due(case, about, self.promise_key, self._promise)
-        case.kept_s = 0  # what was promised was done: that is no moment of its own
+        case.in_time = False  # what was promised was done: that is no moment of its own
 
     def _judge_due(self, case: Case, about: Facts, key: int, weight: int) -> None:
         """Hold what came against the deadline."""
@@ -127,7 +128,7 @@ class Judge:
             return
         if kept_s:
             if kept_s <= due_s:
-                case.kept_s = kept_s
+                case.in_time = True
             else:
                 self._fail(case, about, key, round(weight * self._late_share), due_s, kept_s)
         elif gone_s or facts.get(BROKEN, 0) >= due_s:

@@ -1,0 +1,447 @@
+"""The register: what stands, how much it weighs, when it ends, and which promises are broken by whom."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from schemas.envelope import Touchpoint, at_time
+from streams.scoring.explain import assess
+from streams.scoring.facts import all_until
+from streams.scoring.policy import DAY_S
+from streams.scoring.state import NO_CODE, CustomerState, pack
+from tests.customers import DAY, DEFAULT, START, event, row, scorer, seconds
+
+Life = list[Touchpoint]
+HOUR = 1 / 24
+
+
+def day(number: float) -> str:
+    """Return the time of a day from START."""
+    return at_time(seconds(number))
+
+
+def placed(due: float = 3.0, order: str = "o1", at: float = 0.0) -> Touchpoint:
+    """Return an order that was promised by a day."""
+    return event("order.placed", at, order_id=order, promised_at=day(due))
+
+
+def ticket(kind: str, at: float, **data: Any) -> Touchpoint:
+    """Return an event of ticket t1 about issue i1."""
+    return event(f"ticket.{kind}", at, **{"ticket_id": "t1", "issue_id": "i1", **data})
+
+
+def call(at: float, **data: Any) -> Touchpoint:
+    """Return an inbound call about issue i1."""
+    return event("call.ended", at, **{"issue_id": "i1", **data})
+
+
+def failures(state: CustomerState) -> list[tuple[str, float, float, float]]:
+    """Return each failure as (driver, weight, day it began, day until which it counts in full)."""
+    names = DEFAULT.policy.driver_names
+    found = [
+        (names[case.key >> 3], case.weight / 1000, (case.since_s - START) / DAY, (case.until_s - START) / DAY)
+        for case in state.cases.values()
+        if case.key != NO_CODE
+    ]
+    return sorted(found, key=lambda each: (each[2], each[0]))
+
+
+def swept(life: Life, at: float, under: Any = DEFAULT) -> CustomerState:
+    """Return the row after its events and a sweep at a day, every channel read so far."""
+    state = row(sorted(life, key=lambda each: each.time), under)
+    under.expire(state, seconds(at), all_until(seconds(at)))
+    return state
+
+
+@dataclass(frozen=True)
+class Story:
+    """A life, the day of the last sweep, and the failures that it leaves."""
+
+    life: Life
+    at: float
+    failures: list[tuple[str, float, float, float]]
+
+
+FRIDAY = 1.0  # START is a Thursday
+STORIES = {
+    "in time": Story([placed(), event("delivery.delivered", 2, order_id="o1")], 9, []),
+    "in time to the second": Story([placed(), event("delivery.delivered", 3, order_id="o1")], 9, []),
+    "late": Story(
+        [placed(), event("delivery.delivered", 5, order_id="o1")], 9, [("promise_broken", 1.5, 3, 5)]
+    ),
+    "not yet due": Story([placed()], 3, []),
+    "in the grace": Story([placed()], 3 + 1.9 * HOUR, []),
+    "broken": Story([placed()], 3 + 2.1 * HOUR, [("promise_broken", 3, 3, 63)]),
+    "moved by a later word": Story(
+        [placed(), event("delivery.rescheduled", 1, order_id="o1", promised_at=day(6), by="customer")], 5, []
+    ),
+    "moved to no known day": Story([placed(), event("delivery.rescheduled", 1, order_id="o1")], 50, []),
+    "promised by the parcel": Story(
+        [event("delivery.promised", 0, delivery_id="d1", promised_at=day(2))],
+        5,
+        [("promise_broken", 3, 2, 62)],
+    ),
+    "cancelled before": Story([placed(), event("order.cancelled", 2, order_id="o1")], 9, []),
+    "refunded after": Story(
+        [placed(), event("order.refunded", 7, order_id="o1")], 9, [("promise_broken", 3, 3, 7)]
+    ),
+    "failed at the door and never late beside": Story(
+        [placed(), event("delivery.failed", 2, order_id="o1")], 9, [("failed_delivery", 3, 2, 62)]
+    ),
+    "failed, delivered again": Story(
+        [
+            event("delivery.delivered", 1, order_id="o1"),
+            event("delivery.failed", 2, order_id="o1"),
+            event("delivery.delivered", 4, order_id="o1"),
+        ],
+        9,
+        [("failed_delivery", 3, 2, 4)],
+    ),
+    "waited for an order": Story(
+        [event("queue.waited", 1, order_id="o1", wait_s=700)], 9, [("waiting", 1, 1, 1)]
+    ),
+    "a wait is part of the broken promise": Story(
+        [placed(), event("queue.waited", 5, order_id="o1", wait_s=700)], 9, [("promise_broken", 3, 3, 63)]
+    ),
+    "a short wait for an order": Story([event("queue.waited", 1, order_id="o1", wait_s=10)], 9, []),
+    "a promise of an agent": Story(
+        [event("promise.made", 0, promise_id="p1", due_at=day(2))], 5, [("promise_broken", 3, 2, 62)]
+    ),
+    "a promise kept before it was known": Story(
+        [
+            event("promise.kept", 1, promise_id="p1"),
+            event("promise.made", 1.5, promise_id="p1", due_at=day(2)),
+        ],
+        5,
+        [],
+    ),
+    "a promise withdrawn": Story(
+        [
+            event("promise.made", 0, promise_id="p1", due_at=day(2)),
+            event("promise.withdrawn", 1, promise_id="p1"),
+        ],
+        5,
+        [],
+    ),
+    "no reply within business hours": Story(
+        [ticket("created", FRIDAY + 18 * HOUR)],
+        FRIDAY + 2,
+        [("target_missed", 2, FRIDAY + 1.75, FRIDAY + 61.75)],
+    ),
+    "replied and solved in time": Story(
+        [ticket("created", 10 * HOUR), ticket("replied", 12 * HOUR), ticket("solved", 20 * HOUR)], 9, []
+    ),
+    "a bot's reply is no reply": Story(
+        [ticket("created", 10 * HOUR), ticket("replied", 12 * HOUR, by="bot"), ticket("solved", 16 * HOUR)],
+        9,
+        [("target_missed", 1, 14 * HOUR, 16 * HOUR)],
+    ),
+    "solved late": Story(
+        [ticket("created", 10 * HOUR), ticket("replied", 12 * HOUR), ticket("solved", 40 * HOUR)],
+        9,
+        [("target_missed", 1, 34 * HOUR, 40 * HOUR)],
+    ),
+    "an agent agreed on a day": Story(
+        [
+            ticket("created", 10 * HOUR),
+            event("promise.made", 11 * HOUR, promise_id="p1", due_at=day(5), issue_id="i1"),
+        ],
+        4,
+        [],
+    ),
+    "a ticket of the company's own": Story([ticket("created", 0, direction="outbound")], 9, []),
+    "a ticket without an id": Story([event("ticket.created", 0)], 9, []),
+    "reopened": Story(
+        [ticket("replied", 0), ticket("solved", 1), ticket("reopened", 2), ticket("solved", 3)],
+        9,
+        [("reopened", 1.5, 2, 3)],
+    ),
+    "escalated is graver than reopened": Story(
+        [ticket("reopened", 1), ticket("escalated", 2)], 9, [("escalated", 4, 2, 62)]
+    ),
+    "a complaint that the ticket about it settled": Story(
+        [
+            event("complaint.raised", 0, complaint_id="c1", issue_id="i1"),
+            event("ticket.solved", 1, ticket_id="t9", issue_id="i1"),
+        ],
+        9,
+        [("complaint", 2, 0, 1)],
+    ),
+    "a complaint that a bot settled": Story(
+        [event("complaint.raised", 0, issue_id="i1"), event("bot.resolved", 1, issue_id="i1")],
+        9,
+        [("complaint", 2, 0, 1)],
+    ),
+    "a settled matter that was not": Story(
+        [event("complaint.raised", 0, issue_id="i1"), call(1, resolved="yes"), call(5, resolved="no")],
+        9,
+        [("complaint", 2, 0, 60), ("repeat_contact", 1, 5, 65)],
+    ),
+    "a repeat that settles it": Story([call(0), call(1, resolved="yes")], 9, [("repeat_contact", 1, 1, 1)]),
+    "two contacts on one reason": Story(
+        [event("call.ended", 0, reason="lost"), event("chat.ended", 6, reason="lost")],
+        9,
+        [("repeat_contact", 1, 6, 6)],
+    ),
+    "two contacts far apart": Story([call(0), call(8)], 9, []),
+    "a call back is no contact": Story([call(0), call(1, direction="outbound")], 9, []),
+    "a call about an order in trouble settles it": Story(
+        [event("delivery.failed", 0, order_id="o1"), call(1, order_id="o1", resolved="yes")],
+        9,
+        [("failed_delivery", 3, 0, 1)],
+    ),
+    "a public complaint": Story(
+        [event("social.mentioned", 0, post_id="s1", sentiment=-1, reach=5000)],
+        9,
+        [("public_complaint", 4, 0, 60)],
+    ),
+    "a wide review": Story(
+        [event("review.posted", 0, review_id="r1", rating=1, reach=5000)], 9, [("public_complaint", 4, 0, 60)]
+    ),
+    "praise does not stand": Story([event("social.mentioned", 0, post_id="s1", sentiment=1)], 9, []),
+    "an answer without a complaint": Story(
+        [event("social.mentioned", 0, post_id="s1", direction="outbound")], 9, []
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_what_stands(story: Story):
+    """A life leaves exactly the failures of its story, each from its day until its end."""
+    found = failures(swept(story.life, story.at))
+
+    assert found == [
+        (name, weight, pytest.approx(a), pytest.approx(b)) for name, weight, a, b in story.failures
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["ticket.reopened", "ticket.escalated", "delivery.failed", "complaint.raised"]
+)
+def test_without_an_id_it_fades(kind: str):
+    """What has no id cannot be told to have ended: it goes to the sums and fades from its day on."""
+    state = row([event(kind)])
+
+    assert state.cases == {}
+    assert state.points
+
+
+def test_an_order_without_an_id_promises_nothing():
+    """A promise that nobody can name cannot be kept or broken; a delivery may still name its own."""
+    assert swept([event("order.placed", promised_at=day(1))], 9).cases == {}
+    late = row([event("delivery.delivered", 5, promised_at=day(3))])
+    assert late.cases == {}
+    assert [each["driver"] for each in assess(DEFAULT, late, 0).drivers] == ["late_delivery"]
+    assert swept([event("delivery.promised", promised_at=day(1))], 9).cases == {}
+
+
+FULL = {"web": seconds(9), "product": seconds(9)}
+CHANNELS: list[tuple[dict[str, float], bool]] = [
+    (FULL, True),
+    ({"web": seconds(9)}, True),
+    ({"web": seconds(9), "product": seconds(3.05)}, False),
+    ({"web": seconds(3.05), "product": seconds(9)}, False),
+    ({"phone": seconds(9)}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("read", "broken"), CHANNELS)
+def test_a_silent_source_breaks_no_promise(read: dict[str, float], *, broken: bool):
+    """A delivery is missed only where its channel, and the carrier's if any, were read past the day."""
+    state = row([placed()])
+
+    assert DEFAULT.expire(state, seconds(9), read) is broken
+    assert bool(state.failing) is broken
+
+
+@pytest.mark.parametrize(("channel", "broken"), [("phone", True), ("web", False)])
+def test_a_promise_names_its_channel(channel: str, *, broken: bool):
+    """A promise is missed where the channel that would report it kept was read past its day."""
+    state = row([event("promise.made", promise_id="p1", due_at=day(2), fulfilled_by=channel)])
+
+    assert DEFAULT.expire(state, seconds(9), {"phone": seconds(9)}) is broken
+
+
+def test_an_event_names_its_channel():
+    """Where an event names a channel, that is the one whose reading counts."""
+    made = event("promise.made", promise_id="p1", due_at=day(2))
+    made = type(made)(**{name: getattr(made, name) for name in made.__struct_fields__} | {"channel": "chat"})
+
+    assert not DEFAULT.expire(row([made]), seconds(9), {"web": seconds(9)})
+    assert DEFAULT.expire(row([made]), seconds(9), {"chat": seconds(9)})
+
+
+def test_the_next_deadline():
+    """A row names its next deadline, 0 for none, and nothing is looked at before it has passed."""
+    state = row([placed(5, "o1"), placed(3, "o2", 0.5)])
+    assert state.deadline_s == seconds(3)
+
+    assert not DEFAULT.expire(state, seconds(3), FULL)
+    assert DEFAULT.expire(state, seconds(4), FULL)
+    assert state.deadline_s == seconds(5)
+    assert DEFAULT.expire(state, seconds(9), FULL)
+    assert state.deadline_s == 0
+    assert not DEFAULT.expire(state, seconds(20), FULL)
+
+
+def test_late_word_undoes_a_broken_promise():
+    """A promise that was called broken is kept after all where the word of it came late."""
+    state = swept([placed()], 9)
+    assert state.failing == 1
+    DEFAULT.apply(state, event("delivery.delivered", 2, order_id="o1"), seconds(2), 0)
+
+    assert failures(state) == []
+    assert "delivery_on_time" in [each["driver"] for each in assess(DEFAULT, state, 0).drivers]
+
+
+def test_late_word_undoes_a_delivery_in_time():
+    """A delivery that counted as in time leaves no trace where an earlier promise comes to light."""
+    life = [placed(at=0), event("delivery.delivered", 2, order_id="o1")]
+    state = row([*life, event("delivery.promised", 1, order_id="o1", promised_at=day(1.5))])
+
+    assert failures(state) == [("promise_broken", 1.5, 1.5, 2)]
+    assert "delivery_on_time" not in [each["driver"] for each in assess(DEFAULT, state, 0).drivers]
+
+
+def experience(state: CustomerState, at: float) -> float:
+    """Return the experience score at a day."""
+    return DEFAULT.ledger.score(state, seconds(at))
+
+
+COMPLAINT = event("complaint.raised", 0, complaint_id="c1", issue_id="i1")
+
+
+def test_it_stands_and_then_fades():
+    """A failure weighs the same while it stands, and fades by half in a half-life after 60 days."""
+    state = row([COMPLAINT])
+
+    assert experience(state, 59) == pytest.approx(experience(state, 0))
+    points = assess(DEFAULT, state, seconds(60)).experience.points
+    assert sum(points.values()) < sum(assess(DEFAULT, state, seconds(150)).experience.points.values()) < 0
+
+
+def test_solved_and_not_reopened_is_a_repair():
+    """Seven days after it was solved, a failure weighs half."""
+    solved = event("ticket.solved", 1, ticket_id="t1", issue_id="i1")
+    state, without = row([COMPLAINT, solved]), row([COMPLAINT, solved])
+    for case in without.cases.values():
+        case.mended_s = 0
+
+    assert experience(state, 7.9) == pytest.approx(experience(without, 7.9))
+    assert experience(state, 8.1) > experience(without, 8.1) + 3
+
+
+def test_top_box_is_a_repair():
+    """An answer in the top box about the issue repairs at once; a lesser one does not."""
+    answers = {
+        score: row([COMPLAINT, event("survey.answered", 1, survey="csat", score=score, issue_id="i1")])
+        for score in (5, 4)
+    }
+    mended = {score: [bool(case.mended_s) for case in each.cases.values()] for score, each in answers.items()}
+
+    assert mended == {5: [True, False], 4: [False]}
+
+
+def test_a_second_failure_earns_nothing():
+    """A failure within 90 days of another keeps its weight when it is repaired; a later one does not."""
+    life = []
+    for number, at in enumerate((0.0, 95.0, 120.0)):
+        life.append(event("complaint.raised", at, complaint_id=f"c{number}", issue_id=f"i{number}"))
+    life.append(event("bot.resolved", 121, issue_id="i1"))
+    life.append(event("bot.resolved", 121, id="other", issue_id="i2"))
+    state = row(life)
+
+    complaints = sorted((case.since_s, case.credit) for case in state.cases.values() if case.key != NO_CODE)
+    assert [credit for _, credit in complaints] == [True, True, False]
+    late = event("complaint.raised", 80, complaint_id="c9")
+    DEFAULT.apply(state, late, seconds(80), 0)
+    assert [case.credit for case in state.cases.values() if case.since_s == seconds(95)] == [False]
+
+
+def test_what_is_over_is_folded():
+    """Ninety days after its end an entry leaves the register, and goes on weighing in the sums."""
+    state = row([event("delivery.failed", 0, order_id="o1"), event("delivery.delivered", 1, order_id="o1")])
+    failed = event("delivery.failed", 95, order_id="o9")
+    DEFAULT.apply(state, failed, seconds(95), 0)
+
+    assert [case.since_s for case in state.cases.values()] == [seconds(95)]
+    assert experience(state, 95) < experience(row([failed]), 95)
+    assert state.crowded == 0
+
+
+def test_the_newest_experience_may_stand():
+    """The last experience is the newest of the sums and the register, before and after it is folded."""
+    state = row(
+        [
+            event("order.placed", 0),
+            COMPLAINT,
+            placed(20, at=0.5),
+            event("delivery.delivered", 19, order_id="o1"),
+        ]
+    )
+    last = DEFAULT.ledger.last_of(state)
+    assert last is not None
+    assert (last.key >> 3, last.at_s, last.source) == (2, seconds(19), "")
+
+    for key in list(state.cases):
+        DEFAULT.register._fold(state, key, seconds(400))
+    assert state.last == last
+
+
+def test_the_cause_has_its_id():
+    """Of the newest event that the register took, source and id are kept."""
+    failed = event("delivery.failed", 2, order_id="o1", source="/carrier", id="d-7")
+    state = row([failed, COMPLAINT])
+
+    assert state.cause is not None
+    assert (state.cause.at_s, state.cause.source, state.cause.id) == (seconds(2), "/carrier", "d-7")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "count"),
+    [
+        ("survey.sent", {}, 1),
+        ("action.taken", {"kind": "voucher"}, 1),
+        ("call.ended", {"direction": "outbound"}, 1),
+        ("ticket.replied", {"ticket_id": "t1"}, 1),
+        ("ticket.replied", {"ticket_id": "t1", "by": "customer"}, 0),
+        ("ticket.replied", {}, 1),
+        ("call.ended", {}, 0),
+    ],
+)
+def test_messages_are_counted(kind: str, data: dict[str, Any], count: int):
+    """What the company sent is remembered by its time, the newest eight."""
+    assert len(row([event(kind, **data)]).outreach) == count
+    many = row([event(kind, n, **data) for n in range(12)])
+    assert many.outreach == [seconds(n) for n in range(4, 12)] * count
+
+
+def test_targets_can_be_off():
+    """A policy that promises nothing for tickets misses nothing."""
+    silent = scorer(promises={"first_reply_business_hours": 0, "solved_hours": 0})
+
+    assert swept([ticket("created", 0)], 50, silent).failing == 0
+
+
+def test_a_full_register_and_the_longest_ids_are_bounded():
+    """A register that is full of the largest entries takes less than 1,800 bytes of its row."""
+    state = row([event("order.placed")])
+    small = len(pack(state))
+    for number in range(40):
+        at = 1 + number / 10
+        for kind in ("created", "replied", "solved", "reopened", "escalated"):
+            DEFAULT.apply(state, ticket(kind, at, ticket_id=f"t{number}"), seconds(at), 0)
+    DEFAULT.expire(state, seconds(300), all_until(seconds(300)))
+
+    assert len(state.cases) == 16
+    assert len(pack(state)) - small <= 1800
+
+
+def test_standing_days_are_the_policys():
+    """How long a failure stands at most is a number of the policy."""
+    short = scorer(promises={"standing_days": 10})
+    (case,) = row([event("delivery.failed", order_id="o1")], short).cases.values()
+
+    assert case.until_s - case.since_s == 10 * DAY_S
