@@ -4,6 +4,7 @@ A unit of work decodes, applies and evaluates, and returns `Effects`. The engine
 writes the effects in one transaction; the in-memory log drives the same code.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
@@ -27,6 +28,8 @@ from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, pack, unpack
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
 from streams.topics import INPUTS
+
+log = logging.getLogger(__name__)
 
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
@@ -68,6 +71,8 @@ class PartitionWork:
         self._partition = partition
         self._rows = rows
         self._standing = standing
+        self._current: Record | None = None
+        """What is being applied."""
         self._touched: dict[bytes, CustomerState] = {}
         self._glances: dict[bytes, Glance] = {}
         self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
@@ -80,6 +85,15 @@ class PartitionWork:
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one input topic in offset order."""
+        try:
+            self._apply(topic, records)
+        except Exception:
+            if self._current is not None:  # whoever mends it has to find the record
+                where = {"topic": topic, "partition": self._partition, "offset": self._current.offset}
+                log.error("a record could not be scored", extra={**where, "customer": self._current.key})  # noqa: TRY400  # the engine says why
+            raise
+
+    def _apply(self, topic: str, records: Sequence[Record]) -> None:
         began_s = time.perf_counter()
         index = self._processor.topics[topic]
         ancient_s = self._scorer.policy.ancient_before_s
@@ -87,6 +101,7 @@ class PartitionWork:
         intake = self._done.tally.intake
         default_channel = INPUTS[index].default_channel
         for record in records:
+            self._current = record
             event = decode(record.value, record.key, record.headers)
             if isinstance(event, Touchpoint):
                 event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event

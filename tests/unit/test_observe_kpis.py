@@ -382,3 +382,19 @@ def test_nothing_is_at_stake_without_a_purchase():
     census = Census()
     census.take(DEFAULT, b"", row([event("complaint.raised", 0)]), seconds(1))
     assert census.value_at_risk == {}
+
+
+def test_a_record_that_cannot_be_scored_is_found_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Where it lies and whose it is go to the log; what it says does not, and the error goes on."""
+    processor = Processor(scorer())
+    monkeypatch.setattr(processor.scorer, "count", lambda *_: 1 / 0)
+    work = processor.begin(3, {}, Standing("generation", -math.inf))
+    with pytest.raises(ZeroDivisionError):
+        work.apply(WEB.name, [Rec(b"{"), Rec(line("order.placed", 1), offset=41)])
+    (said,) = caplog.records
+    found = vars(said)
+    assert (found["topic"], found["partition"], found["offset"]) == (WEB.name, 3, 41)
+    assert found["customer"] == b"anna"
+    assert "anna" not in said.getMessage()
