@@ -55,6 +55,8 @@ def status_of(alert: Alert) -> str:
         return "snoozed"
     if alert["acknowledged_at"] is not None:
         return "taken on"
+    if alert["holdout"]:
+        return "held out"
     return "announced" if alert["announced_at"] is not None else "waiting"
 
 

@@ -234,6 +234,7 @@ def test_an_alert_nobody_knows_is_a_finding():
     ("changes", "status"),
     [
         ({}, "waiting"),
+        ({"holdout": True}, "held out"),
         ({"announced_at": "t"}, "announced"),
         ({"announced_at": "t", "acknowledged_at": "t"}, "taken on"),
         ({"step": "snoozed", "snoozed_until": "t"}, "snoozed"),
@@ -244,7 +245,7 @@ def test_an_alert_nobody_knows_is_a_finding():
 )
 def test_where_an_alert_stands_is_said_in_a_word(changes: dict[str, Any], status: str):
     """The last word is the latest fact."""
-    alert = dict.fromkeys(("outcome", "snoozed_until", "acknowledged_at", "announced_at"))
+    alert = dict.fromkeys(("outcome", "snoozed_until", "acknowledged_at", "announced_at", "holdout"))
     assert alertbook.status_of({**alert, "step": "opened", **changes}) == status
 
 
