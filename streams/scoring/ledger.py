@@ -168,8 +168,7 @@ class Ledger:
 
     def remember_failure(self, state: CustomerState, case: Case, name: bytes, at_s: float) -> None:
         """Remember a failure that lies in the sums, dated `at_s`, beyond its entry in the register."""
-        weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
-        key, m = case.key, -self.failures.worth(case.key)[0] * weight
+        key, m = case.key, self._settled_m(case)
         if m > 0.0:
             for slot in (WORST, WORST_SERVICE) if key & 1 else (WORST,):
                 self._challenge(state.peaks, slot, key >> 3, m, math.log2(m), at_s, name)
@@ -184,13 +183,17 @@ class Ledger:
         for name, case in state.cases.items():
             if case.settled == NOT_SETTLED:
                 continue
-            weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
-            m = -self.failures.worth(case.key)[0] * weight
+            m = self._settled_m(case)
             if m > 0.0:
                 code, at_s, log2_m = case.key >> 3, float(case.until_s), math.log2(m)
                 self._challenge(peaks, WORST_ENDED, code, m, log2_m, at_s, name)
                 if case.key & 1:
                     self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, name)
+
+    def _settled_m(self, case: Case) -> float:
+        """Return the magnitude of a failure that lies in the sums; 0 where a policy's repair is complete."""
+        weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
+        return -self.failures.worth(case.key)[0] * weight
 
     def remember_kept(self, state: CustomerState, at_s: float) -> None:
         """Remember a delivery in time, which lies in the sums already, beyond its entry in the register."""

@@ -461,12 +461,10 @@ def _lint_promises(policy: Policy) -> Iterator[str]:
 
 
 def _lint_playbook(policy: Policy) -> Iterator[str]:
-    known = {*policy.drivers, *get_args(RuleName)}
+    known = dict.fromkeys((*policy.drivers, *get_args(RuleName)))
     for name in policy.playbook:
         if name not in known:
-            close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-            hint = f", did you mean `{close[0]}`?" if close else ""
-            yield f"playbook.{name}: neither a driver nor a rule{hint}"
+            yield f"playbook.{name}: neither a driver nor a rule" + _did_you_mean(name, known)
 
 
 def _lint_drivers(policy: Policy) -> Iterator[str]:

@@ -89,6 +89,20 @@ LINT: list[tuple[str, str]] = [
     ("[churn]\nrhythm = -1", "Expected `float` >= 0.0 - at `$.churn.rhythm`"),
     ("[churn]\nengagement = 0.1", "Expected `float` <= 0.0 - at `$.churn.engagement`"),
     ("[bands]\nat_risk_below = 35", "bands: critical_below < at_risk_below < steady_below must hold"),
+    ("[value]\nlow = 300000", "value.high must lie above value.low"),
+    (
+        "[promises]\nbusiness_to_hour = 9",
+        "promises.business_to_hour must lie after promises.business_from_hour",
+    ),
+    ('[promises]\ntimezone = "Mars"', "promises.timezone: no IANA time zone `Mars`"),
+    (
+        "[drivers.complaint]\nvalue = 70",
+        "drivers.complaint.value must lie below ledger.prior: it stands as a failure",
+    ),
+    (
+        '[playbook.complain]\ndo = ["call"]',
+        "playbook.complain: neither a driver nor a rule, did you mean `complaint`?",
+    ),
     ("[rules]\nchurn_close = 0.7", "rules.churn_close must lie below rules.churn_open"),
     ("[rules]\ndrop_close = -10", "rules.drop_close must lie above rules.drop_open"),
     ("[signals]\nwait_long_s = 60", "signals.wait_long_s must not lie below signals.wait_ordinary_s"),

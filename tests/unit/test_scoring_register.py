@@ -7,9 +7,9 @@ import pytest
 
 from schemas.envelope import Touchpoint, at_time
 from streams.scoring.explain import assess
-from streams.scoring.facts import all_until
+from streams.scoring.facts import BEFORE, ISSUE, all_until, contact
 from streams.scoring.policy import DAY_S
-from streams.scoring.state import NO_CODE, CustomerState, pack
+from streams.scoring.state import NO_CODE, Case, CustomerState, pack
 from tests.customers import DAY, DEFAULT, START, event, row, scorer, seconds
 
 Life = list[Touchpoint]
@@ -445,3 +445,87 @@ def test_standing_days_are_the_policys():
     (case,) = row([event("delivery.failed", order_id="o1")], short).cases.values()
 
     assert case.until_s - case.since_s == 10 * DAY_S
+
+
+def test_a_repair_may_be_complete():
+    """Where the policy says so, a repaired failure weighs nothing, in the register and when it is folded."""
+    whole = scorer(promises={"repaired_share": 0.0})
+    state = row([COMPLAINT, event("bot.resolved", 1, issue_id="i1")], whole)
+    failed = event("delivery.failed", 20, order_id="o1")
+    whole.apply(state, failed, seconds(20), 0)
+    found = assess(whole, state, 0).experience.points
+    assert found[DEFAULT.policy.drivers["complaint"].code] == 0.0
+
+    for key in list(state.cases):
+        whole.register._fold(state, key, seconds(20))
+    assert assess(whole, state, 0).experience.points.get(10, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(("value", "weight"), [(65.0, 1.0), (85.0, 0.5)])
+def test_a_delivery_in_time_may_be_nothing_to_remember(value: float, weight: float):
+    """A delivery in time that the policy makes neutral or light is no best moment or last experience."""
+    plain = scorer(
+        drivers={"delivery_on_time": {"value": value, "weight": weight}, "purchase": {"weight": 0.4}}
+    )
+    state = row([placed(), event("delivery.delivered", 2, order_id="o1")], plain)
+    other = event("ticket.escalated", 120, ticket_id="t1")
+    plain.apply(state, other, seconds(120), 0)
+
+    last = plain.ledger.last_of(state)
+    assert last is not None
+    assert (last.key >> 3 == 2) is False
+    assert [peak.code for slot, peak in state.peaks.items() if slot in (0, 4)] == ([2] if value > 65 else [1])
+
+
+def test_an_order_that_is_light_leaves_no_last_experience():
+    """A failure of less than weight 1 is folded without becoming the last experience."""
+    light = scorer(drivers={"waiting": {"weight": 0.5}})
+    state = row([event("queue.waited", 0, order_id="o1", wait_s=700)], light)
+    assert light.ledger.last_of(state) is None
+
+    for key in list(state.cases):
+        light.register._fold(state, key, seconds(200))
+    assert state.last is None
+
+
+def test_the_same_contact_twice_is_one():
+    """A repeat of a contact that the ring no longer knows is no second contact."""
+    case = Case(ISSUE, {})
+    for _ in range(2):
+        contact(case, 1000, b"abcdef")
+
+    assert BEFORE not in case.facts
+
+
+def test_a_late_delivery_next_to_one_in_time():
+    """Undoing one delivery in time leaves the others in the sums."""
+    life = [
+        placed(3, "o1"),
+        placed(3, "o2", 0.5),
+        event("delivery.delivered", 2, order_id="o1"),
+        event("delivery.delivered", 2.5, order_id="o2"),
+        event("delivery.promised", 1, order_id="o2", promised_at=day(1.5)),
+    ]
+    state = row(life)
+
+    assert failures(state) == [("promise_broken", 1.5, 1.5, 2.5)]
+    points = {each["driver"]: each["points"] for each in assess(DEFAULT, state, 0).drivers}
+    assert points["delivery_on_time"] > 0.1
+
+
+def test_a_wait_for_what_came_in_time():
+    """Who waits for an order that then comes in time feels both."""
+    life = [
+        placed(),
+        event("queue.waited", 1, order_id="o1", wait_s=700),
+        event("delivery.delivered", 2, order_id="o1"),
+    ]
+    in_order, other = row(life), row([life[0], life[2], life[1]])
+    assert {each["driver"] for each in assess(DEFAULT, in_order, 0).drivers} >= {
+        "waiting",
+        "delivery_on_time",
+    }
+
+    for state in (in_order, other):
+        DEFAULT.apply(state, event("delivery.delivered", 2.5, order_id="o1"), seconds(2.5), 0)
+    assert assess(DEFAULT, in_order, 0).experience == assess(DEFAULT, other, 0).experience
