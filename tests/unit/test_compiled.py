@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import streams.scoring.ledger
 from streams.cli.main import cx
 from streams.demo.generator import generate
+from tests.handled import digest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (
@@ -23,6 +24,12 @@ def score(events: Path, check: str) -> bytes:
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
 
 
+def skip_unless_compiled() -> None:
+    """Leave the test where there is nothing to compare."""
+    if not list((ROOT / "streams" / "scoring").glob("ledger.*.so")):
+        pytest.skip("the hot modules are not compiled: no C compiler, or `make` was not asked to")
+
+
 def test_tests_run_the_sources():
     """Coverage and breakpoints mean the sources, whatever was compiled."""
     assert streams.scoring.ledger.__file__.endswith(".py")
@@ -30,11 +37,18 @@ def test_tests_run_the_sources():
 
 def test_compiled_and_source_agree_to_the_bit(tmp_path: Path):
     """Scores, drivers and alerts of generated journeys are the same bytes, compiled or not."""
-    if not list((ROOT / "streams" / "scoring").glob("ledger.*.so")):
-        pytest.skip("the hot modules are not compiled: no C compiler, or `make` was not asked to")
+    skip_unless_compiled()
     events = tmp_path / "events.jsonl"
     events.write_bytes(b"".join(record.value + b"\n" for record in generate(5_000, seed=3, poison=0.01)))
     compiled = score(events, "assert ledger.__file__.endswith('.so')")
     source = CliRunner().invoke(cx, ["score", "--json", str(events)])
 
     assert source.stdout_bytes == compiled
+
+
+def test_the_compiled_handler_agrees_to_the_bit():
+    """Rows, scores, alerts and dead letters of a worker are the same bytes, compiled or not."""
+    skip_unless_compiled()
+    command = [sys.executable, "-m", "tests.handled", "5000"]
+    compiled = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    assert compiled.decode() == digest(5000)
