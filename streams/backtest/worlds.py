@@ -68,8 +68,8 @@ class World:
     name: str
     says: str
     """What it is there to show, in one line."""
-    customers: int = 3000
-    days: int = 540
+    customers: int = 1500
+    days: int = 720
     r: float = 1.0
     alpha_days: float = 30.0
     a: float = 0.5
@@ -113,7 +113,7 @@ WORLDS: Final[dict[str, World]] = {
             _PLAIN,
             name="outage",
             says="the web shop tells nothing for two weeks: silence of a source, not of customers",
-            outages=(Outage("web", 300.0, 314.0),),
+            outages=(Outage("web", 400.0, 414.0),),
         ),
         replace(
             _PLAIN,

@@ -51,21 +51,38 @@ def cycles(lives: list[Life], customer: Ints, at_s: Floats) -> Ints:
     return counted
 
 
-def raise_alarms(customer: Ints, at_s: Floats, cycle: Ints, score: Floats, most: int) -> Alarms:
-    """Return about `most` alerts: the first row of each cycle at which the score reaches the threshold.
+class Cycles:
+    """Scored rows by cycle: what is between two purchases of a customer raises at most one alert."""
 
-    The threshold is the `most`-th greatest of the cycles' highest scores; cycles that tie with it count too.
-    """
-    order = np.lexsort((at_s, cycle, customer))
-    group = np.flatnonzero(np.r_[True, (np.diff(customer[order]) != 0) | (np.diff(cycle[order]) != 0)])
-    highest = np.maximum.reduceat(score[order], group)
-    if most < 1:
-        return Alarms(customer[:0], at_s[:0])
-    threshold = np.sort(highest)[-min(most, len(highest))]
-    reached = order[score[order] >= threshold]
-    _, first = np.unique(np.stack([customer[reached], cycle[reached]]), axis=1, return_index=True)
-    rows = reached[first]
-    return Alarms(customer[rows], at_s[rows])
+    def __init__(self, customer: Ints, at_s: Floats, cycle: Ints, score: Floats) -> None:
+        self._customer, self._at_s, self._cycle, self._score = customer, at_s, cycle, score
+        self._order = order = np.lexsort((at_s, cycle, customer))
+        new = (np.diff(customer[order]) != 0) | (np.diff(cycle[order]) != 0)
+        self._starts = np.flatnonzero(np.concatenate([[True], new]))
+
+    def alarms(self, threshold: float) -> Alarms:
+        """Return the first row of each cycle at which the score reaches the threshold.
+
+        What was above it in the first period is no alert: nobody knows since when.
+        """
+        reached = self._order[self._score[self._order] >= threshold]
+        pairs = np.stack([self._customer[reached], self._cycle[reached]])
+        _, heads = np.unique(pairs, axis=1, return_index=True)
+        rows = reached[heads]
+        rows = rows[self._at_s[rows] > self._at_s.min()]
+        return Alarms(self._customer[rows], self._at_s[rows])
+
+    def threshold(self, most: int) -> float:
+        """Return the highest threshold with at least `most` alerts, or as many as there can be."""
+        order, starts = self._order, self._starts
+        highest = np.maximum.reduceat(self._score[order], starts)
+        first = order[starts]
+        already = np.where(self._at_s[first] == self._at_s.min(), self._score[first], -np.inf)
+        tried = np.unique(highest)[::-1]
+        above = len(highest) - np.searchsorted(np.sort(highest), tried, side="left")
+        before = len(already) - np.searchsorted(np.sort(already), tried, side="left")
+        enough = np.flatnonzero(above - before >= most)
+        return float(tried[enough[0] if len(enough) else np.argmax(above - before)])
 
 
 def judge(
