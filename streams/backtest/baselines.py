@@ -26,7 +26,6 @@ TITLES: Final = {
 }
 PROBABILITIES: Final = frozenset({"ours", BG_NBD, MBG_NBD, RFM})
 """Models that give a probability; the others only rank."""
-MOST_ROWS: Final = 200_000
 LEAST_OF_EACH: Final = 30
 
 
@@ -47,7 +46,6 @@ class Baselines:
         self._mbg = fit_population(lives, self._mbg, self._prior)
         self._bg = fit_population(lives, self._bg, self._prior, modified=False)
         matured = np.flatnonzero(rows.at_s + learnt_days * DAY_S <= at_s)
-        matured = matured[:: max(1, -(-len(matured) // MOST_ROWS))]
         known = rows.take(matured)
         labels = self._engagements.silent(known.customer, known.at_s, learnt_days).astype(np.float64)
         if min(labels.sum(), len(labels) - labels.sum()) >= LEAST_OF_EACH:

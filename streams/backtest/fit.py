@@ -31,7 +31,6 @@ LEAST_BAD: Final = 300
 BAD_TERMS: Final = 0.1
 MATURE: Final = 2.0
 """Horizons that must have passed since the first period: its rows are a population of new customers."""
-MOST_ROWS: Final = 200_000
 PRECISION: Final = 5.0
 """Of the priors of b0..b3, in rows of full information: a few dozen rows move them."""
 TERMS_PRECISION: Final = 50.0
@@ -111,7 +110,6 @@ class Fitter:
         if not len(rows) or at_s - rows.at_s.min() < MATURE * days * DAY_S:
             return None
         found = np.flatnonzero(rows.at_s + days * DAY_S <= at_s)
-        found = found[:: max(1, -(-len(found) // MOST_ROWS))]
         matured = rows.take(found)
         labels = self._engagements.silent(matured.customer, matured.at_s, days).astype(np.float64)
         if min(labels.sum(), len(labels) - labels.sum()) < LEAST_OF_EACH:

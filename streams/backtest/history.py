@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from streams.backtest.log import Floats, Ints
 from streams.scoring.churn import MIN_COUNT, TYPICAL_OCCASIONS
 from streams.scoring.policy import DAY_S
+
+MOST_ROWS: Final = 200_000
+"""More rows move a coefficient by less than the season does, and cost seconds at each fit."""
 
 RawRow = tuple[float, ...]
 """Customer, first day, last day, repeats, reference time, spend, experience terms, logit, counts."""
@@ -84,9 +88,16 @@ class History:
         """Add a period."""
         self.periods.append(rows)
 
-    def until(self, at_s: float) -> Rows:
-        """Return all rows of periods up to `at_s`."""
-        return joined([rows for rows in self.periods if len(rows) and rows.at_s[0] <= at_s])
+    def sample(self) -> Rows:
+        """Return the rows of all periods so far, or an even share of each where they are too many."""
+        step = max(1, -(-sum(map(len, self.periods)) // MOST_ROWS))
+        return joined(
+            [
+                rows if step == 1 else rows.take(np.arange(number % step, len(rows), step))
+                for number, rows in enumerate(self.periods)
+                if len(rows)
+            ]
+        )
 
     @cached_property
     def rows(self) -> Rows:

@@ -130,7 +130,7 @@ class Walk:
         return rows_of(raw, at_s, self._half_lives_s)
 
     def _learn(self, at_s: float, fits: list[Fitted]) -> None:
-        rows, lives = self._history.until(at_s), self._lives(at_s)
+        rows, lives = self._history.sample(), self._lives(at_s)
         learnt_days = self._plan.horizon_days
         if self._refit:
             fits.append(self._fitter.fit(rows, lives, at_s))

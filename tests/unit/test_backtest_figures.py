@@ -1,0 +1,65 @@
+"""The figures that docs/model.md tells, on the whole public sets; run by hand: pytest -m long."""
+
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from streams.cli.main import cx
+from streams.errors import CxError
+
+pytestmark = pytest.mark.long
+
+
+def told(*arguments: str) -> Any:
+    """Return what `cx backtest --json` tells; skips without the data set's package."""
+    try:
+        result = CliRunner().invoke(cx, ["backtest", *arguments, "--json"], catch_exceptions=False)
+    except CxError as error:
+        pytest.skip(str(error))
+    return orjson.loads(result.stdout)
+
+
+def hold(figures: Any, pooled: float, within: float) -> Any:
+    """Hold what all weekly replays must reach, and return our model's figures."""
+    ours = figures["models"]["ours"]
+    assert ours["auc"] >= pooled
+    assert ours["auc_within"] >= within
+    assert ours["ece"] <= 0.025
+    assert ours["above_recency"] >= 0.05
+    assert ours["above_recency_ci95"][0] > 0.0
+    best = max(model["auc"] for model in figures["models"].values())
+    assert ours["auc"] >= best - 0.005
+    return ours
+
+
+def test_the_sample_of_cdnow_each_week():
+    """Each week, who does not buy within 90 days, on the CDNOW sample."""
+    figures = told("--dataset", "cdnow-sample", "--horizon", "90d", "--active", "180d", "--every", "7d")
+
+    assert figures["models"]["recency"]["auc"] == pytest.approx(0.653, abs=0.002)
+    hold(figures, 0.713, 0.715)
+
+
+def test_all_of_cdnow_each_week():
+    """The same of all 23,570 customers: their ranking is harder for every model, ours is the best."""
+    hold(told("--dataset", "cdnow"), 0.705, 0.705)
+
+
+def test_the_complete_journey_each_week():
+    """Each week, who does not come to a store within 28 days, on The Complete Journey."""
+    figures = told("--dataset", "complete-journey", "--horizon", "28d", "--active", "42d", "--every", "7d")
+
+    ours = hold(figures, 0.845, 0.845)
+    assert ours["p_at_1"] >= 0.60
+
+
+def test_the_second_half_of_cdnow_from_the_first():
+    """Who of the CDNOW sample never buys in the last 39 weeks, learnt from the first 39 alone."""
+    figures = told("--dataset", "cdnow-sample", "--horizon", "273d", "--active", "273d", "--warmup", "273d")
+
+    assert (figures["rows"], figures["periods"]) == (2357, 1)
+    assert figures["models"]["bgnbd"]["auc"] == pytest.approx(0.316, abs=0.005)
+    assert figures["models"]["mbgnbd"]["auc"] == pytest.approx(0.760, abs=0.005)
+    assert figures["models"]["ours"]["auc"] >= 0.780
