@@ -11,7 +11,15 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from streams.acls import Grant
@@ -25,6 +33,13 @@ CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 20.0
 LEADER_TIMEOUT_S = 20.0
 POLL_S = 0.05
+AUTHORIZATION = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+"""What a broker says to somebody who is let in and has not the right."""
 CLEANUP = "cleanup.policy"
 CLEANUP_DEFAULT = "delete"
 
@@ -124,7 +139,8 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
             yield admin
         except KafkaError as error:
             msg = f"the broker at {settings.bootstrap_servers} refused: {error}"
-            raise CxError(msg, mend="cx topics check") from error
+            mend = "cx topics acls --role operator" if isinstance(error, AUTHORIZATION) else "cx topics check"
+            raise CxError(msg, mend=mend) from error
         finally:
             await admin.close()
 
@@ -168,11 +184,14 @@ async def _describe(admin: AIOKafkaAdminClient, names: Mapping[str, Topic | None
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    return {
-        name: {entry[0]: entry[1] for entry in entries}
-        for response in await admin.describe_configs(resources)
-        for _code, _message, _kind, name, entries in response.resources
-    }
+    found = {}
+    for response in await admin.describe_configs(resources):
+        for code, message, _kind, name, entries in response.resources:
+            if code:
+                msg = f"configuration of {name}: {message}"
+                raise for_code(code)(msg)
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
 
 
 def _refuse_other_counts(present: Sequence[TopicState], partitions: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from streams.admin import ensure_topics, quiet_client
+from streams.admin import AUTHORIZATION, ensure_topics, quiet_client
 from streams.app import build_app, engine_settings, install_uvloop
 from streams.cli.connecting import connection
 from streams.engine.preflight import check_cluster
@@ -170,6 +170,12 @@ def _close(loop: asyncio.AbstractEventLoop, worker: Any) -> None:
     loop.close()
 
 
+def _mend(error: BaseException) -> str:
+    if isinstance(error, AUTHORIZATION):
+        return "cx topics acls --role worker"
+    return "start it again: it goes on where it stood; cx doctor"
+
+
 def _stop_loudly(error: BaseException) -> NoReturn:
     """Say why in one line, then end the process at once: whoever comes next aborts its transactions."""
     known = error if isinstance(error, CxError) else None
@@ -179,7 +185,7 @@ def _stop_loudly(error: BaseException) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     said = known.message if known else f"the worker stopped itself: {type(error).__name__}: {error}"
-    mend = known.mend if known else "start it again: it goes on where it stood; cx doctor"
+    mend = known.mend if known else _mend(error)
     click.echo(f"error: {said}" + (f"\n  try: {mend}" if mend else ""), err=True)
     sys.stderr.flush()
     os._exit(code)

@@ -1,13 +1,19 @@
 """What a worker refuses to start on: a cluster where events could be lost, doubled or split up."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
 
 from streams.engine.settings import EngineSettings
 from streams.engine.wire import describe
@@ -18,6 +24,11 @@ CONNECT_TIMEOUT_S = 10.0
 INIT_PRODUCER_ID = 22
 """Key of the request that every broker with transactions answers."""
 REQUEST_TIMEOUT_MS = 20_000
+GROUP, TRANSACTION = 0, 1
+"""Kinds of coordinators in Kafka's protocol."""
+RIGHTS = "cx topics acls --role worker"
+
+log = logging.getLogger(__name__)
 
 
 async def check_cluster(settings: EngineSettings) -> int:
@@ -35,11 +46,12 @@ async def check_cluster(settings: EngineSettings) -> int:
         await _connect(admin, settings)
         counts = await _partition_counts(admin, (*settings.inputs, *settings.outputs))
         _require_transactions(admin, settings)
+        await _require_rights(admin, settings)
         partitions = _require_topics(settings, counts)
         await _require_changelog(admin, settings, partitions)
     except (KafkaError, OSError, TimeoutError) as error:
         msg = f"the broker at {settings.bootstrap_servers} refused a question: {error!r}"
-        raise CxError(msg, mend="cx doctor; where it has ACLs: cx topics acls") from error
+        raise CxError(msg, mend=f"cx doctor; where the broker has ACLs: {RIGHTS}") from error
     finally:
         await admin.close()
     return partitions
@@ -60,6 +72,21 @@ def _require_transactions(admin: Any, settings: EngineSettings) -> None:
         raise CxError(msg, mend="use Apache Kafka 2.8 or newer; cx kafka start runs one")
 
 
+async def _require_rights(admin: Any, settings: EngineSettings) -> None:
+    """Refuse to start without the group or the transactions: the client would wait for them in silence."""
+    wanted = {GROUP: settings.app_id, TRANSACTION: settings.transactional_id(0)}
+    for kind, name in wanted.items():
+        try:
+            await admin.find_coordinator(name, kind)
+        except (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed) as error:
+            what = "the group" if kind == GROUP else "transactions as"
+            msg = f"the broker's ACLs do not let us use {what} {name}"
+            raise CxError(msg, mend=RIGHTS) from error
+        except KafkaError as error:
+            # A cluster that has just started has no coordinator yet; whoever needs one asks again.
+            log.debug("no coordinator for %s yet: %r", name, error)
+
+
 async def _partition_counts(admin: Any, topics: tuple[str, ...]) -> Mapping[str, int]:
     """Return the partition count of each topic that exists."""
     return {name: found.partitions for name, found in (await describe(admin, topics)).items()}
@@ -68,7 +95,10 @@ async def _partition_counts(admin: Any, topics: tuple[str, ...]) -> Mapping[str,
 def _require_topics(settings: EngineSettings, counts: Mapping[str, int]) -> int:
     if missing := [name for name in (*settings.inputs, *settings.outputs) if not counts.get(name)]:
         msg = f"missing topics: {', '.join(missing)}"
-        raise CxError(msg, mend="cx topics create")
+        mend = "cx topics create"
+        if settings.security.get("security_protocol", "PLAINTEXT") != "PLAINTEXT":
+            mend += f"; if they exist, we have no right to see them: {RIGHTS}"
+        raise CxError(msg, mend=mend)
     if len(set(counts.values())) > 1:
         usual = Counter(counts.values()).most_common(1)[0][0]
         odd = ", ".join(f"{name} has {count}" for name, count in counts.items() if count != usual)
@@ -87,6 +117,10 @@ async def _require_changelog(admin: Any, settings: EngineSettings, partitions: i
         msg = f"the changelog {name} has {found} partitions, the inputs {partitions}"
         raise CxError(msg, mend="cx topics check")
     [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    for code, message, *_ in response.resources:
+        if code:
+            msg = f"configuration of {name}: {message}"
+            raise for_code(code)(msg)
     configs = {entry[0]: entry[1] for resource in response.resources for entry in resource[4]}
     if "compact" not in configs.get("cleanup.policy", ""):
         msg = f"the changelog {name} is not compacted: it would lose customers"

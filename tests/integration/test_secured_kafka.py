@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,8 +20,8 @@ from aiokafka.errors import (
 )
 from click.testing import CliRunner
 
-from streams.acls import grants
-from streams.admin import admin_client, allow, ensure_topics
+from streams.acls import Grant, grants
+from streams.admin import admin_client, allow, describe_topics, ensure_topics
 from streams.app import engine_settings
 from streams.cli.main import cx as program
 from streams.connection import client_options
@@ -151,6 +152,28 @@ def test_a_worker_needs_no_right_beyond_its_own(secured: SecuredKafka, topic_pre
     assert asyncio.run(allowed(theirs)) == []
     # The same things can be done by who may do everything: it was the rights that were missing.
     assert len(asyncio.run(allowed(ours))) == len(INPUTS) + len(OUTPUTS) + 5
+
+
+async def test_a_right_that_is_missing_is_named_before_the_start(secured: SecuredKafka, topic_prefix: str):
+    """A worker does not wait in silence for a group or transactions that it may not use."""
+    ours, theirs = cx(secured, topic_prefix), engine_settings(cx(secured, topic_prefix, "reader"))
+    await ensure_topics(ours)
+    given: dict[str, list[Grant]] = defaultdict(list)
+    for grant in grants("worker", ours):
+        given[grant.resource].append(grant)
+    for missing, resource in (
+        (f"use the group {ours.app_id}", "group"),
+        (f"use transactions as {ours.app_id}-0", "transactional-id"),
+        ("missing topics", "topic"),
+    ):
+        with pytest.raises(CxError, match=missing) as caught:
+            await check_cluster(theirs)
+        assert "cx topics acls --role worker" in caught.value.mend
+        await allow(ours, "User:reader", given[resource])
+    assert await check_cluster(theirs) == ours.partitions
+    with pytest.raises(CxError, match="refused") as caught:
+        await describe_topics(cx(secured, topic_prefix, "reader"))
+    assert caught.value.mend == "cx topics acls --role operator"
 
 
 async def allowed(settings: Settings) -> list[str]:
