@@ -54,7 +54,8 @@ def shown(value: float, unit: str, decimals: int | None = None) -> str:
         return _seconds(value)
     if unit in {"bytes", "Bps"}:
         return _scaled(value, BINARY, " B") + ("/s" if unit == "Bps" else "")
-    text = f"{value:.{decimals}f}" if decimals is not None else _scaled(value, SCALES, "")
+    exact = decimals is not None and abs(value) < SCALES[-1][0]
+    text = f"{value:.{decimals}f}" if exact else _scaled(value, SCALES, "")
     return text + (
         unit.removeprefix("suffix:") if unit.startswith("suffix:") else "/s" if unit == "ops" else ""
     )

@@ -49,7 +49,16 @@ class FirstContacts:
                 self.results[before.channel, "resolved"] += 1
             pending.by_issue[contact.issue] = contact
             pending.newest_s = max(pending.newest_s, contact.at_s)
+        self._judge_late(pending, contacts)
         self._judge(pending)
+
+    def _judge_late(self, pending: _Pending, contacts: list[Contact]) -> None:
+        """Judge at once what came more than a week late: it lies behind others that have their time yet."""
+        for contact in contacts:
+            overdue = pending.newest_s - contact.at_s > REPEAT_S
+            if overdue and pending.by_issue.get(contact.issue) is contact:
+                del pending.by_issue[contact.issue]
+                self.results[contact.channel, "resolved"] += 1
 
     def _judge(self, pending: _Pending) -> None:
         """Let go of those whose time is over, and of the oldest beyond the bound."""

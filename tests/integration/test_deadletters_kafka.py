@@ -233,7 +233,8 @@ def test_customers_beyond_the_capacity_come_back_by_a_replay(letters: Letters, c
     topic = letters.prefix + WEB.name
     crowded.applied(send(letters.kafka, [Sent(topic, n.encode(), from_shop(subject=n, id=n)) for n in names]))
     rejected = len(names) - PARTITIONS
-    assert crowded.metrics("cx_rejected_records_total", "reason") == {("capacity",): rejected}
+    reasons = crowded.metrics("cx_rejected_records_total", "reason")
+    assert {labels: number for labels, number in reasons.items() if number} == {("capacity",): rejected}
     assert crowded.stop() == 0
     crowded.env["CX_MAX_CUSTOMERS"] = 100
     crowded.start()

@@ -133,7 +133,8 @@ def test_rejects_are_counted_by_topic_and_reason(world: World):
     """The metric names for each topic why its records were rejected."""
     topics = [each.topic for each in world.bad]
     wanted = Counter(zip(topics, (reason for reason, _, _ in BAD.values()), strict=True))
-    assert world.worker.metrics("cx_rejected_records_total", "topic", "reason") == dict(wanted)
+    found = world.worker.metrics("cx_rejected_records_total", "topic", "reason")
+    assert {labels: number for labels, number in found.items() if number} == dict(wanted)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -209,7 +210,7 @@ def test_a_restart_keeps_counts_and_customers(world: World):
     world.worker.start()
     assert world.worker.metrics("cx_records_total", "partition", "outcome") == before
     assert world.worker.metrics("cx_customers", "partition") == customers
-    assert world.worker.metrics("cx_rejected_records_total") == {}
+    assert world.worker.metrics("cx_rejected_records_total") == {(): 0}
 
 
 def test_a_producer_with_the_wrong_partitioner_is_detected_and_named(

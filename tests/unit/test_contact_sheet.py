@@ -37,6 +37,7 @@ def line(legend: str, *values: float) -> Series:
         (2048.0, "bytes", None, "2 KiB"),
         (512.0, "Bps", None, "512 B/s"),
         (12345.0, "short", None, "12.3k"),
+        (4_215_323.0, "short", 0, "4.22M"),
         (65.8, "ops", None, "65.8/s"),
         (64.6, "suffix: / 100", 0, "65 / 100"),
         (float("nan"), "short", None, "no number"),

@@ -165,6 +165,16 @@ def test_a_later_contact_on_the_issue_leaves_the_first_resolved():
     assert judged.results == {("phone", "resolved"): 1}
 
 
+def test_a_contact_that_comes_more_than_a_week_late_is_judged_at_once():
+    """It does not wait behind contacts of today; what repeats it came with it."""
+    judged = FirstContacts()
+    judged.take(0, [Contact(1, 100 * DAY, "phone")])
+    judged.take(
+        0, [Contact(2, 90 * DAY, "chat"), Contact(3, 90 * DAY, "email"), Contact(3, 91 * DAY, "email")]
+    )
+    assert judged.results == {("chat", "resolved"): 1, ("email", "repeated"): 1, ("email", "resolved"): 1}
+
+
 def test_partitions_are_judged_apart_and_stay_bounded(monkeypatch: pytest.MonkeyPatch):
     """A partition that is ahead judges nothing of one behind; beyond the bound the oldest go unjudged."""
     judged = FirstContacts()
