@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from streams.delivery.log import partitions_of, reader, records
 from streams.scoring.rules import SEVERITIES
 from streams.settings import Settings
-from streams.topics import ALERTS
+from streams.topics import ALERTS, INCIDENTS
 
 OVER: Final = frozenset({"resolved", "closed"})
 """Steps after which an alert is no longer open."""
@@ -79,6 +79,14 @@ async def find(settings: Settings, alert_id: str) -> list[Alert]:
     return [orjson.loads(value) async for _, name, value in _steps(settings) if name == key and value]
 
 
+async def silent_sources(settings: Settings) -> list[Alert]:
+    """Return the incidents of silent sources that stand in some partition, each once, by their ids."""
+    last = {(number, key): value async for number, key, value in _records(settings, INCIDENTS.name)}
+    found = (orjson.loads(value) for value in last.values() if value is not None)
+    standing = {each["incident_id"]: each for each in found if each["until"] is None}
+    return [standing[name] for name in sorted(standing)]
+
+
 async def _last_steps(settings: Settings, wanted: Wanted) -> AsyncIterator[Alert]:
     """Yield the last step of each alert; the steps of an alert lie on one partition, in order."""
     held: dict[bytes, bytes] = {}
@@ -100,9 +108,13 @@ def _meant(held: Mapping[bytes, bytes], wanted: Wanted) -> list[Alert]:
     return [alert for value in held.values() if wanted(alert := orjson.loads(value))]
 
 
-async def _steps(settings: Settings) -> AsyncIterator[tuple[int, bytes, bytes | None]]:
-    """Yield (partition, key, value) of all that is on the topic now."""
-    topic = settings.topic_prefix + ALERTS.name
+def _steps(settings: Settings) -> AsyncIterator[tuple[int, bytes, bytes | None]]:
+    return _records(settings, ALERTS.name)
+
+
+async def _records(settings: Settings, name: str) -> AsyncIterator[tuple[int, bytes, bytes | None]]:
+    """Yield (partition, key, value) of all that is on a topic now."""
+    topic = settings.topic_prefix + name
     partitions = await partitions_of(settings, topic)
     async with reader(settings) as consumer:
         for number in range(partitions):

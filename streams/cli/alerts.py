@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.outputs import Rule
-from streams.alertbook import Alert, Wanted, find, read, status_of
+from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
 from streams.cli.connecting import connection
 from streams.delivery.pauses import pause, read_pauses, resume
 from streams.demo.words import SEVERITY_STYLES, ago, plain, printable
 from streams.errors import CxError, Exit
 from streams.scoring.rules import SEVERITIES
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 SHOWN = 40
 DRIVERS = 5
@@ -48,7 +48,10 @@ def list_(file: Path | None, *, limit: int, as_json: bool, **flags: Any) -> None
     """List the open alerts, the gravest first, as the topic has them now."""
     wanted = _wanted(flags)
     settings = load_settings(flags, file=file)
-    found = asyncio.run(read(settings, wanted))
+    found, silent = asyncio.run(_read(settings, wanted))
+    for each in silent:
+        detail = printable(each["detail"])
+        click.echo(f"silent source since {_minute(each['since'])}: {detail}; silence is held back", err=True)
     if as_json:
         click.echo(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
     elif found:
@@ -57,6 +60,10 @@ def list_(file: Path | None, *, limit: int, as_json: bool, **flags: Any) -> None
         click.echo(f"{len(found):,} alerts{left}; cx alerts show ID")
     else:
         click.echo("no alerts" if wanted.over_too else "no open alerts")
+
+
+async def _read(settings: Settings, wanted: Wanted) -> tuple[list[Alert], list[Alert]]:
+    return await read(settings, wanted), await silent_sources(settings)
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:

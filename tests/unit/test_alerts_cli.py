@@ -14,7 +14,7 @@ from streams.cli import alerts as module
 from streams.cli.alerts import alerts
 from streams.errors import CxError, Exit
 from streams.settings import Settings
-from streams.topics import ACTIONS, ALERTS
+from streams.topics import ACTIONS, ALERTS, INCIDENTS
 from tests.customers import line
 from tests.handling import Rec, Rig, changed, silent, written
 
@@ -44,11 +44,12 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Steps:
     """Return what `cx.alerts` holds, for a test to change."""
     steps = lived()
 
-    async def read(_: Settings) -> AsyncIterator[tuple[int, bytes, bytes | None]]:
+    async def read(_: Settings, name: str) -> AsyncIterator[tuple[int, bytes, bytes | None]]:
         for each in steps:
-            yield each
+            if each[1].startswith(b"source_silent") == (name == INCIDENTS.name):
+                yield each
 
-    monkeypatch.setattr(alertbook, "_steps", read)
+    monkeypatch.setattr(alertbook, "_records", read)
     return steps
 
 
@@ -114,6 +115,18 @@ def test_the_gravest_are_first_and_a_table_is_cut(topic: Steps):
     assert "3 alerts (the 2 gravest are shown); cx alerts show ID" in result.output
     assert "waiting" in result.output
     assert "1 alerts; cx alerts show ID" in run("list", "--severity", "low").output
+
+
+def test_a_silent_source_is_named_beside_the_list(topic: Steps):
+    """Once for all partitions, while it stands in any; on standard error, for programs read the list."""
+    for number, until in ((0, None), (1, None), (1, "2026-05-02T00:00:00Z"), (2, "2026-05-02T00:00:00Z")):
+        detail, since = "no event of web for 7.0 h\x1b", "2026-05-01T06:00:00Z"
+        document = {"incident_id": "source_silent:web", "since": since, "until": until, "detail": detail}
+        topic.append((number, b"source_silent:web", orjson.dumps(document)))
+    result = run("list", "--json")
+    said = "silent source since 2026-05-01 06:00: no event of web for 7.0 h?; silence is held back\n"
+    assert result.stderr == said
+    assert len(orjson.loads(result.stdout)) == 1
 
 
 def test_an_empty_list_says_so(topic: Steps):
