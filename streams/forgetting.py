@@ -211,7 +211,7 @@ def _places(
     erased = {
         f"{settings.app_id}-customers-changelog": "the row",
         prefix + SCORES.name: "the score",
-        prefix + ALERTS.name: f"{alerts} alerts",
+        prefix + ALERTS.name: f"the alerts; {alerts} found",
     }
     expires = {prefix + topic.name: "events" for topic in INPUTS}
     expires |= {

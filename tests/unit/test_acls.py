@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from streams.acls import ROLES, acl_table, grants
+from streams.cli import acls as module
 from streams.cli.topics import topics
 from streams.settings import Settings
 from streams.topics import ACTIONS, ALERTS, INPUTS, SCORES, TOPICS
@@ -82,3 +83,17 @@ def test_the_table_of_the_docs_has_every_right(role: Any):
     """The reference is made from the same table."""
     rows = [line for line in acl_table().splitlines() if line.startswith(f"| {role} |")]
     assert len(rows) == len(grants(role, Settings()))
+
+
+def test_rights_are_granted_to_the_principal_that_is_named(monkeypatch: pytest.MonkeyPatch):
+    """`--apply` gives one role to one principal, and says so; without a name the role's own."""
+    given: list[Any] = []
+
+    async def allow(settings: Settings, principal: str, rights: Any) -> None:
+        given.append((settings.app_id, principal, len(rights)))
+
+    monkeypatch.setattr(module, "allow", allow)
+    result = cx("--role", "actions", "--apply", "--principal", "User:care", "--app-id", "shop")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "# granted")
+    assert cx("--role", "actions", "--apply").exit_code == 0
+    assert given == [("shop", "User:care", 1), ("cx-signals", "User:cx-actions", 1)]

@@ -95,7 +95,7 @@ def test_the_receipt_lists_every_topic_with_the_customers_data():
     topics = {name: TopicState(name, None, 4, config) for name in (*names, "cx-signals-customers-changelog")}
     erased, expires = forgetting._places(Settings(), topics, 5)
     assert {each.topic for each in (*erased, *expires)} == topics.keys()
-    assert "5 alerts" in {each.what for each in erased}
+    assert "the alerts; 5 found" in {each.what for each in erased}
     assert all(each.gone_by for each in (*erased, *expires))
 
 
