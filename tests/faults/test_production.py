@@ -8,7 +8,8 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 EVENTS = 12_000
 KILLS = 3
+EVERYTHING = f"working on partitions {list(range(PARTITIONS))}"
 SPAN_DAYS = 60
 """Whatever is applied first, no event is later than the bounds of G2 (64 and 90 days)."""
 
@@ -68,22 +70,79 @@ async def recomputed(rig: Rig, log: MemoryLog, processor: Processor) -> MemoryWo
     return worker
 
 
-async def test_the_product_is_exact_through_kill_9(rig: Rig) -> None:
-    """Killed while it scores generated journeys, a worker leaves what an undisturbed one would have."""
+@asynccontextmanager
+async def scored(rig: Rig) -> AsyncIterator[None]:
+    """Feed journeys while the product is harmed; once all are applied, hold it to the oracle."""
     rig.command = [sys.executable, "-m", "streams.cli.main", "worker", "--metrics-port", "0"]
     await rig.create()
     log = MemoryLog(PARTITIONS)
     feeding = asyncio.create_task(feed_journeys(rig, log))
-    for number in range(KILLS):
-        rig.start("w0")
-        await rig.ready("w0", number + 1)
-        await asyncio.sleep(0.9)
-        rig.stop("w0", signal.SIGKILL)
-    rig.start("w0")
-    await feeding
-    await rig.ready("w0", KILLS + 1)
+    try:
+        yield
+        await feeding
+    finally:
+        feeding.cancel()
     await rig.drained()
-    assert rig.stop("w0") == 0
+    for name, process in rig.workers.items():
+        if process.poll() is None:
+            assert rig.stop(name) == 0
+    await verdict(rig, log)
+
+
+async def test_the_product_is_exact_through_kill_9(rig: Rig) -> None:
+    """Killed while it scores generated journeys, a worker leaves what an undisturbed one would have."""
+    async with scored(rig):
+        for number in range(KILLS):
+            rig.start("w0")
+            await rig.ready("w0", number + 1)
+            await asyncio.sleep(0.9)
+            rig.stop("w0", signal.SIGKILL)
+        rig.start("w0")
+        await rig.ready("w0", KILLS + 1)
+        say(f"{KILLS} kills")
+
+
+@pytest.mark.long
+async def test_the_product_is_exact_while_it_is_scaled(rig: Rig) -> None:
+    """One worker, two, three, and back to one by SIGTERM and by kill -9: the table is one worker's."""
+    async with scored(rig):
+        for name in ("w0", "w1", "w2"):
+            before = {other: rig.times_ready(other) for other in rig.workers}
+            rig.start(name)
+            await rig.ready(name)
+            for other, times in before.items():
+                await rig.ready(other, times + 1)
+            await asyncio.sleep(0.9)
+        for name, number, survivors in (
+            ("w1", signal.SIGTERM, ("w0", "w2")),
+            ("w0", signal.SIGKILL, ("w2",)),
+        ):
+            before = {other: rig.times_ready(other) for other in survivors}
+            rig.stop(name, number)
+            for other, times in before.items():
+                await rig.ready(other, times + 1)
+            say(f"{number.name} {name}: taken over")
+
+
+@pytest.mark.long
+async def test_the_product_is_exact_when_a_frozen_worker_returns(rig: Rig) -> None:
+    """Frozen past the session timeout and replaced, a worker wakes up, writes nothing and joins again."""
+    async with scored(rig):
+        for name in ("w0", "w1"):
+            rig.start(name)
+            await rig.ready(name)
+        for frozen, other in (("w0", "w1"), ("w1", "w0")):
+            await asyncio.sleep(0.9)
+            before = rig.times_ready(other, EVERYTHING), rig.times_ready(frozen)
+            rig.send(frozen, signal.SIGSTOP)
+            took = await rig.ready(other, before[0] + 1, what=EVERYTHING)
+            rig.send(frozen, signal.SIGCONT)
+            await rig.ready(frozen, before[1] + 1)
+            say(f"froze {frozen}: taken over after {took:.2f} s, back in the group")
+
+
+async def verdict(rig: Rig, log: MemoryLog) -> None:
+    """Compare every row, count, alert and dead letter with what one undisturbed process makes of them."""
     processor = build_processor(rig.settings())
     worker = await recomputed(rig, log, processor)
     found = await read_all(
@@ -91,7 +150,7 @@ async def test_the_product_is_exact_through_kill_9(rig: Rig) -> None:
     )
     rows, markers, wrong = replayed(found[rig.changelog])
     assert not wrong
-    say(f"{KILLS} kills, {len(rows)} customers, {sum(m.counts.total() for m in markers.values())} records")
+    say(f"{len(rows)} customers, {sum(m.counts.total() for m in markers.values())} records")
     for number in range(PARTITIONS):
         marker = markers[number]
         marker.check()
