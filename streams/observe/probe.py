@@ -15,14 +15,13 @@ class LoopProbe:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.lag = Histogram(LAG_BUCKETS_S)
         self._loop = loop
-        self._next: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def start(self) -> None:
         """Begin; call in the loop's thread."""
         if not self._stopped:
             due_s = self._loop.time() + EVERY_S
-            self._next = self._loop.call_at(due_s, self._called, due_s)
+            self._loop.call_at(due_s, self._called, due_s)
 
     def stop(self) -> None:
         """End, from any thread: at most one more call comes, and asks for no other."""

@@ -3,15 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 from grafana.boards.kit import TITLES
 from grafana.build import files
+from streams.cli.main import cx
 from streams.observe.metrics import BY_NAME, Kind
+from streams.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {
@@ -156,3 +160,26 @@ def test_an_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not(name
                     expected.setdefault(found[1], set()).add(bool(case.get("exp_samples")))
     wanted = {True} if name == "CxWatchdog" else {True, False}
     assert expected.get(name) == wanted
+
+
+def test_every_command_of_a_runbook_exists():
+    """What an alert or a runbook tells to run can be run."""
+    page = (ROOT / "docs/operations.md").read_text()
+    books = page[page.index("\n## Runbooks\n") : page.index("\n## Honest limits\n")]
+    told = " ".join(text for alert in ALERTS.values() for text in alert["annotations"].values())
+    for command in sorted(set(re.findall(r"`cx ([a-z][a-z -]*[a-z])", books + told))):
+        found, context = cx, click.Context(cx)
+        for word in command.split():
+            if isinstance(found, click.Group):
+                inner = found.get_command(context, word)
+                assert inner is not None, command
+                found = inner
+
+
+def test_every_setting_of_a_runbook_exists():
+    """What is to be set can be set."""
+    page = (ROOT / "docs/operations.md").read_text()
+    told = page + " ".join(text for alert in ALERTS.values() for text in alert["annotations"].values())
+    settings = {variable(each.name) for each in fields(Settings)}
+    for name in re.findall(r"`(CX_[A-Z_]+)", told[page.index("## Runbooks") :]):
+        assert name in settings, name

@@ -206,6 +206,10 @@ class LiveWorker:
         outcomes.predict(0.75, churned=tick % 4 != 0)
         outcomes.predict(0.25, churned=tick % 4 == 0)
         outcomes.inferred["churn_risk", "lost" if tick % 3 else "returned", "told"] += 1
+        outcomes.matured("churn_risk", "churned")
+        outcomes.passed["churn_risk"] += 1
+        outcomes.actions["alert.closed", "applied"] += 1
+        outcomes.incidents["store", "opened"] += 1
         outcomes.losses += 1
         outcomes.foretold["any"] += 1
         outcomes.lead("churn_risk", 5 * DAY_S)
@@ -218,6 +222,7 @@ class LiveDelivery:
 
     def __init__(self) -> None:
         self._figures = Figures(["crm"])
+        self._figures.lag.labels("0").set(0)
         self._server, self._thread = start_http_server(0, "127.0.0.1", self._figures.registry)
         self.target = f"127.0.0.1:{self._server.server_port}"
 
