@@ -98,7 +98,7 @@ def test_commands_parse(page: Path, monkeypatch: pytest.MonkeyPatch):
 @each_page
 def test_commands_named_in_text_exist(page: Path):
     """`cx NAME` within a sentence names a command."""
-    named = set(re.findall(r"`cx ([a-z]+)", prose(page.read_text())))
+    named = set(re.findall(r"`cx ([a-z]+(?:-[a-z]+)*)", prose(page.read_text())))
 
     assert named <= set(COMMANDS)
 
