@@ -113,9 +113,9 @@ def _traffic() -> tuple[Panel, ...]:
         lines(
             8,
             "Rejected by source",
-            "Share of a source's records. A source has its own line if the policy lists it.",
+            "Share of a source's records. A source has its own line if the policy lists it; what names none is left out.",
             "percentunit",
-            (f"cx:source_rejects:ratio_rate1h{{{JOB}}}", "{{source}}"),
+            (f'cx:source_rejects:ratio_rate1h{{source!="unknown", {JOB}}}', "{{source}}"),
             least=0.0,
         ),
         lines(

@@ -161,6 +161,7 @@ def _causes() -> tuple[Panel, ...]:
 
 
 def _service() -> tuple[Panel, ...]:
+    nps, margin = f"cx:nps:points7d{{{JOB}}}", f"cx:nps:margin7d{{{JOB}}}"
     contacts = _rate("cx_contacts_total", "")
     offered = _rate("cx_offered_contacts_total", "")
     judged = _rate("cx_first_contacts_total", "")
@@ -183,9 +184,9 @@ def _service() -> tuple[Panel, ...]:
             "NPS by channel, with its 95% interval",
             "Promoters less detractors over 7 days; wide where few have answered.",
             "none",
-            (f"avg by (channel) (cx:nps:points7d{{{JOB}}})", "{{channel}}"),
-            (f"avg by (channel) (cx:nps:points7d{{{JOB}}} - cx:nps:margin7d{{{JOB}}})", "{{channel}} low"),
-            (f"avg by (channel) (cx:nps:points7d{{{JOB}}} + cx:nps:margin7d{{{JOB}}})", "{{channel}} high"),
+            (f"avg by (channel) ({nps})", "{{channel}}"),
+            (f"avg by (channel) (clamp_min({nps} - {margin}, -100))", "{{channel}} low"),
+            (f"avg by (channel) (clamp_max({nps} + {margin}, 100))", "{{channel}} high"),
             least=-100.0,
             most=100.0,
         ),
