@@ -16,6 +16,7 @@ from streams.observe.histogram import Histogram
 from streams.observe.placement import partition_of
 from streams.observe.tally import Latencies, Tally
 from streams.scoring.apply import Scorer
+from streams.suppression import is_reserved
 
 
 class Desk(Protocol):
@@ -134,9 +135,9 @@ class Watch:
             return Found(number, here=False)
         state = owned.state
         now_s = state.marker.newest_event_s if self.observed.event_clock else time.time()
-        return Found(
-            number, here=True, row=state.rows.get(key), generation=state.marker.generation, at_s=now_s
-        )
+        # A row that remembers a forgotten customer is nobody's.
+        row = None if is_reserved(key) else state.rows.get(key)
+        return Found(number, here=True, row=row, generation=state.marker.generation, at_s=now_s)
 
 
 def lag_s(each: InputSnapshot, now_s: float, uptime_s: float) -> float | None:

@@ -26,6 +26,7 @@ from streams.observe.watch import Watch
 from streams.scoring.explain import assess, score_document
 from streams.scoring.state import Episode, pack
 from streams.settings import Settings
+from streams.suppression import GUARD
 from tests.customers import DEFAULT, event, row, seconds
 
 PARTITIONS = 4
@@ -263,6 +264,14 @@ def test_an_unknown_customer_is_not_found(start: Start):
     served = start()
     name = next(name for name in map(str, range(99)) if partition_of(name.encode(), PARTITIONS) == ANNA)
     assert served.get(f"/customers/{name}") == (404, {"error": "no such customer", "partition": ANNA})
+
+
+def test_a_row_that_remembers_the_forgotten_is_nobodys(start: Start):
+    """No path leads to rows that are no customers."""
+    served = start()
+    served.lane.partitions[ANNA].state.rows[GUARD] = b"mac"
+    served.lane.partitions[partition_of(GUARD, PARTITIONS)] = served.lane.partitions[ANNA]
+    assert served.get("/customers/%00cx-forgotten")[0] == 404
 
 
 def test_a_customer_of_another_worker_is_misdirected(start: Start):
