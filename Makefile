@@ -5,6 +5,7 @@
 #   make faults  kills, stops and partitions of real workers and brokers (FAULTS=short|long)
 #   make bench   speed, recovery, latency (ARGS="--quick --json FILE")
 #   make soak    a worker under steady load, its memory and latency watched (SOAK=1h)
+#   make sbom    what a worker is made of, as CycloneDX on standard output
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -19,10 +20,10 @@ SOAK   ?= 1h
 LOCAL  := $(shell command -v java >/dev/null 2>&1 || { command -v mvn >/dev/null 2>&1 && echo ,local; })
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults soak clean
+.PHONY: help demo test check bench faults soak sbom clean
 
 help:
-	@sed -n '2,7s/^# *//p' Makefile
+	@sed -n '2,8s/^# *//p' Makefile
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cx-signals needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -58,6 +59,9 @@ bench: $(COMPILED)
 
 soak: $(COMPILED)
 	$(BIN)/python tests/bench/soak.py --for $(SOAK) $(ARGS)
+
+sbom: $(READY)
+	@$(BIN)/python scripts/sbom.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist
