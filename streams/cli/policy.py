@@ -21,6 +21,7 @@ from streams.scoring.policy import DriverSection, Policy, default_policy, load_p
 
 Values = dict[str, Any]
 _CHANGED: Final = "bold yellow"
+SHORT_CHARS: Final = 60
 
 
 @click.group()
@@ -79,7 +80,7 @@ def check(file: str, *, strict: bool, as_json: bool) -> None:
 
 def _tell(changed: dict[str, tuple[Any, Any]], advice: list[Advice], *, rebuild: bool) -> None:
     for key, (value, before) in changed.items():
-        click.echo(f"  {key} = {words_of(value)}, default {words_of(before)}")
+        click.echo(f"  {key} = {_short(words_of(value))}, default {_short(words_of(before))}")
     if rebuild:
         click.echo(
             "Rows made under another policy keep sums of its weights and half-lives: replay their events."
@@ -114,6 +115,11 @@ def words_of(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(words_of(each) for each in value)}]"
     return msgspec.json.encode(value).decode()
+
+
+def _short(text: str) -> str:
+    """Return a value that fits a line: a calibration curve has a hundred numbers."""
+    return text if len(text) <= SHORT_CHARS else f"{text[: SHORT_CHARS - 3]}..."
 
 
 def _values_table(found: Policy) -> Table:

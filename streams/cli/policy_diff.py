@@ -65,7 +65,8 @@ def diff(old: str, new: str, events: str, every_s: float, show: int, *, as_json:
     gc.disable()  # nothing here forms cycles, and the collector would walk every kept event again and again
     with open_events(events) as lines:
         log = read_log(lines, scorers[0])
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         watched = partial(progress.track, description="lives under both policies")
         found = difference(log, *scorers, sweep_every_s=every_s, watched=watched)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.envelope import Touchpoint, at_time, time_s
+from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
 from streams.replay import judge
 from streams.routing import topic_for
@@ -30,6 +31,8 @@ class Log(msgspec.Struct, kw_only=True):
     events: int = 0
     rejected: int = 0
     anonymous: int = 0
+    forgotten: set[str] = set()
+    """Customers whose events are left out, as a worker would from the moment it is told."""
     read_s: dict[str, float] = {}
     """Newest event time of each channel, seconds."""
 
@@ -50,7 +53,10 @@ def read_log(lines: Iterable[bytes], scorer: Scorer) -> Log:
             log.rejected += 1
         elif event.subject is None:
             log.anonymous += 1
-        else:
+        elif isinstance(event, CustomerForgotten):
+            log.forgotten.add(event.subject)
+            log.customers.pop(event.subject, None)
+        elif event.subject not in log.forgotten:
             _take(log, event, event.subject)
     return log
 

@@ -148,3 +148,13 @@ def test_check_as_json(mine: str):
 
     assert found["changed"]["drivers.purchase.weight"] == {"value": 2.0, "default": 1.0}
     assert (found["version"], found["advice"], found["replay_needed"]) == ("mine", [], True)
+
+
+def test_check_shortens_long_values(tmp_path: Path):
+    """A value with many numbers, such as a list of engagements, takes one line at most."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[rhythm]\nengagement = {['cx.order.placed.v1'] * 9}\n")
+    line = next(each for each in run("check", str(path)).splitlines() if "rhythm.engagement" in each)
+
+    assert "..., default [" in line
+    assert len(line) < 160

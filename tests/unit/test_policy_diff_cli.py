@@ -164,3 +164,11 @@ def test_a_promise_that_nobody_reports_on(diff: Diff):
     assert "promise_broken" not in diff.run("")[1]
     diff.log.write_bytes(b"\n".join([*life, line("call.ended", 401, direction="outbound")]))
     assert "promise_broken" in diff.run("")[1]
+
+
+def test_who_is_forgotten_is_left_out(diff: Diff):
+    """A customer who is to be forgotten takes no part, whatever the log says before and after."""
+    forget = line("customer.forgotten", 421, proof="0f" * 32)
+    diff.log.write_bytes(b"\n".join([*LIFE, forget, line("delivery.failed", 422)]))
+
+    assert diff.run("[rules]\nlost = 0.6\n")[1].endswith("Neither policy opens an alert.\n")

@@ -5,6 +5,8 @@ import pytest
 from schemas.codec import decode_line
 from schemas.envelope import Touchpoint, time_s
 from streams.demo.generator import generate
+from streams.replay import replay
+from streams.rulebook.diff import read_log
 from streams.rulebook.episodes import Change, Episode, compare, episodes_of
 from streams.rulebook.life import Life
 from tests.customers import DEFAULT, event, seconds
@@ -124,3 +126,16 @@ def test_strides_change_nothing_but_time():
 
     assert sum(map(len, steps[0])) > 20
     assert steps[0] == steps[1]
+
+
+def test_a_life_is_lived_as_cx_score_does():
+    """Without the timer between events, a life takes the steps that a replay of the log takes."""
+    lines = [record.value for record in generate(3000, seed=6)]
+    log = read_log(lines, DEFAULT)
+    expected = replay(lines, DEFAULT).customers
+    for name, events in log.customers.items():
+        life = Life(DEFAULT, name, events, sweep_every_s=1e12, read_s=log.read_s)
+        life.until(log.last_s)
+        found = [(step.document["rule"], step.document["step"], step.document["at"]) for step in life.steps]
+
+        assert found == [(each["rule"], each["step"], each["at"]) for each in expected[name].steps], name
