@@ -11,7 +11,6 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from streams.cli.files import policy_option
 from streams.cli.tables import print_tables
 from streams.errors import CxError, Exit
 from streams.rulebook.checks import Difference, Look, Outcome, run_file
@@ -24,7 +23,9 @@ SUFFIXES = (".yaml", ".yml")
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DIR|FILE...")
-@policy_option
+@click.option(
+    "--policy", "policy_path", metavar="FILE", help="Test this policy, not those that the files name."
+)
 @click.option("--only", metavar="TEXT", default="", help="Run the tests whose name contains TEXT.")
 @click.option("-v", "--verbose", is_flag=True, help="Name the tests that passed too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with every test.")
