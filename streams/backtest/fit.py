@@ -4,7 +4,7 @@ Rows of a period teach only after their horizon has passed: their labels have ma
 by maximum likelihood; the coefficients by a logistic regression that is shrunk to the policy it starts from
 and keeps the signs the policy asks for; the calibration is an isotonic curve for each horizon, in which
 recent rows weigh more, shifted by how far the earlier fits were off. Before the alert horizon has matured,
-the coefficients are learnt at the longest horizon that has: they mean the same at each.
+the coefficients are learnt at the longest horizon that has, and the level follows the population.
 """
 
 from collections.abc import Iterable
@@ -98,8 +98,8 @@ class Fitter:
             return Fitted(policy_with(self.base, {}, rhythm), population, None, 0)
         index = alert if alert in lessons else max(lessons, key=lambda each: (each <= alert, each))
         churn = self._coefficients(lessons[index], index, population)
-        drift = self._drift(lessons[index]) if index == alert else 0.0
-        churn |= self._by_horizon(lessons, churn, population, drift)
+        today = rows.take(np.flatnonzero(rows.at_s == rows.at_s.max()))
+        churn |= self._by_horizon(lessons, churn, population, today)
         if self._since_s is None:
             self._since_s = at_s
         policy = policy_with(self.base, churn, rhythm)
@@ -155,27 +155,38 @@ class Fitter:
         }
 
     def _by_horizon(
-        self, lessons: dict[int, _Lesson], churn: dict[str, Any], population: Population, drift: float
+        self, lessons: dict[int, _Lesson], churn: dict[str, Any], population: Population, today: Rows
     ) -> dict[str, Any]:
-        """Return b0 and the curve of each horizon; one that has not matured takes the next shorter's."""
+        """Return b0 and the curve of each horizon.
+
+        One that has not matured has nothing to be held to but the population: its mean over the customers of
+        `today` is that of P0, and its curve changes nothing.
+        """
         factor = churn.pop("factor")
+        alert = self.base.alert_horizon
+        drift = self._drift(lessons[alert]) if alert in lessons else 0.0
         base: list[float] = []
-        xs: list[list[float]] = []
-        ys: list[list[float]] = []
-        nearest = min(lessons)
+        curves: list[list[tuple[float, float]]] = []
         for index in range(len(self.horizons)):
-            nearest = index if index in lessons else nearest
-            lesson = lessons[nearest]
-            offset = self._offset(lesson.rows, nearest, churn, population) + factor * lesson.rows.terms
-            b0 = min(_intercept(offset, lesson.labels), *base[-1:], np.inf)
-            x, y = fit_curve(offset + b0, lesson.labels, lesson.weights)
-            base.append(b0)
-            knots = _strict((_rounded(told), _rounded(true + drift)) for told, true in zip(x, y, strict=True))
-            xs.append([told for told, _ in knots])
-            ys.append([true for _, true in knots])
+            lesson = lessons.get(index)
+            rows = today if lesson is None else lesson.rows
+            labels = expit(self._p0(rows, index, population)) if lesson is None else lesson.labels
+            offset = self._offset(rows, index, churn, population) + factor * rows.terms
+            base.append(min([_intercept(offset, labels), *base[-1:]]))
+            if lesson is None:
+                curves.append([(0.0, 0.0)])
+            else:
+                x, y = fit_curve(offset + base[-1], lesson.labels, lesson.weights)
+                curves.append(_strict(zip(x, y + drift, strict=True)))
         return {
             "base": base,
-            "calibration": {"kind": "isotonic", "slope": 1.0, "shifts": [], "x": xs, "y": ys},
+            "calibration": {
+                "kind": "isotonic",
+                "slope": 1.0,
+                "shifts": [],
+                "x": [[told for told, _ in curve] for curve in curves],
+                "y": [[true for _, true in curve] for curve in curves],
+            },
         }
 
     def _drift(self, lesson: _Lesson) -> float:
@@ -201,8 +212,11 @@ class Fitter:
 
     def _held_p0(self, rows: Rows, index: int, population: Population) -> Floats:
         limit = min(RHYTHM_LIMIT, self.base.churn.rhythm_limit)
+        return np.clip(self._p0(rows, index, population), -limit, limit)
+
+    def _p0(self, rows: Rows, index: int, population: Population) -> Floats:
         lives = Lives(rows.repeats, rows.last, rows.age)
-        return np.clip(logit_p0(population, lives, float(self.horizons[index])), -limit, limit)
+        return logit_p0(population, lives, float(self.horizons[index]))
 
 
 def _intercept(offset: Floats, labels: Floats) -> float:
@@ -224,9 +238,9 @@ def _values(population: Population) -> Iterable[float]:
 
 
 def _strict(knots: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Drop knots that rounding has put beside their left neighbour."""
+    """Round knots, and drop those that rounding has put beside their left neighbour."""
     kept: list[tuple[float, float]] = []
-    for told, true in knots:
+    for told, true in ((_rounded(x), _rounded(y)) for x, y in knots):
         if not kept or (told > kept[-1][0] and true > kept[-1][1]):
             kept.append((told, true))
     return kept

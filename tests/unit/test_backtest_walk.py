@@ -181,7 +181,11 @@ def test_before_the_horizon_has_matured_a_shorter_one_teaches():
 
     assert found.fits[-1].learnt_days == 30
     assert found.policy.churn.rhythm != default_policy().churn.rhythm
-    assert found.policy.churn.base[2] == found.policy.churn.base[0]
+    assert found.policy.churn.calibration.x[2] == (0.0,)  # nothing to calibrate it by ...
+    last = found.rows.take(np.flatnonzero(found.period == found.period.max()))
+    expected = found.scores["mbgnbd"][found.period == found.period.max()].mean()
+    told = (1 / (1 + np.exp(-last.logit))).mean()
+    assert told == pytest.approx(expected, abs=0.1)  # ... but the level is that of the population
 
 
 def test_too_little_to_learn_keeps_the_policy():
