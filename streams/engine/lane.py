@@ -17,6 +17,7 @@ from typing import Any
 
 from faust.types import TP
 
+from streams.engine.changelog import ensure_changelog
 from streams.engine.errors import Fenced, Lost, OldSession, Rewound, SequenceHole
 from streams.engine.handler import Handler
 from streams.engine.owned import Owned
@@ -134,9 +135,9 @@ class Lane:
     # -- ownership, called by transport and recovery
 
     async def preflight(self) -> None:
-        """Refuse a cluster on which events could be lost; see `check_cluster`."""
+        """Refuse a cluster on which events could be lost (see `check_cluster`); make the changelog."""
         try:
-            await check_cluster(self.settings)
+            await ensure_changelog(self.settings, await check_cluster(self.settings))
         except CxError as error:
             self.fail(error)
 

@@ -24,6 +24,8 @@ HALTED_RETRY_S = 15.0
 IDENTITY_S = 30.0
 """How often a running worker looks whether its inputs are still the same topics."""
 TABLES_SETTLE_S = 0.05
+COMPLETE_S = 15.0
+"""So long an assignment may be in the making."""
 COLLECT_AFTER = (50_000, 20, 20)
 """Objects that have to come before the collector looks for cycles. A transaction makes tens of thousands that
 all go without it; at Python's own 700 looking through them is 6% of the handler's CPU."""
@@ -101,6 +103,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         lane = self.app.lane
         self._set_recovery_started()
         changelog = lane.settings.changelog
+        await self._wait(self._complete(generation))
         assigned = {tp.partition for tp in self.active_tps if tp.topic == changelog}
         await self._wait(lane.load(assigned, generation))
         await self._go_on(generation)
@@ -108,6 +111,24 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         log.info(
             "working on partitions %s after %.2f s", sorted(lane.partitions.loaded()), monotonic() - started
         )
+
+    async def _complete(self, generation: int) -> None:
+        """Refuse inputs without their partitions of the changelog: they would wait for ever, in silence.
+
+        What the client has been given and what Faust has heard of differ for a moment in every rebalance.
+        """
+        settings = self.app.lane.settings
+        deadline = monotonic() + COMPLETE_S
+        while True:
+            self._same(generation)
+            known = {tp.partition for tp in self.active_tps if tp.topic == settings.changelog}
+            given = {tp.partition for tp in self.app.consumer.assignment() if tp.topic in settings.inputs}
+            if given <= known:
+                return
+            if monotonic() > deadline:
+                msg = f"partitions {sorted(given - known)} came without those of the changelog"
+                raise CxError(msg, mend="start the worker again; cx topics check", code=Exit.STOPPED)
+            await asyncio.sleep(TABLES_SETTLE_S)
 
     async def _go_on(self, generation: int) -> None:
         app, consumer = self.app, self.app.consumer

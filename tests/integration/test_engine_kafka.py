@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.admin import ensure_topics
 from streams.app import engine_settings
+from streams.engine.changelog import ensure_changelog
 from streams.engine.cluster import reader
 from streams.engine.identity import adopt, settle
 from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, Rebuild, new_marker
@@ -123,6 +124,21 @@ async def test_a_topic_made_anew_has_another_id(settings: Settings) -> None:
     assert [each.partitions for each in seen] == [2, 2]
     assert seen[0].topic_id != seen[1].topic_id
     assert len(seen[0].topic_id) == 32
+
+
+async def test_the_changelog_is_there_before_the_worker_joins(settings: Settings) -> None:
+    """It is made compacted, with a leader everywhere; one that is there is left alone."""
+    engine = engine_settings(settings)
+    await ensure_topics(settings)
+    for _ in range(2):
+        await ensure_changelog(engine, 2)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    try:
+        assert (await describe(admin, [engine.changelog]))[engine.changelog].partitions == 2
+        assert await check_cluster(engine) == 2
+    finally:
+        await admin.close()
 
 
 async def filled(settings: Settings, count: int = 5) -> EngineSettings:

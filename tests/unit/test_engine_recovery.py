@@ -1,0 +1,61 @@
+"""An assignment is worked on only once it is whole."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.tables.recovery import RebalanceAgain
+from faust.types import TP
+
+from streams.engine import recovery
+from streams.engine.recovery import LaneRecovery
+from streams.engine.settings import EngineSettings
+from streams.errors import CxError
+
+SETTINGS = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web", "store"))
+
+
+def made(assignment: set[TP], known: set[TP]) -> Any:
+    """Return a recovery whose client was given `assignment`; of the changelog, Faust has heard of `known`."""
+    found = object.__new__(LaneRecovery)
+    consumer = SimpleNamespace(assignment=lambda: assignment)
+    found.app = SimpleNamespace(
+        lane=SimpleNamespace(settings=SETTINGS), consumer=consumer, consumer_generation_id=1
+    )
+    found.active_tps = known
+    return found
+
+
+async def test_inputs_with_their_changelog_are_taken() -> None:
+    """Nothing is waited for, also where a worker is given nothing."""
+    await made({TP("web", 1)}, {TP(SETTINGS.changelog, 1)})._complete(1)
+    await made(set(), set())._complete(1)
+
+
+async def test_an_assignment_in_the_making_is_waited_for() -> None:
+    """The client has its new partitions a moment before Faust hears of them."""
+    known: set[TP] = set()
+    waiting = made({TP("web", 1)}, known)
+    asked = iter(range(2))
+
+    def assignment() -> set[TP]:
+        if next(asked, None) is None:
+            known.add(TP(SETTINGS.changelog, 1))
+        return {TP("web", 1)}
+
+    waiting.app.consumer.assignment = assignment
+    await waiting._complete(1)
+    assert known
+
+
+async def test_inputs_without_a_changelog_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand ready with nothing to do, for good."""
+    monkeypatch.setattr(recovery, "COMPLETE_S", 0.0)
+    with pytest.raises(CxError, match=r"partitions \[1\] came without"):
+        await made({TP("web", 0), TP("web", 1)}, {TP(SETTINGS.changelog, 0)})._complete(1)
+
+
+async def test_a_newer_generation_is_another_matter() -> None:
+    """What was assigned before says nothing of now."""
+    with pytest.raises(RebalanceAgain):
+        await made({TP("web", 1)}, set())._complete(2)
