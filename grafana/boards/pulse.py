@@ -150,9 +150,12 @@ def _causes() -> tuple[Panel, ...]:
         bars(
             8,
             "Value at risk",
-            "Probability of churn x spend a year of all customers, in minor units, by what takes most from each.",
+            "Probability of churn x spend a year, in minor units, by what takes most from each customer, and its owner.",
             "short",
-            (f"topk(8, sum by (driver) (cx_value_at_risk_minor_units{{{WORKER}}}))", "{{driver}}"),
+            (
+                f"topk(8, sum by (driver, owner) (cx_value_at_risk_minor_units{{{WORKER}}}))",
+                "{{driver}} ({{owner}})",
+            ),
             base="blue",
             height=9,
             decimals=0,

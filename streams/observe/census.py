@@ -39,9 +39,9 @@ class Census:
     """Points that a driver adds to or takes from all customers together, by (ledger, driver)."""
     open_alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By (rule, severity)."""
-    value_at_risk: dict[str, float] = field(default_factory=dict)
+    value_at_risk: dict[tuple[str, str], float] = field(default_factory=dict)
     """Probability of churn x spend a year x years, minor units of the policy's currency, by the driver that
-    takes most from the customer's experience; `none` where nothing does."""
+    takes most from the customer's experience (`none` where nothing does) and its owner."""
     other_policy: int = 0
     """Rows whose sums hold the weights of another policy."""
 
@@ -78,4 +78,6 @@ class Census:
         if value is not None:
             worst = min(experience.points.items(), key=lambda each: each[1], default=(0, 0.0))
             driver = scorer.policy.driver_names.get(worst[0], DROPPED) if worst[1] < 0.0 else NO_DRIVER
-            self.value_at_risk[driver] = self.value_at_risk.get(driver, 0.0) + value
+            section = scorer.policy.drivers.get(driver)
+            key = driver, section.owner if section is not None else ""
+            self.value_at_risk[key] = self.value_at_risk.get(key, 0.0) + value

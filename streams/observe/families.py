@@ -121,10 +121,10 @@ def census_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_customers_by_score", _score_buckets(reading.censuses))
     yield family("cx_customers_by_gap", _added(each.gap for each in censuses))
     yield family("cx_driver_points", points)
-    at_risk: dict[str, float] = {}
+    at_risk: dict[tuple[str, str], float] = {}
     for census in censuses:
-        for driver, value in census.value_at_risk.items():
-            at_risk[driver] = at_risk.get(driver, 0.0) + value
+        for key, value in census.value_at_risk.items():
+            at_risk[key] = at_risk.get(key, 0.0) + value
     yield family("cx_value_at_risk_minor_units", at_risk)
     yield family("cx_table_bytes", sum(census.row_bytes for census in censuses))
     yield family("cx_open_alerts", open_alerts)

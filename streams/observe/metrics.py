@@ -157,9 +157,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     _gauge(
         "cx_value_at_risk_minor_units",
         SWEEP,
-        "driver",
+        "driver owner",
         "Probability of churn x spend a year x years of all customers, in minor units of the policy's "
-        "currency, by the driver that takes most from each customer's experience (none: nothing does).",
+        "currency, by the driver that takes most from each customer's experience (none: nothing does) and "
+        "its owner.",
         "minor units",
     ),
     _gauge("cx_table_bytes", SWEEP, "", "Bytes of the rows in the table.", "bytes"),

@@ -41,7 +41,7 @@ def run(name: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def until(condition: Callable[[], T], what: str, wait_s: float = 20.0) -> T:
+def until(condition: Callable[[], T], what: str, wait_s: float = 40.0) -> T:
     """Return what `condition` returns once it is true; fails after `wait_s`."""
     deadline = time.monotonic() + wait_s
     while not (found := condition()):
@@ -188,7 +188,7 @@ def last_week(channel: str, now_s: float) -> list[str]:
     """Return a channel's touchpoints around this time a week ago, one a second, as OpenMetrics."""
     labels = f'job="cx-worker",instance="past",channel="{channel}",source="other",outcome="accepted"'
     samples = [
-        f"cx_touchpoints_total{{{labels}}} {1000 + 5 * second} {now_s - WEEK_S + second:.0f}"
-        for second in range(-60, 180)
+        f"cx_touchpoints_total{{{labels}}} {1000 + second} {now_s - WEEK_S + second:.0f}"
+        for second in range(-60, 900)
     ]
     return ["# TYPE cx_touchpoints counter", *samples]

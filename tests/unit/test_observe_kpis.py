@@ -376,8 +376,11 @@ def test_what_is_at_stake_counts_for_the_driver_that_takes_most():
     """Probability times spend a year, as an alert says it; without a failure it is nobody's."""
     bought = [event("order.placed", day, total=10_000, currency="EUR") for day in range(0, 60, 20)]
     for events, driver in (
-        (bought, "none"),
-        ([*bought, event("call.ended", 61, wait_s=900, resolved="no")], "unresolved"),
+        (bought, ("none", "")),
+        (
+            [*bought, event("call.ended", 61, wait_s=900, resolved="no")],
+            ("unresolved", DEFAULT.policy.drivers["unresolved"].owner),
+        ),
     ):
         state, census = row(events), Census()
         glance = census.take(DEFAULT, b"", state, seconds(70))

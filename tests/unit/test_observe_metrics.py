@@ -102,7 +102,7 @@ def a_census(customers: int) -> Census:
     """Return a census of customers who are all steady, with one open alert."""
     census = Census(began_s=NOW - 90, ended_s=NOW - 60, customers=customers, row_bytes=300, other_policy=1)
     census.points["experience", "waiting"] = -4.0
-    census.value_at_risk["waiting"] = 12_000.0
+    census.value_at_risk["waiting", "service"] = 12_000.0
     census.gap.observe(12.0)
     census.bands["steady"] = customers
     census.open_alerts["silence", "low"] = 1
@@ -176,7 +176,7 @@ def test_no_label_can_grow_with_customers():
     bounded = {
         *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
         *("channel", "result", "version", "policy_version", "source", "type", "driver", "feeling"),
-        *("survey", "answer", "after", "when", "bin", "told", "action", "receiver"),
+        *("survey", "answer", "after", "when", "bin", "told", "action", "receiver", "owner"),
     }
     assert {label for metric in (*METRICS, *DELIVERY) for label in metric.labels} <= bounded
 
