@@ -111,14 +111,15 @@ class Forgetting:
         return self._suppression.row_key(customer) in self._rows
 
     def forget(self, customer: bytes) -> Mapping[bytes, bytes | None]:
-        """Return the rows to write so that `customer` is forgotten."""
+        """Return the rows to write so that `customer` is forgotten.
+
+        Without a row there is no tombstone: it would bring the id back into the log.
+        """
+        rows: dict[bytes, bytes | None] = {customer: None} if customer in self._rows else {}
+        rows |= {GUARD: self._suppression.guard, self._suppression.row_key(customer): FORGOTTEN}
         self._gone.add(customer)
         self.active = True
-        return {
-            customer: None,
-            GUARD: self._suppression.guard,
-            self._suppression.row_key(customer): FORGOTTEN,
-        }
+        return rows
 
 
 def alerts_of(event: CustomerForgotten, state: CustomerState | None, generation: str) -> Iterator[str]:

@@ -299,7 +299,10 @@ class PartitionWork:
         alerts = self._processor.office.alerts_topic
         for alert in alerts_of(event, state, self._standing.generation):
             self._done.outputs.append(Output(alerts, alert.encode(), None))
-        self._forget(key)
+        if not self._forgetting.holds(key, ()):
+            self._done.outputs.append(Output(self._processor.scores_topic, key, None))
+        self._touched.pop(key, None)
+        self._glances.pop(key, None)
         self._done.rows.update(self._forgetting.forget(key))
         self._casework.desk.note(key, None)
         self._accepted += 1
