@@ -5,26 +5,23 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import yaml
 
 from streams.local_kafka.wire import free_port
+from tests.live_worker import until
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "grafana/rules"
 RULE_TESTS = sorted((RULES / "tests").glob("*.yml"))
 WEEK_S = 7 * 86400
-POLL_S = 0.1
 
 
 def program(*names: str) -> str:
@@ -39,15 +36,6 @@ def run(name: str, *arguments: object) -> None:
     """Run a program to its end; what it says is shown where it fails."""
     done = subprocess.run([program(name), *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def until(condition: Callable[[], T], what: str, wait_s: float = 40.0) -> T:
-    """Return what `condition` returns once it is true; fails after `wait_s`."""
-    deadline = time.monotonic() + wait_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {wait_s:g} s: {what}"
-        time.sleep(POLL_S)
-    return found
 
 
 class Webhook:

@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from grafana.boards.kit import TITLES
 from grafana.contact_sheet import BROWSERS, Prometheus, draw
 from streams.observe.metrics import DELIVERY, METRICS, Kind
+from tests.live_worker import until
 from tests.ops.conftest import Stack
-from tests.ops.programs import ROOT, RULES, program, until
+from tests.ops.programs import ROOT, RULES, program
 
 pytestmark = pytest.mark.ops
 

@@ -11,9 +11,9 @@ import pytest
 
 from streams.local_kafka.wire import free_port
 from streams.topics import STORE, WEB
-from tests.live_worker import LiveWorker, Sent, send
+from tests.live_worker import LiveWorker, Sent, send, until
 from tests.ops.live import touchpoint
-from tests.ops.programs import ROOT, Monitoring, Webhook, program, until
+from tests.ops.programs import ROOT, Monitoring, Webhook, program
 from tests.ops.test_live import chosen, numbers
 
 pytestmark = [pytest.mark.ops, pytest.mark.kafka, pytest.mark.long]
