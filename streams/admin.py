@@ -20,7 +20,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     for_code,
 )
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from streams.acls import Grant
 from streams.connection import client_options
@@ -32,6 +32,7 @@ from streams.topics import COMPACTED, TOPICS, Topic
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 20.0
 LEADER_TIMEOUT_S = 20.0
+RIGHTS_TIMEOUT_S = 10.0
 POLL_S = 0.05
 AUTHORIZATION = (
     ClusterAuthorizationFailedError,
@@ -244,23 +245,38 @@ LITERAL, PREFIXED, ALLOW = 3, 4, 3
 
 
 async def allow(settings: Settings, principal: str, grants: Sequence[Grant]) -> None:
-    """Grant rights to `principal`, such as User:cx; `settings` are those of a user who may alter the cluster.
+    """Grant rights to `principal`, such as User:cx, and return once they hold.
 
-    Raises `CxError` where the broker refuses, or has no authorizer.
+    `settings` are those of a user who may alter the cluster. Raises `CxError` where the broker refuses, or
+    has no authorizer.
     """
     async with admin_client(settings) as admin:
-        node = admin._client.get_random_node()  # noqa: SLF001  # aiokafka's admin client knows no ACLs
-        for grant, operation in ((each, operation) for each in grants for operation in each.operations):
-            pattern = PREFIXED if grant.prefixed else LITERAL
-            request = CreateAclsRequest(
-                RESOURCES[grant.resource], grant.name, pattern, principal, "*", OPERATIONS[operation], ALLOW
-            )
-            (response,) = (await admin._client.send(node, request)).creation_responses  # noqa: SLF001  # as above
-            if response[0]:
-                why = response[1] or for_code(response[0]).__name__
-                msg = f"the broker did not allow {principal} {operation}: {why}"
+        rules = [_rule(grant, operation, principal) for grant in grants for operation in grant.operations]
+        for rule in rules:
+            (answer,) = (await _ask(admin, CreateAclsRequest(*rule))).creation_responses
+            if answer[0]:
+                why = answer[1] or for_code(answer[0]).__name__
+                msg = f"the broker did not allow {principal} what it was told to: {why}"
                 mend = "run it as a user who may alter the cluster, on a broker with authorizer.class.name"
                 raise CxError(msg, mend=mend)
+        # The controller has written them; the brokers learn of them in the same order a moment later.
+        deadline = time.monotonic() + RIGHTS_TIMEOUT_S
+        while rules and not (await _ask(admin, DescribeAclsRequest(*rules[-1]))).resources:
+            if time.monotonic() > deadline:
+                msg = f"the rights of {principal} do not hold after {RIGHTS_TIMEOUT_S:g} s"
+                raise CxError(msg, mend="cx doctor")
+            await asyncio.sleep(POLL_S)
+
+
+def _rule(grant: Grant, operation: str, principal: str) -> tuple[int, str, int, str, str, int, int]:
+    pattern = PREFIXED if grant.prefixed else LITERAL
+    return RESOURCES[grant.resource], grant.name, pattern, principal, "*", OPERATIONS[operation], ALLOW
+
+
+async def _ask(admin: AIOKafkaAdminClient, request: Any) -> Any:
+    """Send a request that aiokafka's admin client has no method for."""
+    client = admin._client  # noqa: SLF001  # the connections of our own client
+    return await client.send(client.get_random_node(), request)
 
 
 async def wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
