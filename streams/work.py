@@ -17,7 +17,7 @@ from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
 from streams.observe.intake import LATE_S, Intake, is_late
-from streams.observe.kpis import COUNTED
+from streams.observe.kpis import CONTACTS, COUNTED
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
@@ -147,7 +147,8 @@ class PartitionWork:
         self._accepted += 1
         self._meter(event, channel, event_s, record.timestamp / 1000.0)
         if type(event) in COUNTED:
-            tally.kpis.see(event, channel, key, event_s, scorer.ledger.last_of(state))
+            last = scorer.ledger.last_of(state) if type(event) in CONTACTS else None
+            tally.kpis.see(event, channel, key, event_s, last)
         if admitted:
             self._feel(event, channel)
         strong = scorer.count(state, event, event_s, admitted)

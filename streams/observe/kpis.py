@@ -53,11 +53,11 @@ class Kpis:
     def see(
         self, event: Touchpoint, channel: str, key: bytes, event_s: float, last: LastExperience | None
     ) -> None:
-        """Count an accepted event; `last` is the customer's last experience before it."""
+        """Count an accepted event; `last` is the last experience before it, which only `CONTACTS` ask for."""
         kind = type(event)
         if kind not in COUNTED or event.data.direction == "outbound":
             return
-        if kind in _CONTACTS:
+        if kind in CONTACTS:
             self._contact(event, channel, key, event_s, last)
         if kind in _READERS:
             _READERS[kind](self, event, event.data, channel)
@@ -157,7 +157,7 @@ def _withdrawn(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: 
     kpis.promises[channel, "withdrawn"] += 1
 
 
-_CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})
+CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})
 _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] = {
     voice.SurveyAnswered: _survey,
     support.CallEnded: _conversation,
@@ -169,5 +169,5 @@ _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] =
     promises.PromiseKept: _kept,
     promises.PromiseWithdrawn: _withdrawn,
 }
-COUNTED: Final = _CONTACTS | frozenset(_READERS)
+COUNTED: Final = CONTACTS | frozenset(_READERS)
 """The types that say anything here: all others need not be shown."""
