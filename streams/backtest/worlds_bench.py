@@ -34,7 +34,7 @@ MUTED: Final = "ours_muted"
 CHURN_RULES: Final = frozenset({"churn_risk", "silence"})
 RULES: Final = "rules"
 """The alerts that a worker opens, at the rate that they have: rules look at what changed, not at the risk."""
-TITLES: Final = {**BASELINES, OURS: "our model", MUTED: "our model, no experience", RULES: "our rules"}
+TITLES: Final = {**BASELINES, OURS: "our model", MUTED: "ours, no experience", RULES: "our rules"}
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -44,6 +44,8 @@ class Figures(msgspec.Struct, kw_only=True):
     brier: float | None
     ece: float | None
     detected: float
+    detected_driven: float | None
+    """Of those whom a moment drove out; None where nobody was."""
     false_alarms: float
     lead_days: float
     alerts: int
@@ -136,6 +138,7 @@ class Stage:
 def _worth(seen: Seen) -> dict[str, Any]:
     return {
         "detected": seen.detected,
+        "detected_driven": seen.detected_driven,
         "false_alarms": seen.false_alarms,
         "lead_days": seen.lead_days,
         "alerts": seen.alerts,

@@ -48,7 +48,7 @@ class Life:
     store: int
     left_s: float | None = None
     because: tuple[Kind, ...] = ()
-    """The moments with an effect that came with the last purchase."""
+    """The moments of the last purchase that raised the chance of leaving."""
     purchases: list[float] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ def _life(world: World, number: int, rng: np.random.Generator) -> Life:
             _add(life, day + 5.0 + rng.random(), "cancel_page.viewed", "web")
         if leaves:
             life.left_s = life.purchases[-1]
-            life.because = tuple(kind for kind in kinds if world.effects.get(kind))
+            life.because = tuple(kind for kind in kinds if world.effects.get(kind, 0.0) > 0.0)
             break
         day += rng.exponential(1.0 / rate)
     return life

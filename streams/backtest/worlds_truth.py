@@ -36,6 +36,8 @@ class Seen:
     """Alerts per 1,000 active customers a week."""
     detected: float
     """Share of those who left that had an alert before they had been silent for two horizons."""
+    detected_driven: float | None
+    """The same of those whom a moment drove out; None where nobody was."""
     false_alarms: float
     """Share of the alerts whose customer had not left."""
     lead_days: float
@@ -98,21 +100,23 @@ def judge(
     for customer, at_s in zip(alarms.customer.tolist(), alarms.at_s.tolist(), strict=True):
         by_customer.setdefault(customer, []).append(at_s)
     leads: list[float] = []
-    could = 0
+    seen: list[bool] = []
+    driven: list[bool] = []
     for index, life in enumerate(lives):
         if life.left_s is None or not span[0] <= life.left_s <= span[1] - silent_s:
             continue
-        could += 1
         given_up_s = life.left_s + silent_s
         in_time = [at_s for at_s in by_customer.get(index, []) if life.left_s <= at_s < given_up_s]
-        if in_time:
-            leads.append((given_up_s - min(in_time)) / DAY_S)
+        leads += [(given_up_s - min(in_time)) / DAY_S] if in_time else []
+        seen.append(bool(in_time))
+        driven += [bool(in_time)] if life.because else []
     total = len(alarms.customer)
     false = sum(not _gone(lives[customer], at_s) for customer, own in by_customer.items() for at_s in own)
     return Seen(
         alerts=total,
         per_1000_a_week=1000.0 * total / weeks if weeks else 0.0,
-        detected=len(leads) / could if could else 0.0,
+        detected=sum(seen) / len(seen) if seen else 0.0,
+        detected_driven=sum(driven) / len(driven) if driven else None,
         false_alarms=false / total if total else 0.0,
         lead_days=sum(leads) / len(leads) if leads else 0.0,
     )

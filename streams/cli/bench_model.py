@@ -23,7 +23,7 @@ from streams.scoring.policy import Policy, load_policy
 if TYPE_CHECKING:
     from streams.backtest.worlds_bench import Board
 
-COLUMNS = ("AUC", "Brier", "ECE", "detected", "false", "lead")
+COLUMNS = ("AUC", "Brier", "ECE", "detected", "driven", "false", "lead")
 
 
 @click.command("bench-model")
@@ -101,6 +101,7 @@ def _report(board: "Board") -> Iterator[RenderableType]:
             TITLES[model],
             *("-" if value is None else f"{value:.3f}" for value in (found.auc, found.brier, found.ece)),
             f"{found.detected:.0%}",
+            "-" if found.detected_driven is None else f"{found.detected_driven:.0%}",
             f"{found.false_alarms:.0%}",
             f"{found.lead_days:.0f}d",
             f"{found.alerts:,}",
@@ -118,6 +119,7 @@ def _report(board: "Board") -> Iterator[RenderableType]:
 def _legend(budget: float) -> str:
     return (
         f"Each model may raise {budget:g} alerts per 1,000 active customers a week; our rules raise what\n"
-        "they raise. detected: of those who left, alerted within 180 days of silence. false: alerts of\n"
-        "customers who had not left. lead: mean days before the 180th day of silence."
+        "they raise. detected: of those who left, alerted within 180 days of silence. driven: of those who\n"
+        "left of what they lived through. false: alerts of customers who had not left. lead: mean days\n"
+        "before the 180th day of silence."
     )

@@ -122,7 +122,14 @@ def test_the_command_prints_a_board():
 def test_a_board_for_people(monkeypatch: pytest.MonkeyPatch):
     """A person sees the models with the best first, and what the columns mean."""
     figures = Figures(
-        auc=0.8, brier=0.17, ece=0.01, detected=0.5, false_alarms=0.25, lead_days=60.0, alerts=9
+        auc=0.8,
+        brier=0.17,
+        ece=0.01,
+        detected=0.5,
+        detected_driven=0.75,
+        false_alarms=0.25,
+        lead_days=60.0,
+        alerts=9,
     )
     board = Board(
         world="planted",
@@ -145,13 +152,13 @@ def test_a_board_for_people(monkeypatch: pytest.MonkeyPatch):
     told = [line.split() for line in output.splitlines()]
 
     assert output.startswith("planted: it says so\n")
-    assert ["our", "model", "0.800", "0.170", "0.010", "50%", "25%", "60d", "9"] in told
-    assert ["our", "rules", "-", "-", "-", "50%", "25%", "60d", "9"] in told
+    assert ["our", "model", "0.800", "0.170", "0.010", "50%", "75%", "25%", "60d", "9"] in told
+    assert ["our", "rules", "-", "-", "-", "50%", "75%", "25%", "60d", "9"] in told
     only = replace_struct(board, models={each: replace_struct(figures, auc=None) for each in board.models})
     monkeypatch.setattr(worlds_bench, "bench", lambda *_, **__: only)
     assert "experience adds" not in CliRunner().invoke(cx, ["bench-model", "--world", "zero"]).stdout
-    ranked = [line[1] for line in told if line[:1] == ["our"]]
-    assert ranked == ["model", "model,", "rules"]
+    ranked = [line[:2] for line in told if line[:1] in (["our"], ["ours,"])]
+    assert ranked == [["our", "model"], ["ours,", "no"], ["our", "rules"]]
     assert "experience adds +0.0100 AUC; of alerts at p = 0.70, 20% came back" in output
     assert "\nEach model may raise 5 alerts per 1,000 active customers a week" in output
 

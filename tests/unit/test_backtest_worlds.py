@@ -212,6 +212,17 @@ def test_what_alerts_are_worth():
     assert (seen.alerts, seen.per_1000_a_week, seen.detected) == (3, 2.0, 1.0)
     assert seen.false_alarms == pytest.approx(2 / 3)
     assert seen.lead_days == pytest.approx(50.0)  # given up on day 80, seen on day 30
+    assert seen.detected_driven is None
+
+
+def test_who_was_driven_out_is_counted_apart():
+    """Of those who left of what they lived through, the share that was seen is told by itself."""
+    lives = [replace(LIVES[ANNA], because=("failed",)), replace(LIVES[ANNA])]
+    seen = judge(
+        lives, Alarms(np.array([ANNA]), days(30)), horizon_days=30, span=(0.0, 100 * DAY_S), weeks=1.0
+    )
+
+    assert (seen.detected, seen.detected_driven) == (0.5, 1.0)
 
 
 @pytest.mark.parametrize(("day", "span"), [(85.0, 100.0), (30.0, 60.0), (15.0, 100.0)])
