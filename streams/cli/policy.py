@@ -83,7 +83,7 @@ def _tell(changed: dict[str, tuple[Any, Any]], advice: list[Advice], *, rebuild:
         click.echo(f"  {key} = {_short(words_of(value))}, default {_short(words_of(before))}")
     if rebuild:
         click.echo(
-            "Rows made under another policy keep sums of its weights and half-lives: replay their events."
+            "Rows made before keep sums of the old weights and half-lives: cx rebuild makes them anew."
         )
     if advice:
         click.echo("Worth a second look:")

@@ -98,7 +98,7 @@ def test_check_names_the_changes(mine: str):
         "  drivers.purchase.weight = 2.0, default 1.0",
         '  drivers.purchase.owner = "", default "commerce"',
     ]
-    assert lines[5].startswith("Rows made under another policy keep sums")
+    assert lines[5].startswith("Rows made before keep sums")
 
 
 def test_check_of_what_acts_at_once(tmp_path: Path):
