@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.engine.cluster import bounds, new_producer, reader
 from streams.engine.errors import Lost
@@ -65,30 +66,35 @@ async def rebuild(settings: EngineSettings, orders: Orders, *, accept_loss: bool
     """Rebuild every partition, or those that a broken-off rebuild has left.
 
     Raises `CxError` where records were deleted from an input that the old rows have counted, unless
-    `accept_loss`; where there is nothing to rebuild; where another process takes a partition.
+    `accept_loss`; where there is nothing to rebuild; where another process takes a partition or the broker
+    fails: what was done until then stays done.
     """
-    async with reader(settings) as consumer:
-        markers, starts = await _survey(consumer, settings)
-        unfinished = {
-            marker.rebuild.id for marker in markers.values() if marker.rebuild and marker.under_rebuild
-        }
-        if not (unfinished or accept_loss):
-            _refuse_losses(markers, starts)
-        name = min(unfinished, default=secrets.token_hex(4))
-        done = Rebuild(name, DONE)
-        left = [number for number, marker in markers.items() if marker.rebuild != done]
-        try:
-            async with _writers(settings, left) as writers:
-                for number in left:
-                    # All are claimed before the first is touched: what is left can be told from what is done.
-                    if not markers[number].under_rebuild:
-                        await writers[number].write_marker(_marked(markers[number], Rebuild(name, CLEARING)))
-                for number, writer in writers.items():
-                    await _One(settings, number, orders, writer, consumer).run(starts[number])
-        except Lost as error:
-            msg = f"another process took a partition over: {error}"
-            mend = "stop all workers, then run cx rebuild again: it goes on where it was"
-            raise CxError(msg, mend=mend, code=Exit.STOPPED) from error
+    mend = "cx rebuild goes on where it was; cx doctor"
+    try:
+        async with reader(settings) as consumer:
+            await _rebuild(settings, orders, consumer, accept_loss=accept_loss)
+    except Lost as error:
+        msg = f"another process took a partition over: {error}"
+        raise CxError(msg, mend=f"stop all workers; {mend}", code=Exit.STOPPED) from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        msg = f"the rebuild was broken off: {error!r}"
+        raise CxError(msg, mend=mend, code=Exit.STOPPED) from error
+
+
+async def _rebuild(settings: EngineSettings, orders: Orders, consumer: Any, *, accept_loss: bool) -> None:
+    markers, starts = await _survey(consumer, settings)
+    unfinished = {marker.rebuild.id for marker in markers.values() if marker.rebuild and marker.under_rebuild}
+    if not (unfinished or accept_loss):
+        _refuse_losses(markers, starts)
+    name = min(unfinished, default=secrets.token_hex(4))
+    left = [number for number, marker in markers.items() if marker.rebuild != Rebuild(name, DONE)]
+    async with _writers(settings, left) as writers:
+        for number in left:
+            # All are claimed before the first is touched: what is left can be told from what is done.
+            if not markers[number].under_rebuild:
+                await writers[number].write_marker(_marked(markers[number], Rebuild(name, CLEARING)))
+        for number, writer in writers.items():
+            await _One(settings, number, orders, writer, consumer).run(starts[number])
 
 
 async def _survey(

@@ -2,10 +2,12 @@
 
 import pytest
 
-from streams.engine.handler import Counts
+from streams.engine.handler import Counts, Effects
 from streams.engine.marker import Marker, Position
-from streams.engine.rebuild import _refuse_losses
+from streams.engine.rebuild import Orders, _refuse_losses, rebuild
+from streams.engine.settings import EngineSettings
 from streams.errors import CxError
+from streams.local_kafka.wire import free_port
 
 
 def marker(origin: int, moved: int) -> Marker:
@@ -24,3 +26,16 @@ def test_records_deleted_since_are_not_forgotten_in_silence() -> None:
 def test_what_was_deleted_before_it_was_counted_is_no_loss() -> None:
     """A table that began in mid-topic can be rebuilt from there, and a new input has no past."""
     _refuse_losses({0: marker(10, 100)}, {0: {"web": Position(10, 10), "store": Position(7, 7)}})
+
+
+async def test_a_broker_that_fails_leaves_a_rebuild_to_be_taken_up() -> None:
+    """The way on is named; nothing is said of a bug."""
+    settings = EngineSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", app_id="app", inputs=("web",))
+
+    async def settle(*_: object) -> Effects:
+        return Effects()
+
+    orders = Orders(None, settle, lambda _: False, lambda _: None)  # type: ignore[arg-type]  # never reached
+    with pytest.raises(CxError, match="broken off") as caught:
+        await rebuild(settings, orders)
+    assert "goes on where it was" in caught.value.mend
