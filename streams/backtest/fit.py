@@ -33,7 +33,7 @@ MATURE: Final = 2.0
 """Horizons that must have passed since the first period: its rows are a population of new customers."""
 PRECISION: Final = 5.0
 """Of the priors of b0..b3, in rows of full information: a few dozen rows move them."""
-TERMS_PRECISION: Final = 50.0
+TERMS_PRECISION: Final = 20.0
 MOST_DRIFT: Final = 0.5
 """Log-odds: a season moves less, and a fault in the data must not move everybody."""
 TINY: Final = 1e-9

@@ -108,9 +108,10 @@ class Walk:
         oldest_day = at_s / DAY_S - self._plan.active_days
         for customer, state in list(self._active.items()):
             rhythm = state.rhythm
-            if rhythm is not None:
-                self._rhythms[customer] = rhythm.repeats, rhythm.first_day, rhythm.last_day
-            if rhythm is None or rhythm.last_day < oldest_day:
+            if rhythm is None:  # has not engaged yet
+                continue
+            self._rhythms[customer] = rhythm.repeats, rhythm.first_day, rhythm.last_day
+            if rhythm.last_day < oldest_day:
                 del self._active[customer]
 
     def _look(self, at_s: float) -> Rows:
@@ -119,11 +120,10 @@ class Walk:
         index = self._scorer.policy.alert_horizon
         raw: list[RawRow] = []
         for customer, state in self._active.items():
-            rhythm = state.rhythm
             glance = base.rules.glance(state, at_s)
             terms = churn.terms(state, at_s, glance.score, glance.trend)
-            logit = churn.logit(state, at_s, terms, index)
-            if rhythm is None or logit is None:  # who never engaged is not active
+            rhythm, logit = state.rhythm, churn.logit(state, at_s, terms, index)
+            if rhythm is None or logit is None:  # has not engaged yet
                 continue
             days = (customer, rhythm.first_day, rhythm.last_day, rhythm.repeats)
             raw.append((*days, state.ref_s, rhythm.spend, glance.terms, logit, *rhythm.counts))

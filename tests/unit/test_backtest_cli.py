@@ -1,6 +1,7 @@
 """`cx backtest` and `cx fit` as a person runs them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 from streams.backtest import page
 from streams.cli import asking
 from streams.cli.main import cx
+from streams.demo.datasets import Dataset
+from streams.demo.feed import Record
 from streams.errors import CxError, Exit
 from streams.scoring.policy import default_policy, load_policy
 from tests.purchases import buyers, cdnow_part, order
@@ -174,3 +177,29 @@ def test_part_of_cdnow_is_beaten(tmp_path: Path):
     assert ours["above_recency_ci95"][0] > 0.0
     assert ours["auc_within"] >= told["models"]["mbgnbd"]["auc_within"] - 0.01
     assert ours["ece"] <= 0.08
+
+
+def test_a_report_without_losses_says_so(tmp_path: Path):
+    """Where the log ends before any silence is twice the horizon, the picture of lead says that instead."""
+    log = tmp_path / "short.jsonl"
+    log.write_bytes(b"\n".join(buyers(100, 100)))
+    run("backtest", log, "--horizon", "50d", "--every", "10d", "--warmup", "30d", "--report", tmp_path / "r")
+
+    assert "no silence reached twice the horizon" in (tmp_path / "r" / "lead-time.svg").read_text()
+    told = orjson.loads((tmp_path / "r" / "backtest.json").read_bytes())
+    assert told["losses"] == 0
+    assert told["models"]["ours"]["budgets"][0]["recall"] is None
+
+
+def test_a_data_set_is_a_log(monkeypatch: pytest.MonkeyPatch):
+    """`--dataset` reads a real history where a file would be read."""
+    lines = buyers(80, 150)
+    records = [Record(line, None, "topic", None) for line in lines]
+    monkeypatch.setitem(
+        asking.DATASETS, "cdnow", replace(asking.DATASETS["cdnow"], read=lambda _: iter(records))
+    )
+    monkeypatch.setattr(Dataset, "path", lambda _: Path())
+    told = orjson.loads(run("backtest", "--dataset", "cdnow", "--horizon", "20d", "--json").stdout)
+
+    assert told["dataset"] == "cdnow"
+    assert told["models"]["ours"]["auc"] > 0.5

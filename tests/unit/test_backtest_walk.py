@@ -209,6 +209,7 @@ def test_too_little_to_learn_keeps_the_policy():
         ),
         ([order("a", 1), order("a", 100)], Plan(30, 60, 7, 90), "no period is left to judge after a warm-up"),
         ([order("a", 0), order("a", 200)], MONTH, "no customer was active within 60 days"),
+        ([order("a", 1), order("a", 200)], Plan(30, 1, 7), "no customer was active within 1 days"),
         ([order("a", day) for day in range(0, 200, 5)], MONTH, "no customer stayed away for 30 days"),
         (
             [order("a", 0), order("b", 100), order("c", 160)],
@@ -262,3 +263,40 @@ def test_times_start_with_a_day(lived: tuple[Walked, Walk]):
     """Scores are given at midnight UTC, so that days are whole."""
     assert np.all(lived[0].rows.at_s % DAY_S == 0)
     assert lived[0].rows.at_s.min() == START_S + 7 * DAY_S
+
+
+def test_who_has_not_engaged_yet_is_not_asked_about():
+    """A visitor becomes a row with the first purchase, and a log without amounts is one all the same."""
+    visit = orjson.loads(order("late", 10)) | {"type": "cx.page.viewed.v1", "data": {"path": "/"}, "id": "v"}
+    lines = [orjson.dumps(visit), order("late", 100, total=0)]
+    lines += [orjson.dumps(orjson.loads(line) | {"data": {"order_id": "o"}}) for line in buyers(120, 200)]
+    found, _ = walked(lines)
+    late = 0  # the number of the first customer in the file
+
+    assert found.rows.at_s[found.rows.customer == late].min() > START_S + 100 * DAY_S
+    assert found.policy.churn.spend == 0.0
+    assert found.policy.churn.typical_spend == default_policy().churn.typical_spend
+
+
+def test_bad_experience_is_weighed_by_what_it_did():
+    """Where complaints foretell nothing a fit takes the weight off experience; where they do, it adds."""
+    factors = []
+    for foretells in (False, True):
+        rng = np.random.default_rng(8)
+        lines = []
+        for number in range(250):
+            leaves = bool(rng.random() < 0.5)
+            complains = leaves if foretells else bool(rng.random() < 0.5)
+            angry = 8 if foretells else int(rng.integers(0, 8))
+            days = np.cumsum(rng.exponential(9.0, 30))
+            last = days[min(len(days) - 1, 8)] if leaves else 270.0
+            lines += [order(f"c{number}", round(float(day), 3)) for day in days if day <= last]
+            if complains:
+                complaint = orjson.loads(order(f"c{number}", round(float(days[angry]) + 0.01, 3), 1))
+                lines.append(orjson.dumps(complaint | {"type": "cx.complaint.raised.v1", "data": {}}))
+        fitted = fit(ask("complaints", lines, Plan(20, 40, 7), default_policy()))
+        assert fitted.learnt_days == 20
+        factors.append(fitted.policy.churn.complaint / default_policy().churn.complaint)
+
+    assert factors[0] < 0.6
+    assert factors[1] > 1.0
