@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_IROTH
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from streams.admin import TopicState, admin_client
 from streams.connection import TLS, security_options
@@ -47,7 +47,7 @@ class Cluster:
     transactions: bool
     copies: tuple[Copies, ...]
     group: Mapping[str, Any] | None
-    """State and members of the workers' group; None where it cannot be told."""
+    """State and members of the workers' group; None where we have no right to see it."""
 
 
 async def look(settings: Settings, topics: Collection[str]) -> Cluster:
@@ -73,8 +73,10 @@ def _copies(described: Sequence[Mapping[str, Any]]) -> Iterator[Copies]:
 async def _group(admin: Any, name: str) -> Mapping[str, Any] | None:
     try:
         [response] = await admin.describe_consumer_groups([name])
-    except KafkaError:  # a group that nobody has joined yet, or that we may not see
+    except GroupAuthorizationFailedError:
         return None
+    except KafkaError:  # the cluster has no coordinator yet: nobody has ever joined a group
+        return {"state": "Dead", "members": 0}
     [found] = response.to_object()["groups"]
     return {"state": found["state"], "members": len(found["members"])}
 
@@ -208,7 +210,10 @@ def _some(names: Sequence[str]) -> str:
 
 def group(cluster: Cluster, settings: Settings) -> Finding:
     """Tell how many workers share the partitions."""
-    if cluster.group is None or not cluster.group["members"]:
+    if cluster.group is None:
+        message = f"the group {settings.app_id} could not be looked at"
+        return warning("workers", message, "where the broker has ACLs: cx topics acls --role operator")
+    if not cluster.group["members"]:
         return warning("workers", f"none is in the group {settings.app_id}", "cx worker")
     members, state = cluster.group["members"], cluster.group["state"]
     words = f"{members} in the group {settings.app_id}"

@@ -85,7 +85,9 @@ def test_many_partitions_are_named_by_the_first():
 
 def test_the_workers_are_counted_by_their_group():
     """Nobody is a warning, and so is a group that does not come to rest."""
-    assert group(cluster(), HERE).message == "none is in the group cx-signals"
+    assert "could not be looked at" in group(cluster(), HERE).message
+    nobody = cluster(group={"state": "Dead", "members": 0})
+    assert group(nobody, HERE).message == "none is in the group cx-signals"
     assert (
         group(cluster(group={"state": "Stable", "members": 2}), HERE).message == "2 in the group cx-signals"
     )
