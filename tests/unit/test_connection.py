@@ -15,7 +15,7 @@ from streams.reach import unreachable
 from streams.settings import Settings, load_settings
 from tests.secured import KEY_PASSWORD, Certificates, make_certificates
 
-OPEN = f"pass:{KEY_PASSWORD}"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_files_that_are_not_there_are_named(tmp_path: Path):
 def test_every_client_is_made_with_the_options_of_the_one_function():
     """No client of the product names a broker by itself: it would be kept out of a secured cluster."""
     found = []
-    for path in sorted(Path("streams").rglob("*.py")):
+    for path in sorted((ROOT / "streams").rglob("*.py")):
         code = path.read_text()
         for kind in ("AIOKafkaProducer(", "AIOKafkaConsumer(", "AIOKafkaAdminClient("):
             for after in code.split(kind)[1:]:
