@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from streams.app import engine_settings
 from streams.connection import Secret, client_options, security_options
@@ -70,10 +76,9 @@ def test_a_broker_must_prove_its_name(certificates: Certificates):
 def test_a_key_is_opened_with_the_password_of_its_file(certificates: Certificates, tmp_path: Path):
     """An encrypted key serves with its password, and is an error for people without it."""
     locked = tmp_path / "locked.pem"
-    subprocess.run(
-        [*["openssl", "pkey", "-aes256", "-in"], certificates.client_key, "-out", locked, "-passout", OPEN],
-        check=True,
-    )
+    key = load_pem_private_key(certificates.client_key.read_bytes(), None)
+    lock = BestAvailableEncryption(KEY_PASSWORD.encode())
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock))
     opener = tmp_path / "opener"
     opener.write_text(KEY_PASSWORD)
     given: dict[str, Any] = {
