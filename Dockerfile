@@ -2,10 +2,10 @@
 
 FROM python:3.11.13-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY streams streams
 COPY schemas schemas
-RUN python -m venv /opt/cx && /opt/cx/bin/pip install --no-cache-dir .
+RUN python -m venv /opt/cx && /opt/cx/bin/pip install --no-cache-dir --constraint constraints.txt .
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cx

@@ -144,6 +144,16 @@ def test_the_image_is_built_in_stages_and_does_not_run_as_root():
     assert not any(line.startswith("RUN pip") for line in last)
 
 
+def test_the_image_is_built_from_what_is_pinned_and_sent_to_it():
+    """Every file that the build copies is let through, and packages have the versions that tests ran with."""
+    text = (ROOT / "Dockerfile").read_text()
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
+    let_through = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert copied == let_through
+    assert "--constraint constraints.txt" in text
+
+
 def test_prometheus_reads_both_workers():
     """The targets are the workers of the file, on the port that they listen on, with their token."""
     job = load("prometheus.yml")["scrape_configs"][0]
