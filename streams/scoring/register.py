@@ -90,18 +90,32 @@ class Register:
         Nearly all that the register sees are parcels that come in time.
         """
         ((key, case),) = to.touched.items()
-        if case.kind != ORDER or case.key != NO_CODE or key not in state.cases:
+        cases = state.cases
+        if case.kind != ORDER or case.key != NO_CODE or (key not in cases and not self._has_room(state)):
             return False
-        pending_s = case.pending_s
-        self._derive(state, case, to.kept.pop(key, 0))
+        pending_s, before_s = case.pending_s, to.kept.pop(key, 0)
+        self._derive(state, case, before_s)
         if case.key != NO_CODE:
             if case.in_time:
                 to.kept[key] = case.facts[KEPT]
             return False
+        cases[key] = case
         if case.pending_s != pending_s:
-            pending = [each.pending_s for each in state.cases.values() if each.pending_s]
-            state.deadline_s = min(pending) if pending else 0
-        self._rank_kept(state)
+            if pending_s and pending_s == state.deadline_s:
+                state.deadline_s = _first_deadline_s(cases)
+            elif case.pending_s and (not state.deadline_s or case.pending_s < state.deadline_s):
+                state.deadline_s = case.pending_s
+        if before_s or case.in_time:
+            self._rank_kept(state)
+        return True
+
+    def _has_room(self, state: CustomerState) -> bool:
+        """Tell whether an entry can be added without a look at what is over: the oldest entry is not."""
+        cases = state.cases
+        if len(cases) >= ENTRIES:
+            return False
+        for oldest in cases.values():
+            return state.newest_s < _rests_s(oldest) + self._fold_s
         return True
 
     def _rank_kept(self, state: CustomerState) -> None:
@@ -156,16 +170,9 @@ class Register:
         over = [key for key, case in cases.items() if now_s >= _rests_s(case) + self._fold_s]
         for key in over:
             self._fold(state, key, now_s)
-        failures = deadline_s = 0
-        for case in cases.values():
-            if case.key != NO_CODE:
-                failures += 1
-            pending_s = case.pending_s
-            if pending_s and (not deadline_s or pending_s < deadline_s):
-                deadline_s = pending_s
-        state.deadline_s = deadline_s
+        state.deadline_s = _first_deadline_s(cases)
         state.failing = 0
-        if failures:
+        if any(case.key != NO_CODE for case in cases.values()):
             state.failing = self._settle_ended(state, now_s)
         elif WORST_ENDED in state.peaks:
             self._ledger.rank_ended(state)
@@ -244,6 +251,16 @@ class Register:
         if broken:
             self._settle(state, broken, {})
         return bool(broken)
+
+
+def _first_deadline_s(cases: Mapping[bytes, Case]) -> int:
+    """Return the earliest deadline that can still be missed, 0 for none."""
+    first_s = 0
+    for case in cases.values():
+        pending_s = case.pending_s
+        if pending_s and (not first_s or pending_s < first_s):
+            first_s = pending_s
+    return first_s
 
 
 def _in_time_s(case: Case) -> int:
