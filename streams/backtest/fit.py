@@ -18,12 +18,16 @@ from streams.backtest.history import Rows
 from streams.backtest.isotonic import fit_curve
 from streams.backtest.log import Engagements, Floats
 from streams.backtest.logistic import Prior, fit_logistic
+from streams.backtest.metrics import auc_within
 from streams.backtest.plan import policy_with
 from streams.backtest.population import Lives, Population, fit_population, logit_p0
 from streams.scoring.policy import DAY_S, Policy
 
-RHYTHM_LIMIT: Final = 1.5
-"""Far out P0 is surer than what comes true: within it the ranking is the best on both public sets."""
+RHYTHM_LIMITS: Final = (1.5, 3.0, 12.0)
+"""Where customers leave as the model assumes, P0 is right far out; where they only come less often, it is
+surer than what comes true, and best held within 1.5."""
+WORTH: Final = 0.002
+"""Of AUC within a period, that a wider limit has to win."""
 LEAST_OF_EACH: Final = 30
 """Rows of those who came and of those who did not, before anything is learnt of them."""
 LEAST_BAD: Final = 300
@@ -118,7 +122,20 @@ class Fitter:
         return _Lesson(matured, labels, np.exp2(-age_days / days))
 
     def _coefficients(self, lesson: _Lesson, index: int, population: Population) -> dict[str, Any]:
-        """Return b1..b3 and the factor of the experience terms, learnt at one horizon."""
+        """Return b1..b3 and the factor of the experience terms under the limit that ranks best."""
+        best: dict[str, Any] = {}
+        rank = -1.0
+        order = np.argsort(lesson.rows.at_s, kind="stable")
+        for limit in sorted({min(limit, self.base.churn.rhythm_limit) for limit in RHYTHM_LIMITS}):
+            found = self._under(limit, lesson, index, population)
+            sums = self._offset(lesson.rows, index, found, population) + found["factor"] * lesson.rows.terms
+            ranked = auc_within(sums[order], lesson.labels[order], lesson.rows.at_s[order]) or 0.0
+            if ranked > rank + WORTH:
+                best, rank = found, ranked
+        return best
+
+    def _under(self, limit: float, lesson: _Lesson, index: int, population: Population) -> dict[str, Any]:
+        """Return the coefficients learnt at one horizon with logit P0 held within a limit."""
         section, rows = self.base.churn, lesson.rows
         typical = _typical_spend(rows) or section.typical_spend
         spends = bool(np.median(rows.spend) > 0.0)
@@ -135,7 +152,7 @@ class Fitter:
         features = np.column_stack(
             [
                 np.ones(len(rows)),
-                self._held_p0(rows, index, population),
+                np.clip(self._p0(rows, index, population), -limit, limit),
                 rows.log_count(index),
                 rows.log_spend(typical),
                 rows.terms,
@@ -146,7 +163,7 @@ class Fitter:
         scaled = {name: _rounded(factor * getattr(section, name)) for name in SCALED} if bad else {}
         return {
             "rhythm": b1,
-            "rhythm_limit": min(RHYTHM_LIMIT, section.rhythm_limit),
+            "rhythm_limit": limit,
             "engagement": b2,
             "spend": b3,
             "typical_spend": _rounded(typical),
@@ -203,16 +220,13 @@ class Fitter:
         return float(np.clip(shift, -MOST_DRIFT, MOST_DRIFT))
 
     def _offset(self, rows: Rows, index: int, churn: dict[str, Any], population: Population) -> Floats:
+        limit = churn["rhythm_limit"]
         found: Floats = (
-            churn["rhythm"] * self._held_p0(rows, index, population)
+            churn["rhythm"] * np.clip(self._p0(rows, index, population), -limit, limit)
             + churn["engagement"] * rows.log_count(index)
             + churn["spend"] * rows.log_spend(churn["typical_spend"])
         )
         return found
-
-    def _held_p0(self, rows: Rows, index: int, population: Population) -> Floats:
-        limit = min(RHYTHM_LIMIT, self.base.churn.rhythm_limit)
-        return np.clip(self._p0(rows, index, population), -limit, limit)
 
     def _p0(self, rows: Rows, index: int, population: Population) -> Floats:
         lives = Lives(rows.repeats, rows.last, rows.age)

@@ -149,10 +149,10 @@ def test_columns_are_what_the_scoring_weighs(lived: tuple[Walked, Walk]):
     policy = found.policy
     scorer = Scorer(policy)
     index, churn = policy.alert_horizon, policy.churn
-    lives = walk._fitter._held_p0(rows, index, found.fits[-1].population)  # what the fit takes for logit P0
+    p0 = walk._fitter._p0(rows, index, found.fits[-1].population)  # what the fit takes for logit P0
     told = (
         churn.base[index]
-        + churn.rhythm * lives
+        + churn.rhythm * np.clip(p0, -churn.rhythm_limit, churn.rhythm_limit)
         + churn.engagement * rows.log_count(index)
         + churn.spend * rows.log_spend(churn.typical_spend)
         + rows.terms
