@@ -224,7 +224,8 @@ class Rules:
                 self._escalate(state, Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
             return
         falling = glance.trend <= limits.drop_open and glance.coverage >= self.policy.bands.min_coverage
-        if critical or (falling and not grieved):
+        told = grieved or (not strong and self._told_lately(state, glance.at_s))
+        if critical or (falling and not told):
             cause = Cause.CRITICAL if critical else Cause.TREND
             self._open(state, Rule.EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
 
@@ -309,6 +310,19 @@ class Rules:
             episode.severity < CRITICAL_SEVERITY
         ):  # what cannot rise is not weighed: that costs more than the rule
             escalate(rule, episode, glance, steps, self.gravity.weighed(state, glance.at_s, severity))
+
+    def _told_lately(self, state: CustomerState, at_s: float) -> bool:
+        """Tell whether a rule about what stands was open within the trend's half-life: mending alarms nobody.
+
+        The trend goes on seeing what was mended for about so long.
+        """
+        for rule in (Rule.SERVICE_FAILURE, Rule.PROMISE_BROKEN):
+            episode = state.episodes.get(rule)
+            if episode is not None:
+                closed_s = episode.closed_s
+                if closed_s is None or at_s - closed_s < self.ledger.recent_half_life_s:
+                    return True
+        return False
 
     def _resting(self, state: CustomerState, rule: Rule, at_s: float) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""

@@ -138,6 +138,21 @@ def test_a_graver_rule_folds_the_lesser():
     assert (steps[1].cause, steps[2].because) == (Cause.CRITICAL, Because.FOLDED)
 
 
+def test_mending_alarms_nobody():
+    """What a broken promise told is not told again as a falling experience when the promise is mended."""
+    life = [
+        *LOYAL,
+        event("delivery.failed", 346, order_id="p"),
+        event("delivery.delivered", 348, order_id="p"),
+        *(event("order.placed", 360 + 15 * n) for n in range(4)),
+    ]
+
+    assert short(lived(life, 406)) == [
+        ("promise_broken", "opened", "broken", "high"),
+        ("promise_broken", "resolved", "broken", "high"),
+    ]
+
+
 def test_two_bad_calls_are_one_alert_that_escalates():
     """Two bad calls about one issue in a day leave the loyal at risk, with one alert that escalates."""
     calls = [call(346, resolved="no"), call(346.5, resolved="no")]

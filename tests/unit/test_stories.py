@@ -31,6 +31,11 @@ def csat(day: float) -> Life:
     return [*contact(day), event("survey.answered", day + 0.1, survey="csat", score=5)]
 
 
+def bad_calls(*days: float) -> Life:
+    """Call about one issue on each of `days`, without an end to it."""
+    return [each for day in days for each in contact(day, resolved="no", issue_id="i1")]
+
+
 LOYAL = orders(15, 24)
 """24 orders, the last on day 345."""
 WEEKLY = orders(7, 52)
@@ -73,6 +78,20 @@ STORIES = {
     ),
     "complains monthly, buys weekly": Story(
         [*WEEKLY, *(event("complaint.raised", 30 * n) for n in range(1, 12))], 357, UNHAPPY
+    ),
+    "loyal, two bad calls about one issue in a day": Story([*LOYAL, *bad_calls(346, 346.5)], 346.5, AT_RISK),
+    "loyal, a complaint that stands for 60 days": Story(
+        [*LOYAL, event("complaint.raised", 346, complaint_id="c1")], 406, UNHAPPY
+    ),
+    "loyal, a delivery that failed and came two days later, 60 days and four orders on": Story(
+        [
+            *LOYAL,
+            event("delivery.failed", 346, order_id="o"),
+            event("delivery.delivered", 348, order_id="o"),
+            *orders(15, 4, 360),
+        ],
+        406,
+        UNHAPPY | STEADY,
     ),
     "only ever contacts support, six times CSAT 5 of 5": Story(
         [each for n in range(6) for each in csat(20 * n)], 101, STEADY
@@ -130,6 +149,25 @@ def test_anger_is_not_improving():
     state = row([*LOYAL, event("complaint.raised", 346)])
 
     assert [DEFAULT.ledger.trend(state, seconds(346 + day)) <= 0 for day in range(61)] == [True] * 61
+
+
+@pytest.mark.parametrize("name", [None, "c1"])
+def test_silence_after_anger_is_no_improvement(name: str | None):
+    """A complaint that stands weighs after 60 days what it weighed; one that nobody can name fades."""
+    state = row([event("complaint.raised", complaint_id=name)])
+    scores = [DEFAULT.ledger.score(state, seconds(day)) for day in (0, 59)]
+
+    assert (scores[1] == pytest.approx(scores[0])) is (name is not None)
+
+
+def test_unhappy_but_staying():
+    """Who complains monthly and buys weekly is unhappy, hardly a churn risk, and one alert."""
+    state, steps = live(STORIES["complains monthly, buys weekly"].life)
+    found = assess(DEFAULT, state, seconds(357))
+
+    assert found.churn is not None
+    assert found.churn.probability < 0.3
+    assert told(steps) == [("experience_drop", "opened")]
 
 
 def test_a_rage_click_is_trifling():
