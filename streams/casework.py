@@ -139,6 +139,8 @@ class Casework:
         episode, at_s = state.episodes[decision.rule], decision.glance.at_s
         if decision.because is Because.ENGAGED:
             self.infer(customer_id, state, decision.rule, at_s)
+        if decision.because is not Because.FOLDED:
+            lifecycle.unfold(state, episode)
         if episode.told_s is not None or episode.acknowledged_s is not None:
             return
         why = "budget"

@@ -76,6 +76,24 @@ def mark_told(episode: Episode, severity: int, at_s: float) -> None:
         episode.told_s = at_s
 
 
+def unfold(state: CustomerState, over: Episode) -> None:
+    """Let wait again what people were told of only as a part of `over`, which has ended: it still holds.
+
+    Where somebody took `over` on, the whole case is in hand.
+    """
+    if over.told_s is None or over.acknowledged_s is not None:
+        return
+    for episode in state.episodes.values():
+        in_its_message = episode is not over and episode.told_s == over.told_s
+        if in_its_message and episode.acknowledged_s is None and _gravity(episode) < _gravity(over):
+            episode.told = UNTOLD
+
+
+def _gravity(episode: Episode) -> tuple[int, float]:
+    """Return what says which of two episodes gave their message its name."""
+    return episode.told, -episode.opened_s
+
+
 def in_holdout(customer_id: str, share: float) -> bool:
     """Tell whether the customer is among the share (0..1) nobody is told of; the same in every run."""
     digest = hashlib.blake2b(b"holdout\x00" + customer_id.encode(), digest_size=_HASH_BYTES).digest()

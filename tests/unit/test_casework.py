@@ -11,6 +11,7 @@ from streams.casework import FRESH_S
 from streams.engine.handler import Bucket
 from streams.observe.tally import Processed
 from streams.outages import SEEN, SILENT
+from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
 from streams.scoring.lifecycle import RETIRE_AFTER_S
 from streams.scoring.rules import Rule
@@ -86,6 +87,48 @@ def test_rules_of_one_customer_fold_into_the_gravest():
     assert rig.processor.tally.outcomes.suppressed == {("experience_drop", "folded"): 1}
     assert rig.processor.office.desk(0).waiting == {}
     assert not told(rig.sweep(300.02))
+
+
+def came_back(rig: Rig, *, taken_on: bool = False) -> None:
+    """Let a customer whose alerts were told in one message buy again: the graver of them ends."""
+    rig.apply(*angry())
+    if taken_on:
+        state = unpack(rig.rows[ANNA])
+        state.episodes[Rule.CHURN_RISK].acknowledged_s = seconds(300.1)
+        rig.hold(state)
+    rig.now_s = seconds(300.2)
+    assert ("churn_risk", "resolved", "critical", True) in steps(rig.apply(line("order.placed", 300.2)))
+    assert unpack(rig.rows[ANNA]).episodes[Rule.EXPERIENCE_DROP].closed_s is None
+
+
+def test_what_was_folded_is_told_itself_when_the_graver_alert_ends():
+    """People heard that it is over, and it is not: the next day they hear what still holds, once."""
+    rig = Rig(now_day=300)
+    came_back(rig)
+    assert not told(rig.sweep(300.9)), "one message a day"
+    rig.now_s = seconds(301.1)
+    assert steps(rig.sweep(301.1)) == [("experience_drop", "announced", "high", True)]
+    rig.now_s = seconds(302.2)
+    rig.tokens.pop(BUCKET)
+    assert not told(rig.sweep(302.2))
+
+
+def test_what_was_folded_into_an_alert_that_somebody_took_on_is_in_hand():
+    """Nobody is told twice of a case that a person has."""
+    rig = Rig(now_day=300)
+    came_back(rig, taken_on=True)
+    rig.now_s = seconds(301.1)
+    assert not told(rig.sweep(301.1))
+
+
+def test_the_graver_alert_is_not_told_again_when_a_folded_one_ends():
+    """Its message was its own."""
+    rig = Rig(now_day=300)
+    rig.apply(*angry())
+    state = unpack(rig.rows[ANNA])
+    drop = state.episodes[Rule.EXPERIENCE_DROP]
+    lifecycle.unfold(state, drop)
+    assert not lifecycle.waiting(state, seconds(302))
 
 
 def test_what_is_not_critical_waits_for_the_sweep():
