@@ -65,7 +65,8 @@ def _undelivered(window: str) -> str:
 def _rejected(window: str) -> str:
     rejected = f"sum by (job) (rate(cx_rejected_records_total[{window}]))"
     read = f"sum by (job) (rate(cx_touchpoints_total[{window}]))"
-    return f"{rejected} / ({rejected} + {read} > 0)"
+    # Where nothing at all can be read there is no series of what was read.
+    return f"{rejected} / ({rejected} + ({read} or 0 * {rejected}) > 0)"
 
 
 OBJECTIVES: Final = (
