@@ -73,6 +73,8 @@ class Message:
     published_s: float
     """When the worker published it: the record's timestamp."""
     attempts: int = 0
+    quiet_s: float = 0.0
+    """Time that quiet hours have kept it, seconds: nobody was to be told then."""
     withdrawn: bool = False
     """Its alert is over: not told to whom it was not told yet."""
     erased: bool = False
@@ -134,8 +136,8 @@ class Courier:
             now_s = clock.now_s()
             if now_s >= deadline_s:
                 return await end(Outcome("expired", last.status, _expired(message, last)))
-            wait_s = self._quiet_s(message, now_s)
-            if not wait_s:
+            wait_s = quiet_s = self._quiet_s(message, now_s)
+            if not quiet_s:
                 async with self._slots:
                     wait_s = self._blocked_s()
                     if not wait_s and not self._unwanted(message):
@@ -145,6 +147,8 @@ class Courier:
                         message.busy = False
                         wait_s = self._backoff_s(message.attempts)
             await clock.sleep(max(LEAST_WAIT_S, min(wait_s, deadline_s - clock.now_s())))
+            if quiet_s:
+                message.quiet_s += clock.now_s() - now_s
         return None
 
     def _unwanted(self, message: Message) -> Ending | None:

@@ -163,7 +163,7 @@ class Desk:
         )
         await self._write(job, settlement, outcome.why)
         if outcome.ending == "accepted":
-            waited_s = max(0.0, now_s - message.published_s)
+            waited_s = max(0.0, now_s - message.published_s - message.quiet_s)
             self._shared.figures.seconds.labels(name).observe(waited_s)
 
     async def _refuse(self, record: Any, why: str) -> None:

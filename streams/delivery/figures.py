@@ -17,7 +17,7 @@ from streams.delivery.client import Result
 from streams.observe.metrics import BY_NAME, Kind
 
 BUCKETS_S: Final = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
-"""From the alert to its acceptance: an hour is longer than a night of quiet hours needs to be told apart."""
+"""From the alert to its acceptance, without the time that quiet hours kept it."""
 _MAKERS: Final[dict[Kind, Any]] = {Kind.COUNTER: Counter, Kind.GAUGE: Gauge, Kind.HISTOGRAM: Histogram}
 
 

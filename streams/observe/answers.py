@@ -25,7 +25,7 @@ from typing import Any
 from schemas.codec import LATEST_S
 from schemas.envelope import at_time
 from streams.engine.stats import Snapshot
-from streams.observe.watch import Found
+from streams.observe.watch import Found, lag_records
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.cases import alert_id
 from streams.scoring.explain import assess, score_document
@@ -59,7 +59,7 @@ def ready(engine: Snapshot, behind_s: float = 0.0, most_behind_s: float = 0.0) -
         "ready": is_ready,
         "partitions": [each.partition for each in engine.partitions if each.ready],
         "customers": sum(each.rows for each in engine.partitions),
-        "lag": sum(each.lag or 0 for owner in engine.partitions for each in owner.inputs),
+        "lag": sum(lag_records(each) or 0 for owner in engine.partitions for each in owner.inputs),
     }
     if late:
         document |= {"behind_s": round(behind_s, 1), "most_behind_s": most_behind_s}

@@ -21,7 +21,7 @@ from streams.observe.families import (
     output_families,
 )
 from streams.observe.histogram import Histogram
-from streams.observe.watch import Reading, lag_s
+from streams.observe.watch import Reading, lag_records, lag_s
 
 Labels = tuple[str, ...]
 
@@ -87,7 +87,7 @@ def _records(reading: Reading) -> Iterator[Family]:
 
 
 def _lag(reading: Reading) -> Iterator[Family]:
-    yield family("cx_lag_records", _by_input(reading, lambda each: each.lag))
+    yield family("cx_lag_records", _by_input(reading, lag_records))
     seconds = _by_input(reading, lambda each: lag_s(each, reading.now_s, reading.uptime_s))
     yield family("cx_lag_seconds", seconds)
     watermarks = {str(each.partition): each.watermark_s for each in reading.engine.partitions}

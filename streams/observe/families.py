@@ -13,6 +13,7 @@ from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.metrics import BY_NAME, Kind
 from streams.observe.watch import Reading
+from streams.scoring.rules import SEVERITIES, Rule
 
 _FAMILIES: Final[dict[Kind, Any]] = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
 
@@ -59,11 +60,16 @@ def _every_reason(reading: Reading) -> dict[tuple[str, str], int]:
     return {(topic, reason.value): 0 for topic in _every_topic(reading) for reason in RejectReason}
 
 
+def _every_alert() -> dict[tuple[str, str, str], int]:
+    """Return 0 for every alert that may be opened: a sweep opens the first of a rule by the hundred."""
+    return {(rule.label, severity, "opened"): 0 for rule in Rule for severity in SEVERITIES}
+
+
 def output_families(reading: Reading) -> Iterator[Family]:
     """Yield what goes out, and how quickly."""
     tally = reading.tally
     yield family("cx_scores_total", tally.scores)
-    yield family("cx_alert_steps_total", tally.alerts)
+    yield family("cx_alert_steps_total", _every_alert() | tally.alerts)
     yield histogram("cx_event_to_score_seconds", reading.scored)
     yield histogram("cx_event_to_alert_seconds", reading.alert_latency)
     yield family("cx_compute_seconds_total", tally.compute_s)

@@ -460,7 +460,7 @@ DELIVERY: Final[tuple[Metric, ...]] = tuple(
                 "cx_delivery_seconds",
                 WORKER,
                 "receiver",
-                "Time from the record timestamp of an alert to its acceptance, quiet hours included.",
+                "Time from the record timestamp of an alert to its acceptance, without quiet hours.",
             ),
             _gauge(
                 "cx_delivery_breaker_open",

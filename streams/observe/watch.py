@@ -140,11 +140,20 @@ class Watch:
         return Found(number, here=True, row=row, generation=state.marker.generation, at_s=now_s)
 
 
+def lag_records(each: InputSnapshot) -> int | None:
+    """Return the offsets of an input not applied yet; None before its first fetch.
+
+    0 where everything is applied: the end of a producer's transaction takes an offset that holds no record,
+    and an aborted one takes more.
+    """
+    return 0 if each.lag is not None and each.at_end else each.lag
+
+
 def lag_s(each: InputSnapshot, now_s: float, uptime_s: float) -> float | None:
     """Return the age of the last record applied of an input, in seconds; None before its first fetch.
 
     0 where everything is applied; without any record applied, the worker's own age.
     """
-    if each.lag is None or each.at_end or each.lag == 0:
-        return None if each.lag is None else 0.0
+    if not (waiting := lag_records(each)):
+        return None if waiting is None else 0.0
     return uptime_s if each.last_record_s == -math.inf else max(0.0, now_s - each.last_record_s)

@@ -86,6 +86,15 @@ async def test_an_announced_step_is_delivered_and_written_down():
     assert office.figure("cx_delivery_pending") == 0
 
 
+async def test_the_night_is_no_time_of_delivery():
+    """What quiet hours kept is not late: nobody was to be told before they ended."""
+    office = Office(quiet=night())
+    office.take(0)
+    await office.finish()
+    assert office.client.sent
+    assert office.figure("cx_delivery_seconds_bucket", le="60.0") == 1
+
+
 async def test_an_ending_names_no_customer():
     """What is remembered for months says nothing of who it was about."""
     office = Office()

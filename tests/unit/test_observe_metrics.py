@@ -22,6 +22,7 @@ from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Waiting, Watch
+from streams.scoring.rules import SEVERITIES, Rule
 
 NOW = 1_800_000_000.0
 COUNTS = {"accepted": 5, "duplicate": 2, "anonymous": 1, "suppressed": 0, "rejected": 1, "skipped": 1}
@@ -207,6 +208,24 @@ def test_lag_in_seconds_is_the_age_of_what_was_applied_last(given: InputSnapshot
     """Behind: the age of the last record applied, or of the worker; at the end 0; unknown is left out."""
     found = scrape(a_reading(engine=Snapshot(Stats(), (a_partition(0, given),))))
     assert found.get(("cx_lag_seconds", (("partition", "0"), ("topic", "web")))) == lag_s
+
+
+def test_offsets_without_a_record_are_no_lag():
+    """What a producer's transaction leaves behind the last record does not wait: nothing is stuck."""
+    given = an_input(next_offset=8, highwater=10, at_end=True)
+    found = scrape(a_reading(engine=Snapshot(Stats(), (a_partition(0, given),))))
+    assert found["cx_lag_records", (("partition", "0"), ("topic", "web"))] == 0
+    assert found["cx_lag_seconds", (("partition", "0"), ("topic", "web"))] == 0
+
+
+def test_every_alert_is_there_before_it_is_opened():
+    """The first mass of alerts of a rule is an increase, however many one sweep opens at once."""
+    opened = {
+        (dict(labels)["rule"], dict(labels)["severity"])
+        for name, labels in scrape(a_reading(tally=Tally()))
+        if name == "cx_alert_steps_total"
+    }
+    assert opened == {(rule.label, severity) for rule in Rule for severity in SEVERITIES}
 
 
 def test_every_reject_reason_is_there_before_it_happens():
