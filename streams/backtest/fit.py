@@ -27,7 +27,8 @@ RHYTHM_LIMITS: Final = (1.5, 3.0, 12.0)
 """Where customers leave as the model assumes, P0 is right far out; where they only come less often, it is
 surer than what comes true, and best held within 1.5."""
 WORTH: Final = 0.002
-"""Of AUC within a period, that a wider limit has to win."""
+"""Of AUC within a period, that a wider limit has to win; or the plain silence, which is for customers who
+come by the calendar."""
 LEAST_OF_EACH: Final = 30
 """Rows of those who came and of those who did not, before anything is learnt of them."""
 LEAST_BAD: Final = 300
@@ -36,8 +37,9 @@ BAD_TERMS: Final = 0.1
 MATURE: Final = 2.0
 """Horizons that must have passed since the first period: its rows are a population of new customers."""
 PRECISION: Final = 5.0
-"""Of the priors of b0..b3, in rows of full information: a few dozen rows move them."""
+"""Of the priors of b0..b4, in rows of full information: a few dozen rows move them."""
 TERMS_PRECISION: Final = 20.0
+MOST_FACTOR: Final = 3.0
 MOST_DRIFT: Final = 0.5
 """Log-odds: a season moves less, and a fault in the data must not move everybody."""
 TINY: Final = 1e-9
@@ -122,19 +124,27 @@ class Fitter:
         return _Lesson(matured, labels, np.exp2(-age_days / days))
 
     def _coefficients(self, lesson: _Lesson, index: int, population: Population) -> dict[str, Any]:
-        """Return b1..b3 and the factor of the experience terms under the limit that ranks best."""
+        """Return b1..b4 and the factor of the experience terms, in the form that ranks best."""
         best: dict[str, Any] = {}
         rank = -1.0
-        order = np.argsort(lesson.rows.at_s, kind="stable")
         for limit in sorted({min(limit, self.base.churn.rhythm_limit) for limit in RHYTHM_LIMITS}):
             found = self._under(limit, lesson, index, population)
-            sums = self._offset(lesson.rows, index, found, population) + found["factor"] * lesson.rows.terms
-            ranked = auc_within(sums[order], lesson.labels[order], lesson.rows.at_s[order]) or 0.0
+            ranked = self._rank(found, lesson, index, population)
             if ranked > rank + WORTH:
                 best, rank = found, ranked
-        return best
+        found = self._under(best["rhythm_limit"], lesson, index, population, recency=True)
+        won = self._rank(found, lesson, index, population) > rank + WORTH
+        return found if won else best
 
-    def _under(self, limit: float, lesson: _Lesson, index: int, population: Population) -> dict[str, Any]:
+    def _rank(self, churn: dict[str, Any], lesson: _Lesson, index: int, population: Population) -> float:
+        """Return the AUC within periods that coefficients have on the rows they were learnt from."""
+        rows = lesson.rows  # periods follow each other
+        sums = self._offset(rows, index, churn, population) + churn["factor"] * rows.terms
+        return auc_within(sums, lesson.labels, rows.at_s) or 0.0
+
+    def _under(
+        self, limit: float, lesson: _Lesson, index: int, population: Population, *, recency: bool = False
+    ) -> dict[str, Any]:
         """Return the coefficients learnt at one horizon with logit P0 held within a limit."""
         section, rows = self.base.churn, lesson.rows
         typical = _typical_spend(rows) or section.typical_spend
@@ -144,10 +154,9 @@ class Fitter:
             Prior(section.base[index], PRECISION),
             Prior(section.rhythm, PRECISION, 0.0),
             Prior(section.engagement, PRECISION, None, 0.0),
-            Prior(
-                section.spend, PRECISION, None if spends else section.spend, 0.0 if spends else section.spend
-            ),
-            Prior(1.0, TERMS_PRECISION, 0.0 if bad else 1.0, 3.0 if bad else 1.0),
+            Prior(section.spend, PRECISION, None, 0.0) if spends else _fixed(section.spend),
+            Prior(section.recency, PRECISION, 0.0) if recency else _fixed(section.recency),
+            Prior(1.0, TERMS_PRECISION, 0.0, MOST_FACTOR) if bad else _fixed(1.0),
         ]
         features = np.column_stack(
             [
@@ -155,11 +164,12 @@ class Fitter:
                 np.clip(self._p0(rows, index, population), -limit, limit),
                 rows.log_count(index),
                 rows.log_spend(typical),
+                rows.silence(self.horizons[index]),
                 rows.terms,
             ]
         )
         found = fit_logistic(features, lesson.labels, np.ones(len(rows)), priors)
-        _, b1, b2, b3, factor = (_rounded(value) for value in found)
+        _, b1, b2, b3, b4, factor = (_rounded(value) for value in found)
         scaled = {name: _rounded(factor * getattr(section, name)) for name in SCALED} if bad else {}
         return {
             "rhythm": b1,
@@ -167,6 +177,7 @@ class Fitter:
             "engagement": b2,
             "spend": b3,
             "typical_spend": _rounded(typical),
+            "recency": b4,
             "factor": factor,
             **scaled,
         }
@@ -225,6 +236,7 @@ class Fitter:
             churn["rhythm"] * np.clip(self._p0(rows, index, population), -limit, limit)
             + churn["engagement"] * rows.log_count(index)
             + churn["spend"] * rows.log_spend(churn["typical_spend"])
+            + churn["recency"] * rows.silence(self.horizons[index])
         )
         return found
 
@@ -237,6 +249,11 @@ def _intercept(offset: Floats, labels: Floats) -> float:
     features = np.column_stack([np.ones(len(offset)), offset])
     priors = [Prior(0.0, PRECISION), Prior(1.0, 1.0, 1.0, 1.0)]
     return _rounded(fit_logistic(features, labels, np.ones(len(offset)), priors)[0])
+
+
+def _fixed(value: float) -> Prior:
+    """Return the prior of a coefficient that is not learnt."""
+    return Prior(value, 1.0, value, value)
 
 
 def _typical_spend(rows: Rows) -> float | None:

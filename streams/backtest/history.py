@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from streams.backtest.log import Floats, Ints
-from streams.scoring.churn import MIN_COUNT, TYPICAL_OCCASIONS
+from streams.scoring.churn import MIN_COUNT, MOST_HORIZONS, TYPICAL_OCCASIONS
 from streams.scoring.policy import DAY_S
 
 MOST_ROWS: Final = 200_000
@@ -52,6 +52,11 @@ class Rows:
         """Return the log of the shrunk mean spend of an occasion against the typical, as `Churn` takes it."""
         spend = np.maximum(self.spend / typical + TYPICAL_OCCASIONS, MIN_COUNT)
         found: Floats = np.log(spend / (self.counts[:, -1] + TYPICAL_OCCASIONS))
+        return found
+
+    def silence(self, horizon_days: float) -> Floats:
+        """Return the days since the last engagement in horizons, as `Churn` takes them."""
+        found: Floats = np.minimum(self.recency / horizon_days, MOST_HORIZONS)
         return found
 
     @property

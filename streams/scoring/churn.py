@@ -1,9 +1,10 @@
 """The probability of no engagement within a horizon, as an exact sum of named log-odds.
 
-`logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + b3 log(spend) + experience terms`, logit P0
-held within the policy's limit, `spend` the mean of an occasion against the typical one, shrunk towards it:
-`(S + 2 typical) / ((n + 2) typical)`, with the decayed spend S of n decayed occasions. The experience terms
-are the points that each driver takes from (or adds to) the experience score, the trend and declared intent,
+`logit p(h) = b0(h) + b1 logit P0(h) + b2 log(max(count, .05)) + b3 log(spend) + b4 silence + experience
+terms`, logit P0 held within the policy's limit; `spend` the mean of an occasion against the typical one,
+shrunk towards it: `(S + 2 typical) / ((n + 2) typical)`, with the decayed spend S of n decayed occasions;
+`silence` in horizons, at most 3, for customers who come by the calendar. The experience terms are the points
+that each driver takes from (or adds to) the experience score, the trend, open issues and declared intent,
 together capped by scaling. Calibration comes last (streams/scoring/calibration.py).
 """
 
@@ -21,13 +22,15 @@ from streams.scoring.standing import Failures
 from streams.scoring.state import CustomerState, Rhythm
 
 MIN_COUNT: Final = 0.05
+MOST_HORIZONS: Final = 3.0  # of silence: a longer one says no more
 TYPICAL_OCCASIONS: Final = 2.0  # of typical spend that are assumed beside those seen: one basket says little
 BASE: Final = "base"
 RHYTHM: Final = "rhythm"
 ENGAGEMENT: Final = "engagement"
+RECENCY: Final = "recency"
 SPEND: Final = "spend"
 CALIBRATION: Final = "calibration"
-BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, SPEND, CALIBRATION})
+BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, SPEND, RECENCY, CALIBRATION})
 """The drivers of the churn logit that are not experience."""
 TREND: Final = "trend"
 OPEN_ISSUE: Final = "open_issue"
@@ -75,6 +78,7 @@ class Churn:
         self.b1 = section.rhythm
         self.b2 = section.engagement
         self.b3 = section.spend
+        self.b4 = section.recency
         self.limit = section.rhythm_limit
         self.typical_spend = section.typical_spend
         self.calibration = Calibration(section.calibration, len(self.horizons))
@@ -118,17 +122,20 @@ class Churn:
 
     def rhythm_logits(
         self, state: CustomerState, rhythm: Rhythm, at_s: float, index: int
-    ) -> tuple[float, float, float]:
-        """Return what the rhythm, the decayed count and the spend add at horizon `index`, log-odds."""
+    ) -> tuple[float, float, float, float]:
+        """Return what rhythm, decayed count, spend and recency add at horizon `index`, log-odds."""
         logit_p0 = self.silence.logit_p0(rhythm, at_s, self.horizons[index])
         from_rhythm = self.b1 * max(-self.limit, min(self.limit, logit_p0))
-        from_count = from_spend = 0.0
+        from_count = from_spend = from_recency = 0.0
         if self.b2:
             decay = exp2((state.ref_s - at_s) / self.count_half_lives_s[index])
             from_count = self.b2 * math.log(max(rhythm.counts[index] * decay, MIN_COUNT))
         if self.b3:
             from_spend = self.b3 * self.log_spend(state, rhythm, at_s)
-        return from_rhythm, from_count, from_spend
+        if self.b4:
+            silent_days = max(0.0, at_s / DAY_S - rhythm.last_day)
+            from_recency = self.b4 * min(silent_days / self.horizons[index], MOST_HORIZONS)
+        return from_rhythm, from_count, from_spend, from_recency
 
     def log_spend(self, state: CustomerState, rhythm: Rhythm, at_s: float) -> float:
         """Return the logarithm of the mean spend of an occasion against the typical one, shrunk towards 0."""
@@ -165,12 +172,15 @@ class Churn:
         if state.rhythm is None:
             return None
         slope = self.calibration.slope
-        from_rhythm, from_count, from_spend = self.rhythm_logits(state, state.rhythm, at_s, index)
+        from_rhythm, from_count, from_spend, from_recency = self.rhythm_logits(
+            state, state.rhythm, at_s, index
+        )
         drivers = {
             BASE: slope * self.base[index] + self.calibration.shifts[index],
             RHYTHM: slope * from_rhythm,
             ENGAGEMENT: slope * from_count,
             SPEND: slope * from_spend,
+            RECENCY: slope * from_recency,
             CALIBRATION: 0.0,
         }
         names = self.policy.driver_names

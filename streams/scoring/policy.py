@@ -96,6 +96,7 @@ class ChurnSection(_Section, frozen=True, kw_only=True):
     engagement: Annotated[float, Meta(le=0)]
     spend: Annotated[float, Meta(le=0)]
     typical_spend: Positive
+    recency: NonNegative
     experience_per_10_points: NonNegative
     trend_per_10_points: NonNegative
     terms_cap: NonNegative

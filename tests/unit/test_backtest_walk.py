@@ -155,6 +155,7 @@ def test_columns_are_what_the_scoring_weighs(lived: tuple[Walked, Walk]):
         + churn.rhythm * np.clip(p0, -churn.rhythm_limit, churn.rhythm_limit)
         + churn.engagement * rows.log_count(index)
         + churn.spend * rows.log_spend(churn.typical_spend)
+        + churn.recency * rows.silence(churn.alert_horizon_days)
         + rows.terms
     )
     curve = scorer.churn.calibration.curves[index]

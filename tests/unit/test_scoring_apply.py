@@ -352,7 +352,7 @@ def test_the_experience_terms_are_capped():
     assert terms == {name: pytest.approx(logit * share) for name, logit in free_terms.items()}
 
 
-BESIDE = {"base", "rhythm", "engagement", "spend", "calibration"}
+BESIDE = {"base", "rhythm", "engagement", "spend", "recency", "calibration"}
 
 
 def test_cap_of_good_terms():

@@ -25,7 +25,14 @@ CALIBRATIONS: dict[str, dict[str, Any]] = {
 def calibrated(name: str, **churn: Any) -> Scorer:
     """Return a scorer whose every churn term is in use, under one of the calibrations."""
     return scorer(
-        churn={"base": BASE, "engagement": -0.5, "spend": -0.3, "calibration": CALIBRATIONS[name], **churn}
+        churn={
+            "base": BASE,
+            "engagement": -0.5,
+            "spend": -0.3,
+            "recency": 0.4,
+            "calibration": CALIBRATIONS[name],
+            **churn,
+        }
     )
 
 
@@ -136,6 +143,17 @@ def test_spend_is_weighed_against_the_typical():
     found = [reading(under, state, 30, 2).drivers["spend"] for state in (rich, poor, free)]
     assert found[0] == pytest.approx(-math.log((10 * count + 2) / (count + 2)))
     assert found[0] < 0 < found[1] < found[2] < math.log(3) + 1e-9
+
+
+def test_recency_counts_in_horizons():
+    """A silence adds its length over the horizon, three horizons at most, and nothing before it has begun."""
+    under = scorer(churn={"recency": 0.5})
+    state = complaining(under)
+
+    found = [
+        reading(under, state, day, index).drivers["recency"] for day, index in ((60, 0), (95, 2), (410, 2))
+    ]
+    assert found == pytest.approx([0.5 * 10 / 30, 0.5 * 0.5, 1.5])
 
 
 def test_nothing_is_said_without_an_engagement():
