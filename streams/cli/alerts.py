@@ -4,18 +4,21 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import orjson
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from schemas.outputs import Rule
 from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
 from streams.cli.connecting import connection
+from streams.cli.tables import print_tables
 from streams.delivery.pauses import pause, read_pauses, resume
 from streams.demo.words import SEVERITY_STYLES, ago, plain, printable
 from streams.errors import CxError, Exit
@@ -24,6 +27,8 @@ from streams.settings import Settings, load_settings
 
 SHOWN = 40
 DRIVERS = 5
+TABLE_WIDTH = 130
+"""A narrower terminal leaves no room for the sentence beside the other columns."""
 MINUTE_CHARS = 16
 """An RFC 3339 time to the minute."""
 
@@ -55,7 +60,7 @@ def list_(file: Path | None, *, limit: int, as_json: bool, **flags: Any) -> None
     if as_json:
         click.echo(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
     elif found:
-        Console().print(_table(found[:limit]))
+        _print(found[:limit])
         left = f" (the {limit} gravest are shown)" if len(found) > limit else ""
         click.echo(f"{len(found):,} alerts{left}; cx alerts show ID")
     else:
@@ -124,6 +129,21 @@ def resume_(file: Path | None, **flags: Any) -> None:
     click.echo("resumed: what is announced from now on is sent" if done else "nothing was paused")
 
 
+def _print(found: list[Alert]) -> None:
+    """Print a table, or on a narrow terminal each alert's sentence below its facts."""
+    console = Console(highlight=False)
+    if console.is_terminal and console.width < TABLE_WIDTH:
+        print_tables(*chain.from_iterable(map(_narrow, found)))
+    else:
+        print_tables(_table(found))
+
+
+def _narrow(alert: Alert) -> Iterator[Text | Padding]:
+    stands = f"{printable(alert['customer_id'])}, {plain(status_of(alert))}, {_age(alert)}"
+    yield _severity(alert) + Text(f" {plain(alert['rule'])}: {stands}")
+    yield Padding(Text(f"{printable(alert['reason'])} ({alert['alert_id']})"), (0, 0, 0, 4))
+
+
 def _table(found: list[Alert]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("alert", "customer", "severity", "rule", "is", "since", "why"):
@@ -135,10 +155,14 @@ def _table(found: list[Alert]) -> Table:
             _severity(each),
             plain(each["rule"]),
             plain(status_of(each)),
-            ago(max(0.0, time.time() - datetime.fromisoformat(each["at"]).timestamp())),
+            _age(each),
             Text(printable(each["reason"])),
         )
     return table
+
+
+def _age(alert: Alert) -> str:
+    return ago(max(0.0, time.time() - datetime.fromisoformat(alert["at"]).timestamp()))
 
 
 def _severity(alert: Alert) -> Text:

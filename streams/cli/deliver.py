@@ -175,7 +175,8 @@ async def run_delivery(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told_to_stop)
         server.start(loop)
-        click.echo(f"delivering to {', '.join(sorted(receivers))}; metrics {server.url}/metrics", err=True)
+        doing = "delivering to" if shadow is None else "nothing is sent; writing what would go to"
+        click.echo(f"{doing} {', '.join(sorted(receivers))}; metrics {server.url}/metrics", err=True)
         await delivery.run()
 
 

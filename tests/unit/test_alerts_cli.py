@@ -1,5 +1,6 @@
 """`cx alerts`: what is open, one alert as a case, the pause."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -115,6 +116,19 @@ def test_the_gravest_are_first_and_a_table_is_cut(topic: Steps):
     assert "3 alerts (the 2 gravest are shown); cx alerts show ID" in result.output
     assert "waiting" in result.output
     assert "1 alerts; cx alerts show ID" in run("list", "--severity", "low").output
+
+
+def test_a_narrow_terminal_shows_each_sentence_in_full(topic: Steps, monkeypatch: pytest.MonkeyPatch):
+    """Beside six other columns it would be cut to a word a line; through a pipe there is always room."""
+    reason = orjson.loads(topic[0][2] or b"")["reason"]
+    del topic[1:]
+    piped = CliRunner(env={"COLUMNS": "80"}).invoke(alerts, ["list"]).output
+    assert any(reason in line for line in piped.splitlines())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(alerts, ["list"]).output)
+    assert shown.startswith("high churn risk: anna, waiting, ")
+    assert " ".join(shown.split()).find(f"{reason} ({topic[0][1].decode()})") > 0
 
 
 def test_a_silent_source_is_named_beside_the_list(topic: Steps):
