@@ -57,7 +57,7 @@ def _figures() -> tuple[Panel, ...]:
             "Oldest channel",
             "Time since the newest event of the channel that has been silent longest.",
             "s",
-            f"time() - min(cx_newest_event_timestamp_seconds{{{WORKER}}})",
+            f"time() - min(max by (channel) (cx_newest_event_timestamp_seconds{{{WORKER}}}))",
         ),
         steps=((5.0, "orange"), (60.0, "red")),
         base="green",

@@ -32,6 +32,7 @@ class Census:
     row_bytes: int = 0
     bands: Counter[str] = field(default_factory=Counter)
     experience: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
+    """Scores of those of whom enough is known; of service likewise."""
     service: Histogram = field(default_factory=lambda: Histogram(SCORE_BUCKETS))
     gap: Histogram = field(default_factory=lambda: Histogram(GAP_BUCKETS))
     """Service minus experience, of those of whom enough is known in both."""
@@ -52,10 +53,13 @@ class Census:
         self.customers += 1
         self.row_bytes += len(row)
         self.bands[glance.band.label] += 1
-        self.experience.observe(glance.score)
-        self.service.observe(service.score)
         least = scorer.policy.bands.min_coverage
-        if experience.coverage >= least and service.coverage >= least:
+        # Of whom little is known the score is near the prior: among them nobody else would be seen.
+        if experience.coverage >= least:
+            self.experience.observe(glance.score)
+        if service.coverage >= least:
+            self.service.observe(service.score)
+        if min(experience.coverage, service.coverage) >= least:
             self.gap.observe(service.score - experience.score)
         names = scorer.policy.driver_names
         for ledger, reading in zip(LEDGERS, (experience, service), strict=True):

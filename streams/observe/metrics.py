@@ -136,7 +136,8 @@ METRICS: Final[tuple[Metric, ...]] = (
         "cx_customers_by_score",
         SWEEP,
         "ledger le",
-        "Customers whose score is at most `le`: the buckets of a histogram, for histogram_quantile().",
+        "Customers of whom enough is known and whose score is at most `le`: the buckets of a histogram, for "
+        "histogram_quantile().",
         "customers",
     ),
     _gauge(

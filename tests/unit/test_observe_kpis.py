@@ -281,6 +281,16 @@ def test_a_census_takes_a_customer_as_the_scorer_reads_it():
     assert census.open_alerts == {("churn_risk", "high"): 1}
 
 
+def test_of_whom_little_is_known_no_score_is_counted():
+    """Unknown is not healthy: scores near the prior would hide how the others feel (G6)."""
+    census = Census()
+    census.take(DEFAULT, b"", row([event("rage.clicked", 0)]), seconds(1))
+    census.take(DEFAULT, b"", row([event("complaint.raised", 0)]), seconds(1))
+    assert census.bands["unknown"] == 1
+    assert sum(census.experience.counts) == 1
+    assert sum(census.service.counts) == sum(census.gap.counts) == 0
+
+
 def test_a_driver_that_the_policy_dropped_is_other():
     """Codes of rows that no policy names any more are one series together."""
     state = row([event("order.placed", 0)])
