@@ -105,9 +105,17 @@ class Register:
                 state.deadline_s = _first_deadline_s(cases)
             elif case.pending_s and (not state.deadline_s or case.pending_s < state.deadline_s):
                 state.deadline_s = case.pending_s
-        if before_s or case.in_time:
+        if before_s:
             self._rank_kept(state)
+        elif case.in_time:
+            self._rank_new(state, case.facts[KEPT])
         return True
+
+    def _rank_new(self, state: CustomerState, kept_s: int) -> None:
+        """Let one more delivery in time be the best, if it is the newest."""
+        held, signal = state.peaks.get(BEST_KEPT), self._on_time
+        if signal.a > 0.0 and (held is None or kept_s > held.at_s):
+            state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(kept_s), b"")
 
     def _has_room(self, state: CustomerState) -> bool:
         """Tell whether an entry can be added without a look at what is over: the oldest entry is not."""

@@ -439,6 +439,14 @@ def test_a_full_register_and_the_longest_ids_are_bounded():
     assert len(pack(state)) - small <= 1800
 
 
+def test_an_order_and_its_delivery_are_a_small_row():
+    """A customer of two events whose order and delivery lie in the register takes at most 300 bytes."""
+    data = {"order_id": "o-c1-000001-1", "promised_at": day(3)}
+    life = [event("order.placed", 0, total=4000, **data), event("delivery.delivered", 2, **data)]
+
+    assert len(pack(row(life))) <= 300
+
+
 def test_standing_days_are_the_policys():
     """How long a failure stands at most is a number of the policy."""
     short = scorer(promises={"standing_days": 10})
