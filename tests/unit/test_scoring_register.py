@@ -11,6 +11,7 @@ from streams.scoring.facts import BEFORE, ISSUE, all_until, contact
 from streams.scoring.policy import DAY_S
 from streams.scoring.state import NO_CODE, Case, CustomerState, pack
 from tests.customers import DAY, DEFAULT, START, event, row, scorer, seconds
+from tests.unit.test_scoring_signals import READ
 
 Life = list[Touchpoint]
 HOUR = 1 / 24
@@ -437,6 +438,25 @@ def test_a_full_register_and_the_longest_ids_are_bounded():
 
     assert len(state.cases) == 16
     assert len(pack(state)) - small <= 1800
+
+
+def test_a_row_with_everything_is_bounded():
+    """A row with every driver, field and ring, the longest ids and a full register takes less than 3.5 KB."""
+    long = "x" * 128
+    state = row(
+        [event("customer.updated", **dict.fromkeys(("segment", "tier", "owner", "home_store_id"), long))]
+    )
+    for topic in range(4):
+        for number, (kind, data, _) in enumerate(READ):
+            each = event(kind, number / 100, id=f"{number:0>128}", source="s" * 128, **data)
+            DEFAULT.apply(state, each, seconds(number / 100), topic)
+    for number in range(20):
+        for kind in ("created", "replied", "solved", "reopened", "escalated"):
+            DEFAULT.apply(state, ticket(kind, 2 + number, ticket_id=f"t{number}"), seconds(2 + number), 0)
+    DEFAULT.rules.evaluate(state, seconds(22), absence_until_s=seconds(22))
+
+    assert len(state.cases) == 16
+    assert len(pack(state)) <= 3_500
 
 
 def test_an_order_and_its_delivery_are_a_small_row():
