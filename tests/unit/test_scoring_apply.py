@@ -264,7 +264,7 @@ def test_a_small_row_is_small():
 
 
 def test_a_full_row_is_bounded():
-    """A row with every driver, episode, intent, peak, field and ring, and the longest ids, takes 2 KiB."""
+    """A row with every driver, episode, field and ring, the longest ids and nothing standing takes 2 KiB."""
     long = {"source": "s" * 128}
     life = [event(kind, n, id=f"{n:0>128}", **long, **data) for n, (kind, data, _) in enumerate(READ)]
     profile = dict.fromkeys(("segment", "tier", "owner", "home_store_id"), "x" * 128)
