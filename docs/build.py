@@ -199,14 +199,17 @@ def _drivers() -> Iterator[str]:
 def _policy() -> Iterator[str]:
     policy = default_policy()
     tables: dict[str, Any] = msgspec.to_builtins(policy)
-    rows: list[Row] = []
-    for name in Policy.__struct_fields__:
-        if name == "drivers":
-            continue
-        value = tables[name]
-        pairs = value.items() if isinstance(value, dict) else [("", value)]
-        rows += ((f"`{name}.{key}`" if key else f"`{name}`", _value(inner)) for key, inner in pairs)
+    names = (name for name in Policy.__struct_fields__ if name != "drivers")
+    rows: Iterator[Row] = (row for name in names for row in _keys(name, tables[name]))
     return _table(("key", "default"), rows)
+
+
+def _keys(name: str, value: object) -> Iterator[Row]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _keys(f"{name}.{key}", inner)
+    else:
+        yield f"`{name}`", _value(value)
 
 
 def _value(value: object) -> str:
