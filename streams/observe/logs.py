@@ -28,6 +28,9 @@ EXTRAS: Final = ("topic", "partition", "offset", "customer")
 DIGITS: Final = re.compile(r"\d+")
 LIBRARIES: Final = ("faust", "mode", "aiokafka", "asyncio", "kafka")
 """Their lines below a warning are about their insides, and many."""
+WHOLE_MESSAGES: Final = ("aiokafka.conn", "aiokafka.producer.producer")
+"""What they say below an information is each request and each record as it is: customers' data, and passwords
+on their way to the broker."""
 COMING_UP: Final = "GroupCoordinatorNotAvailableError"
 """A broker that has just started has no group coordinator for a moment; aiokafka calls that an error."""
 
@@ -45,9 +48,11 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # What a library logs of an exception or a warning has to go the same way.
     logging.captureWarnings(capture=True)
+    quiet = level if level <= logging.DEBUG else max(level, logging.WARNING)
     for name in LIBRARIES:
-        quiet = level if level <= logging.DEBUG else max(level, logging.WARNING)
         logging.getLogger(name).setLevel(quiet)
+    for name in WHOLE_MESSAGES:
+        logging.getLogger(name).setLevel(max(quiet, logging.INFO))
 
 
 class Pseudonyms:

@@ -10,7 +10,15 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.observe.logs import BURST, LIBRARIES, MOST_REMEMBERED, Pseudonyms, Repeats, configure
+from streams.observe.logs import (
+    BURST,
+    LIBRARIES,
+    MOST_REMEMBERED,
+    WHOLE_MESSAGES,
+    Pseudonyms,
+    Repeats,
+    configure,
+)
 from streams.settings import Settings
 
 
@@ -19,7 +27,7 @@ def logging_as_it_was() -> Iterator[None]:
     """Put the process's logging back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    levels = {name: logging.getLogger(name).level for name in (*LIBRARIES, *WHOLE_MESSAGES)}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -148,6 +156,14 @@ def test_what_is_remembered_of_lines_is_bounded():
     for number in range(MOST_REMEMBERED + 5):
         repeats.filter(a_record("aiokafka", "x" * number))
     assert len(repeats._said) == 5
+
+
+@pytest.mark.parametrize("name", WHOLE_MESSAGES)
+def test_debug_shows_no_record_and_no_password(name: str):
+    """Kafka's client writes each request and record as it is, with the customers and the password in it."""
+    assert lines(Settings(log_level="debug"), name, logging.DEBUG, "Sending (key=c-1 value=...)") == []
+    assert lines(Settings(log_level="debug"), name, logging.INFO, "Authenticated as cx") != []
+    assert lines(Settings(log_level="info"), name, logging.INFO, "Authenticated as cx") == []
 
 
 def test_debug_shows_everything():
