@@ -99,5 +99,5 @@ async def _require_stopped(settings: Settings) -> None:
         [answer] = await admin.describe_consumer_groups([settings.app_id])
     [(_, _, state, _, _, members, *_)] = answer.groups
     if state not in NO_MEMBERS and members:
-        msg = f"{len(members)} workers of {settings.app_id} are running; one that was killed counts for a while"
+        msg = f"{len(members)} workers of {settings.app_id} are running (one killed counts for a while)"
         raise CxError(msg, mend="stop every worker, then: cx rebuild", code=Exit.FINDING)

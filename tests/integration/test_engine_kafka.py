@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.admin import ensure_topics
 from streams.app import engine_settings
+from streams.cli.rebuild import _require_stopped
 from streams.engine.changelog import ensure_changelog
 from streams.engine.cluster import reader
 from streams.engine.identity import adopt, settle
@@ -124,6 +125,20 @@ async def test_a_topic_made_anew_has_another_id(settings: Settings) -> None:
     assert [each.partitions for each in seen] == [2, 2]
     assert seen[0].topic_id != seen[1].topic_id
     assert len(seen[0].topic_id) == 32
+
+
+async def test_a_rebuild_without_topics_is_refused(settings: Settings) -> None:
+    """There is nothing to replay; the command that mends is named."""
+    with pytest.raises(CxError, match="missing topics") as caught:
+        await _require_stopped(settings)
+    assert caught.value.mend == "cx topics create"
+
+
+async def test_a_changelog_that_cannot_be_made_is_told() -> None:
+    """A broker that is away ends the start with words, not with a trace."""
+    away = EngineSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", app_id="app", inputs=("web",))
+    with pytest.raises(CxError, match="could not be made"):
+        await ensure_changelog(away, 2)
 
 
 async def test_the_changelog_is_there_before_the_worker_joins(settings: Settings) -> None:
