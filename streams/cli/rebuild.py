@@ -57,7 +57,10 @@ async def run(settings: Settings, *, accept_loss: bool) -> dict[str, int]:
     """Rebuild, telling the progress on standard error; return what was done."""
     alerts = Alerts(settings.topic_prefix + ALERTS.name, time.time())
     said = _Said()
-    orders = Orders(Quiet(build_processor(settings)), alerts.settle, is_reserved, said)
+    processor = build_processor(settings)
+    orders = Orders(
+        Quiet(processor), alerts.settle, keep=is_reserved, check=processor.suppression.is_active, tell=said
+    )
     await rebuild(engine_settings(settings), orders, accept_loss=accept_loss)
     return {
         "partitions": len(said.done),

@@ -46,6 +46,7 @@ class Progress:
     """Offsets of the inputs replayed."""
     total: int
     rows: int
+    """Rows of its own; those that stay through a rebuild are not among them."""
     done: bool = False
 
 
@@ -59,6 +60,8 @@ class Orders:
     """Given a reader and a rebuilt partition, returns what is to be set right at its end."""
     keep: Callable[[bytes], bool]
     """Names the keys of rows that no input can bring back: they stay."""
+    check: Callable[[Mapping[bytes, bytes]], object]
+    """Raises `CxError` where rows must not be replayed like this, before anything is touched."""
     tell: Callable[[Progress], None]
 
 
@@ -82,7 +85,7 @@ async def rebuild(settings: EngineSettings, orders: Orders, *, accept_loss: bool
 
 
 async def _rebuild(settings: EngineSettings, orders: Orders, consumer: Any, *, accept_loss: bool) -> None:
-    markers, starts = await _survey(consumer, settings)
+    markers, starts = await _survey(consumer, settings, orders.check)
     unfinished = {marker.rebuild.id for marker in markers.values() if marker.rebuild and marker.under_rebuild}
     if not (unfinished or accept_loss):
         _refuse_losses(markers, starts)
@@ -98,7 +101,7 @@ async def _rebuild(settings: EngineSettings, orders: Orders, consumer: Any, *, a
 
 
 async def _survey(
-    consumer: Any, settings: EngineSettings
+    consumer: Any, settings: EngineSettings, check: Callable[[Mapping[bytes, bytes]], object]
 ) -> tuple[dict[int, Marker], dict[int, dict[str, Position]]]:
     """Return the marker of each partition, and where each of its inputs begins."""
     found = await describe(consumer, (*settings.inputs, settings.changelog))
@@ -112,6 +115,7 @@ async def _survey(
         starts[number] = {tp.topic: Position(begin[tp], begin[tp], found[tp.topic].topic_id) for tp in tps}
         # One by one: the rows of all together may be more than there is memory.
         loaded = await read_changelog(consumer, settings.changelog, [number])
+        check(loaded[number].rows)
         markers[number] = loaded[number].marker or new_marker({tp.topic: begin[tp] for tp in tps})
     return markers, starts
 
@@ -157,6 +161,7 @@ class _One:
         self.writer = writer
         self.consumer = consumer
         self.partition = Partition(number, orders.handler, session=0)
+        self._kept = 0
 
     async def run(self, starts: Mapping[str, Position]) -> None:
         """Clear, replay and settle, each unless it was done before."""
@@ -165,6 +170,7 @@ class _One:
             msg = f"partition {self.number}: the marker of the rebuild was overwritten"
             raise Lost(msg)
         self.partition.load(loaded.rows, loaded.marker)
+        self._kept = sum(map(self.orders.keep, loaded.rows))
         name = loaded.marker.rebuild.id
         if loaded.marker.rebuild.phase == CLEARING:
             await self._clear(Rebuild(name, REPLAYING), starts)
@@ -206,7 +212,8 @@ class _One:
 
     def _tell(self, marker: Marker, *, left: int = 0, done: bool = False) -> None:
         applied = marker.counts.total()
-        self.orders.tell(Progress(self.number, applied, applied + left, len(self.partition.rows), done))
+        rows = len(self.partition.rows) - self._kept
+        self.orders.tell(Progress(self.number, applied, applied + left, rows, done))
 
 
 class _Inputs:

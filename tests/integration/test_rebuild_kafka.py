@@ -16,11 +16,13 @@ from streams.cli.score import document
 from streams.demo.generator import generate
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
 from streams.engine.rebuild import Orders, Progress, rebuild
+from streams.observe.placement import partition_of
 from streams.processing import build_processor
 from streams.rebuilding import Alerts, Quiet, is_reserved
 from streams.replay import Customer
 from streams.scoring.state import unpack
 from streams.settings import Settings
+from streams.suppression import GUARD
 from streams.topics import ALERTS, DEAD_LETTERS, SCORES, WEB
 from tests.agreement import close
 from tests.customers import DAY, DEFAULT
@@ -113,7 +115,7 @@ async def begin_and_break_off(settings: Settings) -> None:
     with pytest.raises(PowerCutError):
         await rebuild(
             engine_settings(settings),
-            Orders(Quiet(build_processor(settings)), alerts.settle, is_reserved, tell),
+            Orders(Quiet(build_processor(settings)), alerts.settle, is_reserved, len, tell),
         )
 
 
@@ -135,13 +137,16 @@ def story(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         worker.stop()
         work(worker, len(records))
         changelog = engine_settings(settings).changelog
-        send(kafka, [Sent(changelog, KEPT, b"row", partition=0)])
+        send(kafka, [Sent(changelog, KEPT, b"row", partition=number) for number in range(2)])
+        send(kafka, [Sent(changelog, GUARD, b"of another key", partition=1)])
+        found["keyless"] = CliRunner().invoke(rebuild_command, ["--yes", *flags])
+        send(kafka, [Sent(changelog, GUARD, None, partition=1)])
         found["before"] = state_of(settings)
         asyncio.run(begin_and_break_off(settings))
         found["broken"] = state_of(settings)
         found["said"] = CliRunner().invoke(rebuild_command, ["--json", *flags], input="y\n", env=EVENT_CLOCK)
         found["after"] = state_of(settings)
-        send(kafka, [Sent(changelog, KEPT, None, partition=0)])
+        send(kafka, [Sent(changelog, KEPT, None, partition=number) for number in range(2)])
         work(worker, len(records))
         found["again"] = state_of(settings)
     finally:
@@ -154,6 +159,13 @@ def test_a_running_worker_is_not_disturbed(story: dict[str, Any]) -> None:
     error = story["refused"].exception
     assert "1 workers" in error.message
     assert error.mend == "stop every worker, then: cx rebuild"
+
+
+def test_without_the_key_of_the_forgotten_nothing_is_begun(story: dict[str, Any]) -> None:
+    """The refusal comes before any partition is claimed: workers can go on."""
+    error = story["keyless"].exception
+    assert error.message == "customers were forgotten here, and forget_key_file names no key"
+    assert not any(marker.under_rebuild for marker in story["before"].markers.values())
 
 
 def test_a_rebuild_that_was_broken_off_is_known(story: dict[str, Any]) -> None:
@@ -170,6 +182,8 @@ def test_it_goes_on_where_it_was(story: dict[str, Any]) -> None:
     moved = sum(position.moved for position in story["after"].markers[left[0]].inputs.values())
     assert (done["partitions"], done["records"]) == (1, moved)
     assert moved < story["records"]
+    own = [name for name in story["after"].rows if partition_of(name.encode(), 2) == left[0]]
+    assert done["customers"] == len(own)
 
 
 def test_the_rows_are_those_that_were(story: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ async def test_a_broker_that_fails_leaves_a_rebuild_to_be_taken_up() -> None:
     async def settle(*_: object) -> Effects:
         return Effects()
 
-    orders = Orders(None, settle, lambda _: False, lambda _: None)  # type: ignore[arg-type]  # never reached
+    orders = Orders(None, settle, lambda _: False, len, lambda _: None)  # type: ignore[arg-type]  # never reached
     with pytest.raises(CxError, match="broken off") as caught:
         await rebuild(settings, orders)
     assert "goes on where it was" in caught.value.mend
