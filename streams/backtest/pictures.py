@@ -125,10 +125,11 @@ def _lead(axes: Axes, verdict: Verdict) -> None:
         if name == OURS:
             for x, y, budget in points:
                 axes.annotate(
-                    f"{budget} a week",
+                    str(budget),
                     (x, y),
-                    xytext=(7, -12),
+                    xytext=(0, 8),
                     textcoords="offset points",
+                    ha="center",
                     color=COLOURS[name],
                 )
     axes.set(xlabel="recall: share of losses told of before", ylabel="median days of lead")

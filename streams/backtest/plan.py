@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.errors import CxError, Exit
-from streams.scoring.policy import DAY_S, Policy, policy_from_tables
+from streams.scoring.policy import DAY_S, Policy, default_policy, policy_from_tables
 
 REFIT_PERIODS = 4
 REFIT_SHARE = 1 / 40
@@ -90,6 +90,19 @@ def under_horizon(policy: Policy, horizon_days: int) -> Policy:
             "calibration": {"kind": "none", "slope": 1.0, "shifts": [], "x": [], "y": []},
         },
     )
+
+
+def is_fitted(policy: Policy) -> bool:
+    """Tell whether a policy brings a rhythm, coefficients or a calibration of its own.
+
+    One that does not (it names a currency, engagements or weights of experience) is where a fit starts.
+    """
+    found, plain = policy.churn, default_policy().churn
+    learnt = ("rhythm", "rhythm_limit", "engagement", "spend", "typical_spend", "recency", "calibration")
+    if any(found.base) or any(getattr(found, name) != getattr(plain, name) for name in learnt):
+        return True
+    rhythm, usual = policy.rhythm, default_policy().rhythm
+    return any(getattr(rhythm, name) != getattr(usual, name) for name in ("r", "alpha_days", "a", "b"))
 
 
 def policy_with(policy: Policy, churn: dict[str, object], rhythm: dict[str, float] | None = None) -> Policy:

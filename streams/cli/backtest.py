@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     callback=parse_days,
     help="Periods before it are learnt from, not judged.  [default: half of the log]",
 )
+@click.option(
+    "--refit/--no-refit", default=None, help="Fit as outcomes mature.  [default: unless --policy has a fit]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--report",
@@ -38,24 +41,27 @@ def backtest(  # noqa: PLR0913  # one parameter an option
     active: int | None,
     every: int,
     warmup: int | None,
+    refit: bool | None,
     as_json: bool,
     report: Path | None,
 ) -> None:
     """Replay EVENTS (JSON lines; - is standard input) and judge the scores against five baselines.
 
-    Every active customer is scored each period from what came before it. Without --policy ours is fitted anew
-    as outcomes mature, as `cx fit` does; with it the policy stays as it is. Exit codes: 0 done, 2 the log is
-    too short or has nothing to tell apart.
+    Every active customer is scored each period from what came before it. Ours is fitted anew as outcomes
+    mature, as `cx fit` does; a policy that brings a fit of its own stays as it is, unless --refit says
+    otherwise. Exit codes: 0 done, 2 the log is too short or has nothing to tell apart.
     """
     gc.disable()  # nothing here forms cycles, and the collector would walk every kept event again and again
     question = read_question(events, dataset, policy_path, horizon, active, every, warmup)
     report_rejects(question)
     from streams.backtest.judge import document  # noqa: PLC0415  # numpy is an extra's dependency
+    from streams.backtest.plan import is_fitted  # noqa: PLC0415
     from streams.backtest.run import backtest as run  # noqa: PLC0415
 
+    learns = not is_fitted(question.policy) if refit is None else refit
     bar, move = progress_bar("replaying")
     with bar:
-        verdict = run(question, refit=policy_path is None, progress=move)
+        verdict = run(question, refit=learns, progress=move)
     if report is not None:
         from streams.backtest.page import write_report  # noqa: PLC0415  # matplotlib is an extra's dependency
 

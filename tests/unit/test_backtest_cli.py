@@ -89,6 +89,19 @@ def test_a_given_policy_stays_as_it_is(log: Path, fitted: Path):
     assert told["active_days"] == 60
 
 
+def test_a_policy_without_a_fit_is_where_fits_start(log: Path, tmp_path: Path):
+    """A policy that only names a currency is fitted as time goes on, unless --no-refit says otherwise."""
+    path = tmp_path / "euro.toml"
+    path.write_text('currency = "CHF"\n[churn]\ncomplaint = 0.8\n')
+    options = ("backtest", log, "--horizon", "30d", "--every", "14d", "--json", "--policy", path)
+
+    assert orjson.loads(run(*options).stdout)["refits"] > 0
+    assert orjson.loads(run(*options, "--no-refit").stdout)["refits"] == 0
+    path.write_text("[rhythm]\nr = 0.7\n")
+    assert orjson.loads(run(*options).stdout)["refits"] == 0
+    assert orjson.loads(run(*options, "--refit").stdout)["refits"] > 0
+
+
 def test_rejects_are_told(log: Path):
     """What of the log could not be read is counted by reason on standard error."""
     result = run("backtest", log, "--horizon", "30d", "--every", "28d", "--json")
