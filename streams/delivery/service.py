@@ -150,7 +150,7 @@ class Delivery:
         if self._polled_s - self._committed_s >= COMMIT_S:
             self._committed_s = self._polled_s
             await self._commit(self._desks)
-        self._look()
+        await self._look()
 
     async def _desk(self, tp: TopicPartition, offset: int) -> Desk | None:
         """Return the desk of a partition; a new one remembers what was settled before it.
@@ -228,17 +228,19 @@ class Delivery:
         self.health.paused = pauses.paused
         self._shared.figures.paused.set(pauses.paused)
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """Note what health and metrics show."""
         assigned = self._consumer.assignment()
         self.health.partitions = tuple(sorted(tp.partition for tp in assigned))
-        self._shared.figures.lag.clear()
-        for tp in assigned:
+        waiting = {}
+        for tp in assigned & self._desks.keys():
             end = self._consumer.last_stable_offset(tp)
-            desk = self._desks.get(tp)
-            if end is not None and desk is not None:
-                lag = self._shared.figures.lag.labels(str(tp.partition))
-                lag.set(max(0, end - max(desk.next_offset, self._committed.get(tp, 0))))
+            if end is not None:
+                # The position passes what no record shows: the ends of the workers' transactions.
+                waiting[tp] = max(0, end - await self._consumer.position(tp))
+        self._shared.figures.lag.clear()
+        for tp, records in waiting.items():
+            self._shared.figures.lag.labels(str(tp.partition)).set(records)
 
     def _is_alive(self) -> bool:
         """Tell whether this process has been at work lately: after a standstill it may have been replaced."""

@@ -20,6 +20,7 @@ import msgspec
 import orjson
 import pytest
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from click.testing import CliRunner
 
@@ -265,6 +266,22 @@ def figure(delivery: Delivery, name: str, result: str) -> float:
     """Return the value of a metric of the receiver."""
     labels = {"receiver": "care", "result": result}
     return delivery._shared.figures.registry.get_sample_value(name, labels) or 0.0
+
+
+async def test_the_end_of_a_transaction_is_no_alert_that_waits(place: Place):
+    """Workers write in transactions: when all is read the lag is 0, marker or not."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=place.settings.bootstrap_servers, transactional_id=place.name("a-worker")
+    )
+    await producer.start()
+    async with producer.transaction():
+        await producer.send(place.name(ALERTS.name), alert_bytes(), b"a1", partition=0)
+    await producer.stop()
+    async with place.delivering() as delivery:
+        read = delivery._shared.figures.registry.get_sample_value
+        await until(
+            lambda: place.ids and read("cx_delivery_lag_records", {"partition": "0"}) == 0.0, "no lag at all"
+        )
 
 
 async def test_two_share_the_partitions_and_hand_them_over(place: Place):
