@@ -22,6 +22,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     at: str
     announced: bool = False
+    resolved_because: str | None = None
     churn_probability: float | None = None
     horizon_days: int = 90
     experience: float | None = None

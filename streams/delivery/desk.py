@@ -11,11 +11,12 @@ import msgspec
 
 from schemas.deliveries import DEAD, Settlement
 from schemas.envelope import at_time
-from streams.delivery.alert import decode, message_id
+from streams.delivery.alert import Alert, decode, message_id
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared
 from streams.delivery.payload import OVER
 from streams.delivery.routes import NOWHERE, Routes
+from streams.scoring.vocabulary import Because
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             self._begin(_Job(record), self._refuse(record, str(error)))
             return
-        over = alert.step in OVER and self._withdraw(alert.alert_id)
+        over = alert.step in OVER and not _goes_on(alert) and self._withdraw(alert.alert_id)
         known = message_id(alert)
         if not alert.announced or known in self._settled:
             return
@@ -186,3 +187,8 @@ class Desk:
         await self._book.settle(job.record.partition, settlement)
         job.ended = True
         self._shared.figures.deliveries.labels(settlement.endpoint, settlement.ending).inc()
+
+
+def _goes_on(alert: Alert) -> bool:
+    """Tell whether what ended goes on in a graver alert: that one waits for its day, as people are told of this."""
+    return alert.resolved_because == Because.FOLDED

@@ -171,12 +171,23 @@ async def test_what_is_over_before_it_was_told_is_not_told(step: str):
     assert office.book.endings == [("announced", "withdrawn"), (step, "withdrawn")]
 
 
+async def test_what_goes_on_in_a_graver_alert_is_told():
+    """The graver one waits for the next day, because people are told of this one today."""
+    office = Office(quiet=night())
+    office.take(0, rule="promise_broken")
+    await office.clock.settle()
+    office.take(1, alert_id="a2", rule="experience_drop", step="opened", announced=False)
+    office.take(2, rule="promise_broken", step="resolved", announced=False, resolved_because="folded")
+    await office.finish()
+    assert office.steps == ["announced"]
+
+
 async def test_an_end_that_nobody_announced_withdraws_too():
     """Whoever is told of nothing needs no end either."""
     office = Office(quiet=night())
     office.take(0)
     await office.clock.settle()
-    office.take(1, step="resolved", announced=False)
+    office.take(1, step="resolved", announced=False, resolved_because="recovered")
     await office.finish()
     assert office.book.endings == [("announced", "withdrawn")]
 
