@@ -190,5 +190,5 @@ class Desk:
 
 
 def _goes_on(alert: Alert) -> bool:
-    """Tell whether what ended goes on in a graver alert: that one waits for its day, as people are told of this."""
+    """Tell whether what ended goes on in a graver alert: that one waits a day because of this message."""
     return alert.resolved_because == Because.FOLDED
