@@ -67,6 +67,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     allow_http: bool = False
     allow_private: bool = False
 
+    def __repr__(self) -> str:
+        """Show no more of the address than its host: path and query may be a secret here too."""
+        return f"Endpoint({self.url_file or urlsplit(self.url).hostname})"
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a step must be like, and where it goes then. A pattern may end in `*` and be a list of several."""

@@ -137,6 +137,21 @@ def receivers_of(folder: Path, url: str, key: str = SECRET) -> Any:
     return read_receivers(routes_of(folder, GOOD), folder)
 
 
+def test_no_print_shows_the_path_of_an_address_in_the_routes_either(tmp_path: Path):
+    """Many receivers put their secret into path or query, and people put that into the routes."""
+    found = load_routes_of_an_address(tmp_path, "https://hooks.example.com/T0/hidden?token=hidden")
+    assert "hidden" not in repr(found)
+    assert "hooks.example.com" in repr(found)
+
+
+def load_routes_of_an_address(folder: Path, url: str) -> Any:
+    """Read routes and receivers of one endpoint at `url`."""
+    text = f'default = "care"\n[endpoints.care]\nurl = "{url}"\nkey_files = ["care.key"]\n'
+    (folder / "care.key").write_text(SECRET)
+    routes = routes_of(folder, text)
+    return routes, read_receivers(routes, folder)
+
+
 def test_secrets_are_read_from_files_beside_the_routes(tmp_path: Path):
     """Keys and secret addresses are found from the routes' own folder, and no print shows them."""
     found = receivers_of(tmp_path, "https://hooks.slack.com/services/T0/B0/secret")
