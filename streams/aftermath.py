@@ -78,13 +78,13 @@ def _targets(
 ) -> tuple[list[int], str]:
     """Return the rules whose episode is meant, and what to count where there is none.
 
-    Without an alert's id an action is about all that is open, an outcome about the newest alert.
+    Without an alert's id an action is about all that is open, an outcome about the newest that is open, else
+    about the newest.
     """
     if alert_id is None:
-        if word == "outcome":
-            by_time = sorted(state.episodes, key=lambda rule: state.episodes[rule].opened_s)
-            return by_time[-1:], "unknown_alert"
         opened = [rule for rule, episode in state.episodes.items() if episode.closed_s is None]
+        if word == "outcome":
+            opened = sorted(opened or state.episodes, key=lambda rule: state.episodes[rule].opened_s)[-1:]
         return opened, "unknown_alert"
     for rule, episode in state.episodes.items():
         if casework.alert_id(customer_id, Rule(rule), episode.number) == alert_id:

@@ -130,6 +130,18 @@ def test_an_outcome_without_an_alert_is_of_the_newest():
     assert rig.processor.tally.outcomes.results == {("silence", "churned"): 1}
 
 
+def test_an_outcome_without_an_alert_is_of_what_is_open():
+    """What ended by itself meanwhile is not what somebody had in hand."""
+    rig = at_risk()
+    state = unpack(rig.rows[ANNA])
+    over = Episode(1, seconds(300.05), seconds(300.06), "critical", 2, 0)
+    state.episodes[Rule.EXPERIENCE_DROP] = over
+    rig.hold(state)
+    act(rig, "outcome.recorded", outcome="saved", alert_id=None)
+    assert rig.processor.tally.outcomes.results == {("churn_risk", "saved"): 1}
+    assert churn(rig).closed_s == seconds(300.1)
+
+
 def test_an_action_taken_takes_the_alert_on():
     """Who did something for the customer has taken on what is open; of what is closed nothing changes."""
     rig = at_risk()
