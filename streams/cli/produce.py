@@ -73,7 +73,8 @@ class Feed:
 )
 @click.option("--check", is_flag=True, help="Keep back events that break the contract.")
 @click.option("--bootstrap-servers", help="Addresses of the brokers.")
-@click.option("--prefix", help="Put before the name of every topic.")
+@click.option("--topic-prefix", "--prefix", help="Put before the name of every topic.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (cx.toml).")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def produce(ctx: click.Context, /, **options: Any) -> None:
@@ -162,8 +163,8 @@ async def _run(stack: ExitStack, feed: Feed, sent: Sent, options: dict[str, Any]
     if options["out"]:
         await pump(feed.records, FileSink(_create(stack, options["out"])), pace, sent=sent, progress=progress)
         return
-    flags = {"bootstrap_servers": options["bootstrap_servers"], "topic_prefix": options["prefix"]}
-    settings = load_settings(flags)
+    flags = {"bootstrap_servers": options["bootstrap_servers"], "topic_prefix": options["topic_prefix"]}
+    settings = load_settings(flags, file=options["config"])
     if options["file"] is None and settings.clock != "event":
         click.echo(OF_THE_PAST, err=True)
     # The client logs each attempt to connect; the error that ends the command says it once.

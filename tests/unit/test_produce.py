@@ -185,6 +185,20 @@ def test_without_out_events_go_to_kafka_as_the_settings_say(sink: Any):
 
 
 @pytest.mark.usefixtures("sink")
+def test_broker_and_topics_are_named_as_for_the_other_commands(
+    sink: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By `--topic-prefix`, or by a settings file."""
+    run("-", "--topic-prefix", "a.", stdin=GOOD)
+    assert sink.target[1] == "a."
+    monkeypatch.delenv("CX_TOPIC_PREFIX")
+    monkeypatch.delenv("CX_BOOTSTRAP_SERVERS", raising=False)
+    file = tmp_path / "cx.toml"
+    file.write_text('bootstrap_servers = "k:9"\ntopic_prefix = "b."\n', encoding="utf-8")
+    run("-", "--config", str(file), stdin=GOOD)
+    assert sink.target == ("k:9", "b.")
+
+
 @pytest.mark.usefixtures("sink")
 def test_ctrl_c_says_what_was_sent(monkeypatch: pytest.MonkeyPatch):
     """An interrupted command says how far it came and exits as shells expect."""
