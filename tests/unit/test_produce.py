@@ -184,7 +184,6 @@ def test_without_out_events_go_to_kafka_as_the_settings_say(sink: Any):
     assert "1 events to Kafka" in result.stdout
 
 
-@pytest.mark.usefixtures("sink")
 def test_broker_and_topics_are_named_as_for_the_other_commands(
     sink: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
