@@ -27,6 +27,7 @@ MOST_SERIES = 1_500
 """Of one worker with one named source, two partitions and every type of touchpoint."""
 RARE = {
     "CxNoWorker": "fires only where no worker is left",
+    "CxNoDelivery": "fires only where a delivery was and is none any more",
     "CxLagGrowing": "compares with ten minutes ago",
     "CxRejectShareDoubled": "compares with the day before",
     "CxMassOfAlerts": "compares with the week before",
