@@ -71,7 +71,7 @@ def test_there_is_no_password_in_the_file():
         for key, value in service.get("environment", {}).items()
         if SECRET_NAMES.search(key) and not key.endswith("_FILE")
     }
-    secrets |= {name: each["content"] for name, each in STACK["configs"].items()}
+    secrets |= {name: each["file"] for name, each in STACK["configs"].items()}
     assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD", "api_token", "forget_key"}
     for value in secrets.values():
         assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value)
@@ -125,6 +125,23 @@ def test_our_containers_hold_no_rights(name: str):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_mounted_on_a_read_only_root_is_a_file(name: str):
+    """Compose writes other contents into the container, and refuses where its root is read-only."""
+    wanted = SERVICES[name].get("configs", [])
+    assert all(set(STACK["configs"][each]) == {"file"} for each in wanted)
+
+
+def test_prometheus_keeps_what_the_rules_look_back_to():
+    """Objectives look back 30 days, a channel's usual hour four weeks; by itself Prometheus keeps 15 days."""
+    (kept,) = [each for each in SERVICES["prometheus"]["command"] if "retention.time" in each]
+    rules = "".join(path.read_text() for path in (ROOT / "grafana" / "rules").glob("*.yml"))
+    looked_back = re.findall(r"(?:\[|offset )(\d+)([dw])", rules)
+    longest = max(int(number) * {"d": 1, "w": 7}[unit] for number, unit in looked_back)
+    assert longest == 30
+    assert int(re.fullmatch(r".*=(\d+)d", kept)[1]) > longest  # type: ignore[index]  # fails where it does not match
 
 
 def test_the_broker_makes_no_topic_by_itself_and_keeps_its_data():
