@@ -19,6 +19,7 @@ from streams.connection import TLS, security_options
 from streams.engine.preflight import INIT_PRODUCER_ID
 from streams.observe.findings import Finding, alter, error, ok, warning
 from streams.settings import Settings
+from streams.topics import INPUTS
 
 INTERNAL: Final = ("__transaction_state", "__consumer_offsets")
 """Topics of the broker that a worker cannot do without."""
@@ -240,8 +241,10 @@ def topics(states: tuple[TopicState, ...], settings: Settings) -> Iterator[Findi
         if state.problem:
             wanted = ",".join(f"{key}=[{value}]" for key, value in state.wanted.items())
             command = alter(settings.bootstrap_servers, [state.name], wanted)
-            # A changelog that is not compacted loses customers; anything else can wait.
-            loses = state.topic is None and "compact" not in state.config.get("cleanup.policy", "")
+            # A changelog that is not compacted loses customers, an input that is loses events: no more than
+            # the newest record of each customer stays. Anything else can wait.
+            compacted = "compact" in state.config.get("cleanup.policy", "")
+            loses = compacted if state.topic in INPUTS else state.topic is None and not compacted
             kind = error if loses else warning
             yield kind("topics", f"{state.name}: {state.problem}", command)
     if present and not missing and len(counts) == 1 and not any(state.problem for state in present):

@@ -77,6 +77,14 @@ def test_an_uncompacted_changelog_is_an_error_and_another_policy_a_warning():
     assert all("--add-config cleanup.policy=[compact]" in mend for _, _, mend in found)
 
 
+def test_a_compacted_input_is_an_error():
+    """Compaction leaves one record of each customer: events are gone before they are applied."""
+    changed = states(cx_touchpoints_web={"cleanup.policy": "compact"})
+    ((status, message, mend),) = told(topics(changed, Settings()))
+    assert (status, message.split(":")[0]) == ("error", "cx.touchpoints.web")
+    assert "cleanup.policy=[delete]" in mend
+
+
 def test_a_changelog_that_is_not_there_yet_is_no_error():
     """Before the first worker there is none."""
     found = told(topics(states()[:-1], Settings()))
