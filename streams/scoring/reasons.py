@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer
-from streams.scoring.churn import BESIDE_TERMS, INTENT_NAMES
+from streams.scoring.churn import BESIDE_TERMS, BROKEN_PROMISE, INTENT_NAMES, OPEN_ISSUE
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment, driver_name
 from streams.scoring.policy import DAY_S
@@ -19,6 +19,7 @@ HARDLY: Final = 1e-9
 """A contribution to the log-odds of no more than this is rounding."""
 
 _INTENT: Final = "declared intent to leave"
+_STANDING: Final = frozenset({OPEN_ISSUE, BROKEN_PROMISE})
 _INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
 
 
@@ -39,7 +40,7 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
         return _RESOLVED[decision.because]
     horizon = scorer.policy.churn.alert_horizon_days
     if decision.rule is Rule.EXPERIENCE_DROP:
-        return _why_drop(decision, found)
+        return _why_drop(decision, found, scorer.policy.bands.critical_below)
     if decision.rule in (Rule.SERVICE_FAILURE, Rule.PROMISE_BROKEN):
         return _why_grieved(scorer, state, decision, found)
     if decision.rule is Rule.ADVOCATE:
@@ -53,17 +54,24 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
 
 
 def _raising(found: Assessment) -> list[str]:
-    """Return in words what of the experience raises the risk of churn, the strongest first."""
+    """Return in words what of the experience raises the risk of churn, the strongest first.
+
+    That something stands comes last: `failed delivery` says more than `broken promise`.
+    """
     raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > HARDLY]
+    raising.sort(key=_STANDING.__contains__)
     named = [
         _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
     ]
     return list(dict.fromkeys(named))
 
 
-def _why_drop(decision: Decision, found: Assessment) -> str:
+def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> str:
     causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
-    what = f"fell to critical, {found.experience.score:.0f} of 100"
+    score = found.experience.score
+    what = f"fell to critical, {score:.0f} of 100"
+    if score >= critical_below:
+        what = f"fell to critical and is {score:.0f} of 100 now"
     if decision.cause != Cause.CRITICAL:
         what = f"is falling, {abs(found.trend):.0f} points below the usual"
     return f"Experience {what}" + (f", driven by {causes}" if causes else "")

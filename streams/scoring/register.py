@@ -224,8 +224,13 @@ class Register:
             before_s = since_s
 
     def _make_room(self, state: CustomerState) -> None:
-        """Fold the entry that began first; counted, as late events about it will not find it."""
-        key = min(state.cases, key=lambda name: (_began_s(state.cases[name]), name))
+        """Fold an entry; counted, as late events about it will not find it.
+
+        A delivery in time goes first, as it lies in the sums already: the orders of a frequent shopper must
+        not push out what stands or is still due. Of equals the one that began first goes.
+        """
+        cases = state.cases
+        key = min(cases, key=lambda name: (not _is_settled(cases[name]), _began_s(cases[name]), name))
         self._fold(state, key, state.newest_s)
         state.crowded += 1
 
@@ -274,6 +279,11 @@ def _first_deadline_s(cases: Mapping[bytes, Case]) -> int:
 def _in_time_s(case: Case) -> int:
     """Return when the delivery came that lies in the sums, 0 for none."""
     return case.facts[KEPT] if case.in_time else 0
+
+
+def _is_settled(case: Case) -> bool:
+    """Tell whether a case is a delivery in time and nothing else."""
+    return case.in_time and case.key == NO_CODE
 
 
 def _began_s(case: Case) -> int:

@@ -10,7 +10,7 @@ from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, words
 from streams.scoring.rules import Because, Cause, Rule
-from tests.customers import DEFAULT, event, live, row
+from tests.customers import DAY, DEFAULT, event, live, row, seconds
 from tests.unit.test_scoring_cases import FAILED, LOYAL, alert, decided
 
 Life = list[Touchpoint]
@@ -103,6 +103,30 @@ def test_intent_is_told_before_a_trifle():
 
     reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
     assert "driven by declared intent to leave and rage click" in reason
+
+
+def test_a_step_after_the_fall_tells_where_the_customer_is_now():
+    """A score that has left the critical band is not called critical."""
+    state, step = decided([event("complaint.raised", 0), event("delivery.failed", 1)])
+    found = assess(DEFAULT, state, step.glance.at_s + 100 * DAY)
+
+    assert found.experience.score > DEFAULT.policy.bands.critical_below
+    reason = reason_of(DEFAULT, state, replace(step, step="snoozed"), found)
+    assert re.match(r"Experience fell to critical and is (3[5-9]|4\d) of 100 now, driven by", reason)
+
+
+def test_what_failed_is_named_before_that_something_stands():
+    """`broken promise` beside `failed delivery` would say the same twice."""
+    life = [
+        *LOYAL,
+        event("delivery.failed", 346, order_id="o1"),
+        event("delivery.failed", 347, order_id="o2"),
+    ]
+    state, step = decided(life)
+    step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
+
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, seconds(347)))
+    assert "driven by failed delivery and" in reason
 
 
 def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):

@@ -525,6 +525,19 @@ def test_the_same_contact_twice_is_one():
     assert BEFORE not in case.facts
 
 
+def test_orders_that_go_well_push_out_nothing_that_stands_or_is_due():
+    """Who orders every other day still waits for the parcel that failed, and for one that is due later."""
+    life = [event("delivery.failed", 0, order_id="failed")]
+    life.append(event("order.placed", 1, order_id="sofa", promised_at=day(50)))
+    for number in range(2, 42, 2):
+        life.append(event("order.placed", number, order_id=f"o{number}", promised_at=day(number + 1)))
+        life.append(event("delivery.delivered", number + 0.5, order_id=f"o{number}"))
+    state = row(life)
+    assert DEFAULT.ledger.failures.open_matters(state, seconds(45)) == (0, 1)
+    assert DEFAULT.expire(state, seconds(51), all_until(seconds(51)))
+    assert DEFAULT.ledger.failures.open_matters(state, seconds(51)) == (0, 2)
+
+
 def test_a_late_delivery_next_to_one_in_time():
     """Undoing one delivery in time leaves the others in the sums."""
     life = [
