@@ -45,9 +45,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Two at a time: much of the time a test of Kafka waits. A file stays together, for its fixtures.
 test: check $(COMPILED)
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest --cov --cov-report= -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= -m "not long" $(ARGS)
 	$(BIN)/coverage report --include='streams/scoring/*' --fail-under=100
 	$(BIN)/coverage report --omit='streams/scoring/*' --fail-under=90
 
