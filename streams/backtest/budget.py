@@ -35,6 +35,7 @@ class Spent:
     recall_ci95: Interval
     lead_days: float | None
     """The median over the losses that were told of."""
+    lead_days_ci95: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def spend(docket: Docket, scores: Floats, per_1000: int) -> Spent:
     silences = zip(lost.customer.tolist(), (lost.since_s // DAY_S).astype(int).tolist(), strict=True)
     told = np.array([told_s.get(silence, np.inf) for silence in silences], dtype=np.float64)
     caught = (told < lost.at_s).astype(np.float64)
-    leads = (lost.at_s - told)[caught > 0] / DAY_S
+    seen = np.flatnonzero(caught)
+    leads = (lost.at_s - told)[seen] / DAY_S
     right = docket.labels[chosen]
     at_rows, at_losses = places(rows.customer[chosen]), places(lost.customer)
     return Spent(
@@ -111,7 +113,17 @@ def spend(docket: Docket, scores: Floats, per_1000: int) -> Spent:
         recall=_mean(caught),
         recall_ci95=interval([_mean(caught, weights[at_losses]) for weights in docket.weights]),
         lead_days=float(np.median(leads)) if len(leads) else None,
+        lead_days_ci95=interval([_median(leads, weights[at_losses[seen]]) for weights in docket.weights]),
     )
+
+
+def _median(values: Floats, weights: Floats) -> float | None:
+    """Return the weighted median: of two in the middle the lesser."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    if not len(values) or reached[-1] <= 0.0:
+        return None
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2.0)])
 
 
 def _mean(values: Floats, weights: Floats | None = None) -> float | None:

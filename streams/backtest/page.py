@@ -158,7 +158,7 @@ def _spent(name: str, standing: Standing) -> list[str]:
                 f"{spent.alerts:,}",
                 f"{_figure(spent.precision)} {_pair(spent.precision_ci95)}",
                 f"{_figure(spent.recall)} {_pair(spent.recall_ci95)}",
-                "-" if spent.lead_days is None else f"{spent.lead_days:.0f}",
+                f"{_figure(spent.lead_days, 0)} {_pair(spent.lead_days_ci95, 0)}",
             ),
         )
         for index, spent in enumerate(standing.budgets)
@@ -174,9 +174,9 @@ def _row(name: str, cells: tuple[str, ...]) -> str:
     return f"<tr{mark}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _pair(pair: Pair) -> str:
-    return "" if pair is None else f"<small>({pair[0]:.3f} to {pair[1]:.3f})</small>"
+def _pair(pair: Pair, digits: int = 3) -> str:
+    return "" if pair is None else f"<small>({pair[0]:.{digits}f} to {pair[1]:.{digits}f})</small>"

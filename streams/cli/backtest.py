@@ -114,15 +114,22 @@ def _budgets(verdict: "Verdict") -> Table:
         f"silences that reached {2 * verdict.plan.horizon_days} days"
     )
     table = Table("model", box=box.SIMPLE, caption=caption, caption_justify="left")
-    for name in ("budget", "alerts", "precision", "recall", "days of lead"):
+    for name in ("budget", "alerts", "precision (95%)", "recall (95%)", "days of lead (95%)"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, standing in verdict.models.items():
         for spent in standing.budgets:
-            lead = "-" if spent.lead_days is None else f"{spent.lead_days:.0f}"
-            figures = (_figure(spent.precision), _figure(spent.recall), lead)
+            figures = (
+                _figure(spent.precision) + _between(spent.precision_ci95),
+                _figure(spent.recall) + _between(spent.recall_ci95),
+                _figure(spent.lead_days, 0) + _between(spent.lead_days_ci95, 0),
+            )
             table.add_row(TITLES[name], str(spent.per_1000), str(spent.alerts), *figures)
     return table
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _between(pair: tuple[float, float] | None, digits: int = 3) -> str:
+    return "" if pair is None else f" ({pair[0]:.{digits}f}-{pair[1]:.{digits}f})"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from streams.backtest.budget import Docket, Losses, alerts, losses, spend
+from streams.backtest.budget import Docket, Losses, _median, alerts, losses, spend
 from streams.backtest.history import Rows
 from streams.backtest.log import Engagements, Floats
 from streams.backtest.metrics import (
@@ -130,11 +130,22 @@ def test_precision_recall_and_lead_of_a_budget():
     table = rows([1, 2, 3], [10.0, 10.0, 10.0], [0.0, 4.0, 9.0])
     labels = np.array([1.0, 0.0, 0.0])
     lost = Losses(np.array([1, 3]), np.array([0.0, 9.0]) * DAY_S, np.array([20.0, 29.0]) * DAY_S)
-    bootstrap = Bootstrap(table.customer, replicates=20)
+    bootstrap = Bootstrap(table.customer, replicates=200)
     docket = Docket(table, labels, np.zeros(3), lost, 7, bootstrap, bootstrap.weights())
     found = spend(docket, np.array([3.0, 2.0, 1.0]), 667)
 
     assert (found.alerts, found.precision, found.recall, found.lead_days) == (2, 0.5, 0.5, 10.0)
     assert found.precision_ci95 is not None
+    assert found.lead_days_ci95 == (10.0, 10.0), "of every resample that has the loss"
     none = spend(docket, np.array([3.0, 2.0, 1.0]), 0)
     assert (none.alerts, none.precision, none.recall, none.lead_days) == (0, None, 0.0, None)
+    assert none.lead_days_ci95 is None
+
+
+def test_the_lead_of_a_resample_is_its_weighted_median():
+    """Each loss counts as often as its customer was drawn; without any there is none."""
+    leads = np.array([30.0, 10.0, 20.0])
+
+    assert _median(leads, np.array([1.0, 1.0, 1.0])) == 20.0
+    assert _median(leads, np.array([3.0, 1.0, 1.0])) == 30.0
+    assert _median(leads, np.zeros(3)) is None
