@@ -30,6 +30,8 @@ def fit(  # one parameter an option
     Learns from what has come true by the end of the log; writes only what differs from the default policy.
     Exit codes: 0 done, 2 nothing can be learnt from the log or the file cannot be written.
     """
+    if not out.absolute().parent.is_dir():  # said before the minutes that a fit may take
+        raise _unwritable(out, "there is no such folder")
     gc.disable()  # nothing here forms cycles, and the collector would walk every kept event again and again
     question = read_question(events, dataset, policy_path, horizon, active, every)
     report_rejects(question)
@@ -46,12 +48,14 @@ def fit(  # one parameter an option
     try:
         out.write_text(policy_toml(found.policy, heading), encoding="utf-8")
     except OSError as error:
-        msg = f"cannot write {out}: {error.strerror}"
-        raise CxError(
-            msg, mend="give --out a file in a folder that you may write to", code=Exit.USAGE
-        ) from error
+        raise _unwritable(out, error.strerror or "") from error
     click.echo(f"{out}: policy {found.policy.hash}, {learnt}")
     if not found.learnt_days:
         click.echo("Too little has come true for coefficients and calibration: those of the policy stay.")
     if baked_hash(found.policy) != baked_hash(load_policy(policy_path)):
         click.echo("Its horizons are new: rows that were made before need `cx rebuild`.")
+
+
+def _unwritable(out: Path, why: str) -> CxError:
+    mend = "give --out a file in a folder that you may write to"
+    return CxError(f"cannot write {out}: {why}", mend=mend, code=Exit.USAGE)

@@ -139,6 +139,7 @@ def test_too_little_says_so(tmp_path: Path):
         (("backtest", "x.jsonl", "--dataset", "cdnow"), "and not both"),
         (("backtest", "no/such/file"), "cannot read no/such/file"),
         (("fit", "no/such/file", "--out", "x"), "cannot read no/such/file"),
+        (("fit", "no/such/file", "--out", "no/such/folder/x"), "cannot write no/such/folder/x"),
     ],
 )
 def test_wrong_questions_are_told_so(arguments: tuple[str, ...], words: str):
@@ -172,11 +173,11 @@ def test_a_missing_extra_says_what_to_install(log: Path, monkeypatch: pytest.Mon
 
 
 def test_what_cannot_be_written_is_told(log: Path):
-    """A file in the way of the report's folder or of the policy ends with what to do."""
+    """A file in the way of the report's folder, or a name that no disk takes, ends with what to do."""
     with pytest.raises(CxError, match="cannot write the report"):
         run("backtest", log, "--horizon", "30d", "--every", "28d", "--report", log / "r")
     with pytest.raises(CxError, match="cannot write"):
-        run("fit", log, "--horizon", "30d", "--every", "28d", "--out", log / "p.toml")
+        run("fit", log, "--horizon", "30d", "--every", "28d", "--out", log.parent / ("p" * 300))
 
 
 def test_part_of_cdnow_is_beaten(tmp_path: Path):
