@@ -64,7 +64,7 @@ def _changelog(settings: Settings, *operations: Operation, why: str) -> Grant:
 
 def _worker(settings: Settings) -> Iterator[Grant]:
     for topic in INPUTS:
-        yield _topic(settings, topic.name, "Read", why="applies its records")
+        yield _topic(settings, topic.name, "Read", "DescribeConfigs", why="applies its records")
     for topic in OUTPUTS:
         yield _topic(settings, topic.name, "Write", why="writes in its transactions")
     yield _changelog(

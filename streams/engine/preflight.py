@@ -35,7 +35,7 @@ async def check_cluster(settings: EngineSettings) -> int:
     """Return the partition count of the inputs; raise `CxError` with the command that mends.
 
     Refused: a broker that is away or has no transactions, a topic that is missing, unequal partition counts
-    (partition p of all topics must lie on one worker), a changelog that is not compacted.
+    (partition p of all topics must lie on one worker), an input that is compacted, a changelog that is not.
     """
     admin = AIOKafkaAdminClient(
         bootstrap_servers=settings.bootstrap_servers,
@@ -48,6 +48,7 @@ async def check_cluster(settings: EngineSettings) -> int:
         _require_transactions(admin, settings)
         await _require_rights(admin, settings)
         partitions = _require_topics(settings, counts)
+        await _require_inputs(admin, settings)
         await _require_changelog(admin, settings, partitions)
     except (KafkaError, OSError, TimeoutError) as error:
         msg = f"the broker at {settings.bootstrap_servers} refused a question: {error!r}"
@@ -116,13 +117,29 @@ async def _require_changelog(admin: Any, settings: EngineSettings, partitions: i
     if found != partitions:
         msg = f"the changelog {name} has {found} partitions, the inputs {partitions}"
         raise CxError(msg, mend="cx topics check")
-    [response] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    for code, message, *_ in response.resources:
-        if code:
-            msg = f"configuration of {name}: {message}"
-            raise for_code(code)(msg)
-    configs = {entry[0]: entry[1] for resource in response.resources for entry in resource[4]}
-    if "compact" not in configs.get("cleanup.policy", ""):
+    if not await _compacted(admin, (name,)):
         msg = f"the changelog {name} is not compacted: it would lose customers"
         mend = f"kafka-configs.sh --alter --topic {name} --add-config cleanup.policy=compact"
         raise CxError(msg, mend=mend)
+
+
+async def _require_inputs(admin: Any, settings: EngineSettings) -> None:
+    """Refuse an input whose events go once the same customer sends another."""
+    if compacted := await _compacted(admin, settings.inputs):
+        msg = f"compacted inputs lose events before they are applied: {', '.join(compacted)}"
+        mend = f"kafka-configs.sh --alter --topic {compacted[0]} --add-config cleanup.policy=delete"
+        raise CxError(msg, mend=mend)
+
+
+async def _compacted(admin: Any, topics: tuple[str, ...]) -> list[str]:
+    """Return those of `topics` that the broker compacts."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
+    found: list[str] = []
+    for response in await admin.describe_configs(asked):
+        for code, message, _, name, entries in response.resources:
+            if code:
+                msg = f"configuration of {name}: {message}"
+                raise for_code(code)(msg)
+            if "compact" in {entry[0]: entry[1] for entry in entries}.get("cleanup.policy", ""):
+                found.append(name)
+    return found

@@ -97,6 +97,22 @@ async def test_a_changelog_that_would_lose_customers_is_refused(
         await check_cluster(engine)
 
 
+async def test_a_compacted_input_is_refused(settings: Settings) -> None:
+    """Compaction takes a customer's earlier events away, maybe before they were applied."""
+    await ensure_topics(settings)
+    engine = engine_settings(settings)
+    short = f"{settings.topic_prefix}short"
+    await make(
+        settings.bootstrap_servers, NewTopic(short, 2, 1, topic_configs={"cleanup.policy": "compact,delete"})
+    )
+    wrong = EngineSettings(
+        bootstrap_servers=engine.bootstrap_servers, app_id=engine.app_id, inputs=(*engine.inputs, short)
+    )
+    with pytest.raises(CxError, match=f"lose events before they are applied: {short}\n") as caught:
+        await check_cluster(wrong)
+    assert short in caught.value.mend
+
+
 async def test_a_broker_that_is_away_is_named() -> None:
     """Within seconds, with what to do."""
     away = EngineSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", app_id="a", inputs=("web",))

@@ -193,13 +193,13 @@ async def allowed(settings: Settings) -> list[str]:
 
 async def administered(settings: Settings) -> list[str]:
     """Return what a user is let change of the topics."""
-    web = settings.topic_prefix + WEB.name
+    web, scores = settings.topic_prefix + WEB.name, settings.topic_prefix + SCORES.name
     async with admin_client(settings) as admin:
-        [described] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, web)])
+        [described] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, scores)])
         created = await admin.create_topics([NewTopic(f"{settings.topic_prefix}new", 1, 1)])
         deleted = await admin.delete_topics([web])
     codes = {
-        "describe the configuration of an input": described.resources[0][0],
+        "describe the configuration of an output": described.resources[0][0],
         "create a topic": created.topic_errors[0][1],
         "delete an input": deleted.topic_error_codes[0][1],
     }

@@ -53,7 +53,7 @@ def test_the_commands_are_those_of_kafkas_own_tool():
     assert result.exit_code == 0
     lines = result.output.splitlines()
     start = "kafka-acls.sh --bootstrap-server k:9 --add --allow-principal 'User:w' "
-    assert f"{start}--operation Read --topic 'cx.touchpoints.web'" in lines
+    assert f"{start}--operation Read --operation DescribeConfigs --topic 'cx.touchpoints.web'" in lines
     assert f"{start}--operation Write --transactional-id 'shop-' --resource-pattern-type prefixed" in lines
     assert len(lines) == 1 + len(grants("worker", Settings()))
 
