@@ -215,7 +215,9 @@ def test_ctrl_c_says_what_was_sent(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_real_interrupt_leaves_whole_lines():
     """SIGINT ends a running command within moments; every line written is whole."""
-    program = "import sys; from streams.cli.main import main; sys.argv[0] = 'cx'; main()"
+    # A shell that runs the tests in the background has them ignore SIGINT, and so their children.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heed}; import sys; from streams.cli.main import main; sys.argv[0] = 'cx'; main()"
     arguments = ["produce", "--generate", "50000", "--rate", "20", "--out", "-"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
