@@ -70,6 +70,7 @@ class Churn:
         self.per_point = section.experience_per_10_points / 10.0
         self.per_trend = section.trend_per_10_points / 10.0
         self.cap = section.terms_cap
+        self._prior = policy.ledger.prior
         self._failures = Failures(policy)
         self._open_issue = section.open_issue
         self._broken_promise = section.broken_promise
@@ -95,11 +96,12 @@ class Churn:
 
     def terms(self, state: CustomerState, at_s: float, score: float, trend: float) -> float:
         """Return the experience terms together, capped, log-odds."""
-        total = self.per_point * (self.policy.ledger.prior - score)
+        total = self.per_point * (self._prior - score)
         if trend < 0.0:
             total -= self.per_trend * trend
-        for intent, amount in self.intents(state, at_s):
-            total += self.intent_logits[intent] * amount
+        if state.intents:
+            for intent, amount in self.intents(state, at_s):
+                total += self.intent_logits[intent] * amount
         if state.failing:
             total += sum(self.matters(state, at_s).values())
         return max(-self.cap, min(self.cap, total))
@@ -155,7 +157,8 @@ class Churn:
 
     def _sum(self, state: CustomerState, rhythm: Rhythm, at_s: float, terms: float, index: int) -> float:
         """Return the sum of the log-odds at horizon `index` under Platt's slope and shift."""
-        own = self.base[index] + sum(self.rhythm_logits(state, rhythm, at_s, index)) + terms
+        from_rhythm, from_count, from_spend, from_recency = self.rhythm_logits(state, rhythm, at_s, index)
+        own = self.base[index] + (from_rhythm + from_count + from_spend + from_recency) + terms
         return self.calibration.slope * own + self.calibration.shifts[index]
 
     def _lowest(self, state: CustomerState, rhythm: Rhythm, at_s: float, terms: float, index: int) -> float:

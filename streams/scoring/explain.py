@@ -10,7 +10,7 @@ from schemas.envelope import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
 from streams.scoring.ledger import Reading
-from streams.scoring.rules import Band, Glance, band_of
+from streams.scoring.rules import Band, Glance
 from streams.scoring.state import CustomerState
 
 Document = dict[str, Any]
@@ -46,7 +46,7 @@ class Assessment:
     @property
     def band(self) -> Band:
         """The experience score in words."""
-        return band_of(self._scorer.policy, self.experience.score, self.experience.coverage)
+        return self._scorer.rules.band_of(self.experience.score, self.experience.coverage)
 
     @property
     def trend(self) -> float:

@@ -14,7 +14,7 @@ _SEVERITY = {
     Cause.REOPENED: MEDIUM,
     Cause.REPEAT: MEDIUM,
 }
-_GRAVITY = tuple(_SEVERITY)
+_RANKS = {cause: rank for rank, cause in enumerate(_SEVERITY)}
 """The causes, the gravest first."""
 
 
@@ -30,10 +30,18 @@ class Grievances:
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
 
-    def of(self, rule: Rule, state: CustomerState, at_s: float) -> Cause | None:
-        """Return what holds of the rule at `at_s`, None for nothing."""
-        leading = self.leading(rule, state, at_s)
-        return None if leading is None else leading[0]
+    def both(self, state: CustomerState, at_s: float) -> tuple[Cause | None, Cause | None]:
+        """Return the gravest failure of service and the gravest broken promise at `at_s`, None for none."""
+        served: Cause | None = None
+        broken: Cause | None = None
+        for case in state.cases.values():
+            if case.key == NO_CODE:
+                continue
+            broken = broken or self._broken_cause(case, at_s)
+            cause = self._service_cause(case, at_s)
+            if cause is not None and (served is None or _RANKS[cause] < _RANKS[served]):
+                served = cause
+        return served, broken
 
     def leading(self, rule: Rule, state: CustomerState, at_s: float) -> tuple[Cause, Case] | None:
         """Return the gravest of what holds of the rule, of equals the oldest, with its case."""
@@ -43,7 +51,7 @@ class Grievances:
         for name, case in state.cases.items():
             cause = causes_of(case, at_s) if case.key != NO_CODE else None
             if cause is not None:
-                order = (_GRAVITY.index(cause), case.since_s, name)
+                order = (_RANKS[cause], case.since_s, name)
                 if best is None or order < best:
                     best, found = order, (cause, case)
         return found

@@ -11,7 +11,6 @@ count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(ka
 import math
 from dataclasses import dataclass
 from math import exp2
-from typing import Final
 
 from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
@@ -48,13 +47,18 @@ GROUP_BITS = 6  # of a key of `CustomerState.points`
 ROUTINE_BITS = 2 * Group.ROUTINE
 
 
-@dataclass(slots=True)  # not frozen: two are made for every published score
+@dataclass(init=False, slots=True)
 class Reading:
     """A ledger at a time: the score, its coverage and the points of each driver code."""
 
     score: float
     coverage: float
     points: dict[int, float]
+
+    def __init__(self, score: float, coverage: float, points: dict[int, float]) -> None:
+        self.score = score
+        self.coverage = coverage
+        self.points = points
 
 
 def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
@@ -79,8 +83,6 @@ def _order(last: LastExperience) -> tuple[float, str, str, float]:
     return last.at_s, last.source, last.id, abs(last.a)
 
 
-_HIGHS: Final = (BEST, BEST_KEPT)
-_LOWS: Final = (WORST, WORST_ENDED)
 _Seen = tuple[float, float, bytes, int]
 """A moment that may be the best or the worst: its magnitude now, its time, its event and its driver code."""
 
@@ -264,8 +266,9 @@ class Ledger:
         drivers.
         """
         mass = state.mass
-        decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        fast = exp2((state.ref_s - at_s) / self.recent_half_life_s)
+        since_s = state.ref_s - at_s
+        decay = exp2(since_s / self.half_life_s)
+        fast = exp2(since_s / self.recent_half_life_s)
         plain = routine = service = 0.0
         for key, a in state.points.items():
             group = key & GROUP_BITS
@@ -287,9 +290,9 @@ class Ledger:
         recent_q = get(Q_RECENT, 0.0) * fast
         high = low = 0.0
         for slot, peak in state.peaks.items():
-            if slot in _HIGHS:
+            if slot in (BEST, BEST_KEPT):
                 high = max(high, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
-            elif slot in _LOWS:
+            elif slot in (WORST, WORST_ENDED):
                 low = max(low, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
         if state.failing:
             for held in self.failures.all_at(state, at_s):

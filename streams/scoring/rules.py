@@ -53,24 +53,13 @@ __all__ = [
     "Glance",
     "Rule",
     "Rules",
-    "band_of",
 ]
 
 MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
 
 
-def band_of(policy: Policy, score: float, coverage: float) -> Band:
-    """Return the band of an experience score; `UNKNOWN` where too little is known."""
-    bands = policy.bands
-    if coverage < bands.min_coverage:
-        return Band.UNKNOWN
-    if score < bands.at_risk_below:
-        return Band.CRITICAL if score < bands.critical_below else Band.AT_RISK
-    return Band.STEADY if score < bands.steady_below else Band.DELIGHTED
-
-
 class Rules:
-    """The alert rules under one policy."""
+    """The alert rules under one policy; what every event is held against is read from it once."""
 
     def __init__(self, policy: Policy, ledger: Ledger, churn: Churn, judge: Judge) -> None:
         self.policy = policy
@@ -80,17 +69,36 @@ class Rules:
         self.grievances = Grievances(policy, judge)
         self.gravity = Gravity(policy, ledger, churn, self.grievances, self.value)
         self._limits = policy.rules
+        self._churn_terms = policy.rules.churn_terms
+        self._churn_open = policy.rules.churn_open
+        self._churn_close = policy.rules.churn_close
+        self._drop_open = policy.rules.drop_open
+        self._drop_close = policy.rules.drop_close
+        self._lost = policy.rules.lost
+        self._advocates = bool(policy.rules.advocate)
+        self._min_coverage = policy.bands.min_coverage
+        self._critical_below = policy.bands.critical_below
+        self._at_risk_below = policy.bands.at_risk_below
+        self._steady_below = policy.bands.steady_below
         self._index = policy.alert_horizon
         self._open_logit = _logit(policy.rules.churn_open) - MARGIN
         self._horizon = float(policy.churn.alert_horizon_days)
         self._recovered = policy.bands.critical_below + policy.rules.critical_margin
+
+    def band_of(self, score: float, coverage: float) -> Band:
+        """Return the band of an experience score; `UNKNOWN` where too little is known."""
+        if coverage < self._min_coverage:
+            return Band.UNKNOWN
+        if score < self._at_risk_below:
+            return Band.CRITICAL if score < self._critical_below else Band.AT_RISK
+        return Band.STEADY if score < self._steady_below else Band.DELIGHTED
 
     def glance(self, state: CustomerState, at_s: float) -> Glance:
         """Return the row's figures at `at_s`, or at its newest event if that is later."""
         at_s = max(at_s, state.newest_s)
         score, coverage, trend = self.ledger.figures(state, at_s)
         terms = self.churn.terms(state, at_s, score, trend)
-        return Glance(at_s, score, coverage, trend, band_of(self.policy, score, coverage), terms)
+        return Glance(at_s, score, coverage, trend, self.band_of(score, coverage), terms)
 
     def evaluate(
         self, state: CustomerState, at_s: float, *, absence_until_s: float, strong: bool = False
@@ -110,27 +118,23 @@ class Rules:
         if not (
             any_open(state)
             or absent
-            or glance.terms >= self._limits.churn_terms
+            or glance.terms >= self._churn_terms
             or glance.band is Band.CRITICAL
-            or glance.trend <= self._limits.drop_open
+            or glance.trend <= self._drop_open
             or state.failing
-            or self._limits.advocate
+            or self._advocates
         ):
             return []
         steps: list[Decision] = []
         self._churn_risk(state, glance, steps, absent=absent, strong=strong)
-        if state.failing:
-            served = self.grievances.of(Rule.SERVICE_FAILURE, state, glance.at_s)
-            broken = self.grievances.of(Rule.PROMISE_BROKEN, state, glance.at_s)
-        else:
-            served = broken = None
+        served, broken = self.grievances.both(state, glance.at_s) if state.failing else (None, None)
         grieved = served is not None or broken is not None
         self._experience_drop(state, glance, steps, grieved=grieved, strong=strong)
         if grieved or state.episodes:
             self._grievance(state, glance, steps, Rule.SERVICE_FAILURE, served, strong=strong)
             self._grievance(state, glance, steps, Rule.PROMISE_BROKEN, broken, strong=strong)
         self._silence(state, glance, steps, absent=absent, strong=strong)
-        if self._limits.advocate:
+        if self._advocates:
             self._advocate(state, glance, steps)
         return steps
 
@@ -158,24 +162,25 @@ class Rules:
         if WORST not in state.peaks and WORST_ENDED not in state.peaks:
             return True
         below, trend = self.ledger.worst_case(state, at_s)
-        churn, limits = self.churn, self._limits
-        if self.ledger.mu - below < self.policy.bands.critical_below or trend <= limits.drop_open:
+        churn = self.churn
+        if self.ledger.mu - below < self._critical_below or trend <= self._drop_open:
             return False
         terms = below * churn.per_point - min(0.0, trend) * churn.per_trend
-        if terms < limits.churn_terms:
+        if terms < self._churn_terms:
             return True
         most = churn.logit(state, at_s, min(terms, churn.cap), self._index)
         return most is None or most < self._open_logit
 
     def _absent(self, state: CustomerState, at_s: float, absence_until_s: float) -> bool:
         """Tell whether silence has cost the policy's share, as far as it may be said at all."""
-        rhythm, limits = state.rhythm, self._limits
+        rhythm = state.rhythm
         if rhythm is None or at_s > absence_until_s:
             return False
-        if self.churn.silence.surely_below(rhythm, at_s, limits.lost):
+        if self.churn.silence.surely_below(rhythm, at_s, self._lost):
             return False
-        if self.churn.silence.lost(rhythm, at_s, self._horizon) < limits.lost:
+        if self.churn.silence.lost(rhythm, at_s, self._horizon) < self._lost:
             return False
+        limits = self._limits
         return not season_open(
             rhythm, at_s, span_days=limits.seasonal_span_days, months=limits.seasonal_months
         )
@@ -191,14 +196,14 @@ class Rules:
         if episode is not None:
             if episode.cause == Cause.LOST and engaged_since(state.rhythm, episode):
                 resolve(Rule.CHURN_RISK, episode, glance, steps, Because.ENGAGED)
-            elif probability <= self._limits.churn_close:
+            elif probability <= self._churn_close:
                 resolve(Rule.CHURN_RISK, episode, glance, steps, Because.RECOVERED)
             else:
                 severity = self.gravity.of_risk(probability, glance.band)
                 self._escalate(state, Rule.CHURN_RISK, episode, glance, steps, severity)
             return
         lost = absent and state.rhythm.repeats >= 1
-        if probability < self._limits.churn_open or not (lost or glance.terms >= self._limits.churn_terms):
+        if probability < self._churn_open or not (lost or glance.terms >= self._churn_terms):
             return
         cause = Cause.LOST if lost else Cause.EXPERIENCE
         severity = self.gravity.of_risk(probability, glance.band)
@@ -212,18 +217,17 @@ class Rules:
         What falls because something stands broken is told by the rule about that, which closes when it is
         mended; only the critical band is an alert of its own then.
         """
-        limits = self._limits
         episode = open_of(state, Rule.EXPERIENCE_DROP)
         critical = glance.band is Band.CRITICAL
         severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
             # The score, not the band: a row that fades to `unknown` tends to the prior and closes too.
-            if glance.trend > limits.drop_close and glance.score >= self._recovered:
+            if glance.trend > self._drop_close and glance.score >= self._recovered:
                 resolve(Rule.EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
             else:
                 self._escalate(state, Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
             return
-        falling = glance.trend <= limits.drop_open and glance.coverage >= self.policy.bands.min_coverage
+        falling = glance.trend <= self._drop_open and glance.coverage >= self._min_coverage
         told = grieved or (not strong and self._told_lately(state, glance.at_s))
         if critical or (falling and not told):
             cause = Cause.CRITICAL if critical else Cause.TREND
@@ -258,13 +262,12 @@ class Rules:
         if state.rhythm is None:
             return
         episode = open_of(state, Rule.SILENCE)
-        folded = is_folded(state, Rule.SILENCE)
         if episode is not None:
             if engaged_since(state.rhythm, episode):
                 resolve(Rule.SILENCE, episode, glance, steps, Because.ENGAGED)
-            elif folded:
+            elif is_folded(state, Rule.SILENCE):
                 resolve(Rule.SILENCE, episode, glance, steps, Because.FOLDED)
-        elif absent and not folded:
+        elif absent and not is_folded(state, Rule.SILENCE):
             severity = MEDIUM if state.rhythm.repeats >= 1 else LOW
             self._open(state, Rule.SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
 
@@ -272,7 +275,7 @@ class Rules:
         limits = self._limits
         episode = open_of(state, Rule.ADVOCATE)
         if episode is not None:
-            if glance.score < self.policy.bands.steady_below:
+            if glance.score < self._steady_below:
                 resolve(Rule.ADVOCATE, episode, glance, steps, Because.RECOVERED)
         elif (
             glance.score >= limits.advocate_score
@@ -306,9 +309,8 @@ class Rules:
         steps: list[Decision],
         severity: int,
     ) -> None:
-        if (
-            episode.severity < CRITICAL_SEVERITY
-        ):  # what cannot rise is not weighed: that costs more than the rule
+        # What cannot rise is not weighed: that costs more than the rule.
+        if episode.severity < self.gravity.most(severity):
             escalate(rule, episode, glance, steps, self.gravity.weighed(state, glance.at_s, severity))
 
     def _told_lately(self, state: CustomerState, at_s: float) -> bool:

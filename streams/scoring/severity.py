@@ -27,12 +27,18 @@ class Gravity:
         self._floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
+        self._highest_last = max(self._floors.values())
+        self._highest = max(HIGH, self._highest_last)
 
     def of_risk(self, probability: float, band: Band) -> int:
         """Return how grave a churn probability is."""
         if probability < HIGH_RISK:
             return MEDIUM
         return CRITICAL_SEVERITY if band is Band.CRITICAL else HIGH
+
+    def most(self, severity: int) -> int:
+        """Return the highest that `weighed` can make of a severity, without a look at the row."""
+        return min(max(severity + 1, self._highest), CRITICAL_SEVERITY)
 
     def weighed(self, state: CustomerState, at_s: float, severity: int) -> int:
         """Move a severity by what the customer is worth, and raise it to the floor of what they feel."""
@@ -45,9 +51,12 @@ class Gravity:
 
     def _floor(self, state: CustomerState, at_s: float) -> int:
         """Return the floor of what stands, of what was just lived through, and of a fresh intent to leave."""
-        if any(amount >= FRESH_INTENT for _, amount in self._churn.intents(state, at_s)):
-            return HIGH
+        for _, amount in self._churn.intents(state, at_s):
+            if amount >= FRESH_INTENT:
+                return HIGH
         floor = self._grievances.floor(state, at_s) if state.failing else LOW
+        if floor >= self._highest_last:
+            return floor
         last = self._ledger.last_of(state)
         if last is not None and last.a < 0.0 and at_s - last.at_s <= self._churn.intent_half_life_s:
             floor = max(floor, self._floors.get(last.key >> 3, LOW))

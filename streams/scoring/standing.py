@@ -1,6 +1,5 @@
 """What a failure of the register weighs at a time: in full while it stands, then fading from its end."""
 
-from dataclasses import dataclass
 from math import exp2
 from typing import Final
 
@@ -12,18 +11,33 @@ BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
 """Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
 
 
-@dataclass(slots=True)  # not frozen: made for every failure whenever a row is read
 class Standing:
-    """A failure at a time: before `slow` and `fast`, its decay at the half-lives of score and trend."""
+    """A failure at a time: before `slow` and `fast`, its decay at the half-lives of score and trend.
 
-    key: int
-    a: float
-    q: float
-    weight: float
-    slow: float
-    fast: float
-    until_s: int
-    name: bytes
+    Made for every failure whenever a row is read: the constructor of a dataclass is never compiled.
+    """
+
+    __slots__ = ("a", "fast", "key", "name", "q", "slow", "until_s", "weight")
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what a failure is made of
+        self,
+        key: int,
+        a: float,
+        q: float,
+        weight: float,
+        slow: float,
+        fast: float,
+        until_s: int,
+        name: bytes,
+    ) -> None:
+        self.key = key
+        self.a = a
+        self.q = q
+        self.weight = weight
+        self.slow = slow
+        self.fast = fast
+        self.until_s = until_s
+        self.name = name
 
 
 class Failures:
@@ -47,13 +61,14 @@ class Failures:
     def at(self, name: bytes, case: Case, at_s: float) -> Standing:
         """Return what the failure of the case of that key weighs at `at_s` (seconds)."""
         weight = self.weight(case, repaired=self.is_repaired(case, at_s))
-        past_s = at_s - case.until_s
+        key, until_s = case.key, case.until_s
+        past_s = at_s - until_s
         slow = fast = 1.0
         if past_s > 0.0:
             slow = exp2(-past_s / self._half_life_s)
             fast = exp2(-past_s / self._recent_half_life_s)
-        a, q = self.worth(case.key)
-        return Standing(case.key, a * weight, q * weight, weight, slow, fast, case.until_s, name)
+        a, q = self.worth(key)
+        return Standing(key, a * weight, q * weight, weight, slow, fast, until_s, name)
 
     @staticmethod
     def is_repaired(case: Case, at_s: float) -> bool:

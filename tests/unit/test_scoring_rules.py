@@ -8,7 +8,7 @@ import pytest
 
 from schemas.envelope import Touchpoint
 from streams.scoring.apply import Scorer
-from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule, band_of
+from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule
 from streams.scoring.state import CustomerState, Episode
 from tests.customers import DEFAULT, START, event, live, row, scorer, seconds, told
 
@@ -149,7 +149,7 @@ def test_steps(case: Case):
 )
 def test_bands(score: float, coverage: float, band: Band):
     """A band begins at its lower bound, and little coverage is no band at all."""
-    assert band_of(DEFAULT.policy, score, coverage) is band
+    assert DEFAULT.rules.band_of(score, coverage) is band
     assert band.label == band.name.lower()
 
 
