@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -51,7 +52,7 @@ class LoopHangsError(Exception):
     """The worker's loop did not answer in time, or is gone."""
 
 
-class LoopServer:
+class LoopServer(ABC):
     """Serves what lives in one event loop: /metrics, and what `answer` gives.
 
     `bind` early, so that a port in use is known at once; `start` when the loop runs.
@@ -113,9 +114,9 @@ class LoopServer:
         self._server.server_close()
         self._server = self._thread = None
 
+    @abstractmethod
     def answer(self, path: str) -> Answer:
         """Return what is answered to GET `path`, but for /metrics."""
-        raise NotImplementedError
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type."""
