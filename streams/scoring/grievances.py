@@ -15,7 +15,7 @@ _SEVERITY = {
     Cause.REPEAT: MEDIUM,
 }
 _RANKS = {cause: rank for rank, cause in enumerate(_SEVERITY)}
-"""The causes, the gravest first."""
+"""The rank of each cause, the gravest first."""
 
 
 class Grievances:

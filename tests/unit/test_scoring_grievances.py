@@ -353,3 +353,19 @@ def test_without_a_playbook_nothing_is_advised():
     kind = scorer(rules={"advocate": True, "advocate_score": 76})
     found = alert(LOYAL, 345, Rule.ADVOCATE, kind)
     assert (found["do_not"], found["reason"][:9]) == (["Do not pay for praise"], "Delighted")
+
+
+@pytest.mark.parametrize("first", [346, 347])
+def test_of_equal_grievances_the_oldest_leads(first: int):
+    """Whichever parcel was heard of first, the one that failed first is told of."""
+    parcels = {346: "a", 347: "b"}
+    order = sorted(parcels, key=lambda at: at != first)
+    state = DEFAULT.new(seconds(346))
+    for at in order:
+        failed = event("delivery.failed", at, order_id=parcels[at])
+        DEFAULT.apply(state, failed, time_s(failed), 0)
+
+    leading = DEFAULT.rules.grievances.leading(Rule.PROMISE_BROKEN, state, seconds(348))
+
+    assert leading is not None
+    assert (leading[0], leading[1].since_s) == (Cause.BROKEN, seconds(346))
