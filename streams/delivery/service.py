@@ -150,7 +150,7 @@ class Delivery:
         if self._polled_s - self._committed_s >= COMMIT_S:
             self._committed_s = self._polled_s
             await self._commit(self._desks)
-        await self._look()
+        await self._note_lag()
 
     async def _desk(self, tp: TopicPartition, offset: int) -> Desk | None:
         """Return the desk of a partition; a new one remembers what was settled before it.
@@ -228,12 +228,10 @@ class Delivery:
         self.health.paused = pauses.paused
         self._shared.figures.paused.set(pauses.paused)
 
-    async def _look(self) -> None:
-        """Note what health and metrics show."""
-        assigned = self._consumer.assignment()
-        self.health.partitions = tuple(sorted(tp.partition for tp in assigned))
+    async def _note_lag(self) -> None:
+        """Note how far behind its partitions are."""
         waiting = {}
-        for tp in assigned & self._desks.keys():
+        for tp in self._consumer.assignment() & self._desks.keys():
             end = self._consumer.last_stable_offset(tp)
             if end is not None:
                 # The position passes what no record shows: the ends of the workers' transactions.
@@ -255,10 +253,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let partitions go before another member gets them."""
+        self._delivery.health.partitions = ()
         await self._delivery._leave(list(revoked))  # noqa: SLF001  # its other half
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002  # aiokafka's
-        """Note that the group has taken this member in."""
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Note that the group has taken this member in, and with which partitions."""
+        self._delivery.health.partitions = tuple(sorted(tp.partition for tp in assigned))
         self._delivery.health.joined = True
 
 

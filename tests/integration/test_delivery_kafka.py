@@ -393,7 +393,10 @@ async def test_a_shadow_writes_and_sends_nothing(place: Place):
     await until(lambda: out.exists() and out.read_text().count("\n") >= 6, "the lines")
     url = (place.folder / "err").read_text().split("metrics ")[1].split("/metrics")[0]
     ready = await asyncio.to_thread(fetch, url + "/readyz")
-    metrics = await asyncio.to_thread(fetch, url + "/metrics")
+    metrics = ""
+    async with asyncio.timeout(WAIT_S):
+        while 'cx_delivery_lag_records{partition="0"}' not in metrics:  # noted at the end of a turn
+            metrics = await asyncio.to_thread(fetch, url + "/metrics")
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
     lines = [json.loads(each) for each in out.read_text().splitlines()]
