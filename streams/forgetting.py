@@ -63,6 +63,8 @@ class Receipt:
     forgotten_at: str
     remembered_as: str
     """HMAC of the id, in hexadecimal: events of the customer are suppressed by it."""
+    known: bool
+    """Whether a row or an alert was kept: without one the id is mistyped, or was forgotten before."""
     alerts: int
     erased: tuple[Place, ...]
     """Deleted now; the disks follow when the topics are compacted."""
@@ -91,13 +93,14 @@ async def forget(settings: Settings, customer_id: str, *, wait_s: float = 60.0) 
         watched = [TopicPartition(name, number) for name in (changelog, prefix + DEAD_LETTERS.name)]
         _, ends = await bounds(consumer, watched)
         await _send(settings, TopicPartition(prefix + ACTIONS.name, number), key, encode(request))
-        await _done(consumer, ends, suppression.row_key(key), key, wait_s)
+        had_row = await _done(consumer, ends, changelog, suppression.row_key(key), key, wait_s)
     erased, expires = _places(settings, topics, len(alert_ids))
     return Receipt(
         customer_id,
         number,
         request.time.isoformat(timespec="seconds"),
         suppression.row_key(key)[-32:].hex(),
+        had_row or bool(alert_ids),
         len(alert_ids),
         erased,
         expires,
@@ -178,30 +181,44 @@ async def _send(settings: Settings, tp: TopicPartition, key: bytes, value: bytes
 
 
 async def _done(
-    consumer: Any, ends: Mapping[TopicPartition, int], row_key: bytes, customer: bytes, wait_s: float
-) -> None:
-    """Return once the customer's row of suppression is committed."""
+    consumer: Any,
+    ends: Mapping[TopicPartition, int],
+    changelog: str,
+    row_key: bytes,
+    customer: bytes,
+    wait_s: float,
+) -> bool:
+    """Return once the customer's row of suppression is committed: whether a row of the customer was kept.
+
+    The worker writes the tombstone of a row just before it, in the same transaction, and none without a row.
+    """
     consumer.assign(list(ends))
     for tp, end in ends.items():
         consumer.seek(tp, end)
+    had_row = False
     try:
         async with asyncio.timeout(wait_s):
-            while not await _seen(consumer, row_key, customer):
-                pass
+            while True:
+                for record in await _next(consumer):
+                    if record.key == row_key:
+                        return had_row
+                    if record.key == customer:
+                        _refuse_rejected(record)
+                        had_row |= record.topic == changelog
     except TimeoutError:
         msg = f"no worker has carried it out within {wait_s:g} s; the request waits on {ACTIONS.name}"
         raise CxError(msg, mend="start a worker, then run this again: cx worker") from None
 
 
-async def _seen(consumer: Any, row_key: bytes, customer: bytes) -> bool:
+async def _next(consumer: Any) -> list[Any]:
     found = await consumer.getmany(timeout_ms=POLL_MS)
-    for record in (record for records in found.values() for record in records):
-        if record.key == row_key:
-            return True
-        if record.key == customer and ("cx-reason", RejectReason.FORGET_KEY.value.encode()) in record.headers:
-            msg = "the worker rejected the request: it has no key, or another one"
-            raise CxError(msg, mend="set the same CX_FORGET_KEY_FILE on every worker; run this again")
-    return False
+    return [record for records in found.values() for record in records]
+
+
+def _refuse_rejected(record: Any) -> None:
+    if ("cx-reason", RejectReason.FORGET_KEY.value.encode()) in record.headers:
+        msg = "the worker rejected the request: it has no key, or another one"
+        raise CxError(msg, mend="set the same CX_FORGET_KEY_FILE on every worker; run this again")
 
 
 def _places(

@@ -15,6 +15,8 @@ from streams.forgetting import forget as forget_customer
 from streams.settings import load_settings
 
 UNBOUNDED = "not bounded by the topic's configuration"
+KNOWN = "yes: a row or alerts were kept under this id"
+UNKNOWN = "NO: nothing was kept under this id. Is it mistyped, or forgotten before?"
 
 
 @click.command()
@@ -30,8 +32,8 @@ def forget(  # options
 ) -> None:
     """Erase the row, the scores and the alerts of the customer ID, and suppress whatever still arrives.
 
-    It cannot be undone. The receipt says what was erased, and what expires when. It takes the key of
-    CX_FORGET_KEY_FILE, and workers that have the same.
+    It cannot be undone. The receipt says whether anything was kept of ID, what was erased, and what expires
+    when. It takes the key of CX_FORGET_KEY_FILE, and workers that have the same.
     """
     settings = load_settings(flags, file=file)
     if not yes:
@@ -47,6 +49,7 @@ def _print(receipt: Receipt) -> None:
     width = max(len(each.topic) for each in (*receipt.erased, *receipt.expires))
     click.echo(f"forgotten: {printable(receipt.customer_id)} (partition {receipt.partition})")
     click.echo(f"when:      {receipt.forgotten_at}")
+    click.echo(f"known:     {KNOWN if receipt.known else UNKNOWN}")
     click.echo(f"kept:      HMAC {receipt.remembered_as}; later events are suppressed")
     click.echo("erased; off the disks once the topic is compacted, if it is still written to:")
     _print_places(receipt.erased, width)

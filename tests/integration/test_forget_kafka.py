@@ -146,7 +146,7 @@ def test_a_forgotten_customer_is_on_no_disk_and_never_comes_back(shop: Shop):
     result = shop.forget("--json")
     assert result.exit_code == 0, result.output
     receipt = json.loads(result.stdout)
-    assert (receipt["customer_id"], receipt["alerts"] > 0) == (GONE, True)
+    assert (receipt["customer_id"], receipt["alerts"] > 0, receipt["known"]) == (GONE, True, True)
     assert [each["topic"] for each in receipt["erased"]] == list(shop.covered)
     assert all(each["gone_by"] for each in (*receipt["erased"], *receipt["expires"]))
 
@@ -168,6 +168,8 @@ def test_a_forgotten_customer_is_on_no_disk_and_never_comes_back(shop: Shop):
     shop.worker.start()
     assert shop.worker.get(f"/customers/{GONE}")[0] == 404
     before = shop.suppressed()
+    assert json.loads(shop.cx(forget, "nobody", "--yes", "--json").stdout)["known"] is False
+    assert json.loads(shop.forget("--json").stdout)["known"] is False  # nothing is kept of whom it forgot
     assert before >= 7  # those of before the request too: the replay began at the first record
     shop.complains(GONE, 1)
     until(lambda: shop.suppressed() == before + 1, "suppression")

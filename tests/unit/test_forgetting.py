@@ -1,10 +1,14 @@
 """`cx forget`: what is asked for, and what the receipt says; the rest is proven on a real Kafka."""
 
+import asyncio
+import dataclasses
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from click.testing import CliRunner
 
 from schemas.codec import decode, encode
@@ -15,7 +19,7 @@ from streams.cli.forget import forget
 from streams.errors import CxError, Exit
 from streams.forgetting import Place, Receipt
 from streams.settings import Settings
-from streams.suppression import Suppression
+from streams.suppression import Forgetting, Suppression
 from streams.topics import COMPACTED, INPUTS
 
 OURS = Suppression(b"0123456789abcdef")
@@ -25,6 +29,7 @@ RECEIPT = Receipt(
     3,
     "2026-11-25T03:00:00+00:00",
     "5f" * 32,
+    True,  # noqa: FBT003  # it was known
     2,
     (Place("cx.scores", "the score", "2026-12-03"), Place("cx.alerts", "2 alerts", None)),
     (Place("cx.actions", "actions, and this request", "2026-12-10"),),
@@ -110,6 +115,74 @@ def test_it_asks_before_it_erases(asked: list[Any]):
     assert asked == []
     assert CliRunner().invoke(forget, ["c-1", "--app-id", "shop", "--wait", "5"], input="y\n").exit_code == 0
     assert asked == [("shop", "c-1", 5.0)]
+
+
+class Log:
+    """A consumer of the changelog and the dead letters to which a worker writes, a transaction at a time."""
+
+    def __init__(self, *transactions: list[tuple[str, bytes]]) -> None:
+        self._fetches = iter(transactions)
+
+    def assign(self, tps: list[TopicPartition]) -> None:
+        """Take note of nothing: there is one partition."""
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Stand at the end: whatever is written comes after it."""
+
+    async def getmany(self, *, timeout_ms: int) -> dict[str, list[Any]]:
+        """Return the next transaction; nothing where the worker has written all."""
+        await asyncio.sleep(0 if (found := next(self._fetches, None)) else timeout_ms / 1000)
+        records = [SimpleNamespace(topic=topic, key=key, headers=()) for topic, key in found or ()]
+        return {"one": records}
+
+
+async def done(*transactions: list[tuple[str, bytes]], wait_s: float = 5.0) -> bool:
+    """Wait for the row of suppression as `cx forget` does."""
+    ends = {TopicPartition("changelog", 0): 0, TopicPartition("cx.deadletter", 0): 0}
+    return await forgetting._done(Log(*transactions), ends, "changelog", b"hmac", b"c-1", wait_s)
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ([[("changelog", b"c-1"), ("changelog", b"guard"), ("changelog", b"hmac")]], True),
+        ([[("changelog", b"c-1")], [("changelog", b"hmac")]], True),
+        ([[("changelog", b"c-2")], [("changelog", b"guard"), ("changelog", b"hmac")]], False),
+        ([[("cx.deadletter", b"c-1")], [("changelog", b"hmac")]], False),
+    ],
+    ids=["its tombstone", "its row, just before", "of another customer", "only a dead letter"],
+)
+async def test_the_log_tells_whether_there_was_a_row(written: list[list[tuple[str, bytes]]], known: bool):  # noqa: FBT001  # a case
+    """A worker writes a tombstone where there was a row, and none for an id that nobody has heard of."""
+    assert await done(*written) is known
+
+
+async def test_a_request_that_nobody_carries_out_waits():
+    """Without a worker nothing is known, and the request is not lost."""
+    with pytest.raises(CxError, match=r"no worker has carried it out within 0.01 s; the request waits"):
+        await done([("changelog", b"c-2")], wait_s=0.01)
+
+
+def test_what_a_worker_writes_of_a_forgotten_customer_is_in_the_order_that_is_read():
+    """The tombstone comes before the row of suppression: behind that one nothing is looked at."""
+    rows = Forgetting(OURS, {b"c-1": b"row"}).forget(b"c-1")
+    assert list(rows)[::2] == [b"c-1", OURS.row_key(b"c-1")]
+    assert b"c-1" not in Forgetting(OURS, {}).forget(b"c-1")
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_mistyped_id_is_told_from_a_known_one(monkeypatch: pytest.MonkeyPatch):
+    """The receipt says whether anything was kept, in words and as JSON."""
+    assert "known:     yes" in CliRunner().invoke(forget, ["c-1", "--yes"]).output
+
+    async def nothing(*_: Any, **__: Any) -> Receipt:
+        return dataclasses.replace(RECEIPT, known=False, alerts=0)
+
+    monkeypatch.setattr(command, "forget_customer", nothing)
+    said = CliRunner().invoke(forget, ["c-1", "--yes"])
+    assert "known:     NO: nothing was kept under this id. Is it mistyped" in said.output
+    assert said.exit_code == 0
+    assert json.loads(CliRunner().invoke(forget, ["c-1", "--yes", "--json"]).output)["known"] is False
 
 
 @pytest.mark.usefixtures("asked")
