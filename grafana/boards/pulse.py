@@ -119,23 +119,27 @@ def _feeling() -> tuple[Panel, ...]:
     )
 
 
+def _at_risk(labels: str, by: str = "") -> str:
+    return f"topk(8, sum by ({labels}) (cx_value_at_risk{by}_minor_units{{{WORKER}}}))"
+
+
 def _causes() -> tuple[Panel, ...]:
     points = f'sum by (driver) (cx_driver_points{{ledger="experience", {WORKER}}})'
     customers = f"scalar(sum(cx_customers{{{WORKER}}}))"
     bad = f'rate(cx_moment_points_total{{feeling="bad", {WORKER}}}[1h])'
     return (
         bars(
-            8,
+            12,
             "What takes most from the experience",
             "Points that each driver takes from the scores of 100 customers, now.",
             "none",
             (f"topk(8, -100 * ({points} < 0) / {customers})", "{{driver}}"),
             base=BAD,
-            height=9,
+            height=8,
             decimals=0,
         ),
         bars(
-            8,
+            12,
             "Where it hurts: moments of the last hour",
             "Weight times distance from the prior of bad moments, by driver and channel, as a share of all bad ones.",
             "percentunit",
@@ -144,20 +148,28 @@ def _causes() -> tuple[Panel, ...]:
                 "{{driver}} ({{channel}})",
             ),
             base=WARN,
-            height=9,
+            height=8,
             decimals=1,
         ),
         bars(
-            8,
-            "Value at risk",
+            12,
+            "Value at risk by driver",
             "Probability of churn x spend a year, in minor units, by what takes most from each customer, and its owner.",
             "short",
-            (
-                f"topk(8, sum by (driver, owner) (cx_value_at_risk_minor_units{{{WORKER}}}))",
-                "{{driver}} ({{owner}})",
-            ),
+            (_at_risk("driver, owner"), "{{driver}} ({{owner}})"),
             base="blue",
-            height=9,
+            height=8,
+            decimals=0,
+        ),
+        bars(
+            12,
+            "Value at risk by journey stage and by store",
+            "The same sum split twice: by how far customers are on the way, and by their home store (the 8 with most).",
+            "short",
+            (_at_risk("stage", "_by_stage"), "{{stage}}"),
+            (_at_risk("store", "_by_store"), "store {{store}}"),
+            base="blue",
+            height=8,
             decimals=0,
         ),
     )
@@ -217,16 +229,20 @@ def _service() -> tuple[Panel, ...]:
             least=0.0,
         ),
         lines(
-            6,
-            "First-contact resolution",
-            "Contacts without another one on the same issue within 7 days, of those that could be judged.",
+            8,
+            "First-contact resolution and promises kept",
+            "Contacts without another on the same issue within 7 days, and promises kept of those that ended.",
             "percentunit",
-            (share(_rate("cx_first_contacts_total", 'result="resolved"'), judged), "{{channel}}"),
+            (
+                share(_rate("cx_first_contacts_total", 'result="resolved"'), judged),
+                "{{channel}} first contact",
+            ),
+            (share(_rate("cx_promises_total", 'result="kept"'), ended), "{{channel}} promises"),
             least=0.0,
             most=1.0,
         ),
         lines(
-            6,
+            8,
             "Abandoned contacts",
             "Share of those who waited for a person and went.",
             "percentunit",
@@ -234,16 +250,7 @@ def _service() -> tuple[Panel, ...]:
             least=0.0,
         ),
         lines(
-            6,
-            "Promises kept",
-            "Deliveries and other promises that were kept, of those that ended; withdrawn ones do not count.",
-            "percentunit",
-            (share(_rate("cx_promises_total", 'result="kept"'), ended), "{{channel}}"),
-            least=0.0,
-            most=1.0,
-        ),
-        lines(
-            6,
+            8,
             "Failure demand and contacts an order",
             "Failure demand: contacts within 14 days of a bad experience. Contacts an order: 100% is one for each.",
             "percentunit",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.observe.histogram import Histogram
+from streams.observe.stakes import Stores, stage_of
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import sigmoid
 from streams.scoring.ledger import Reading
@@ -43,6 +44,10 @@ class Census:
     value_at_risk: dict[tuple[str, str], float] = field(default_factory=dict)
     """Probability of churn x spend a year x years, minor units of the policy's currency, by the driver that
     takes most from the customer's experience (`none` where nothing does) and its owner."""
+    at_risk_by_stage: dict[str, float] = field(default_factory=dict)
+    """The same by how far the customer is on the way with us (see `stakes.stage_of`)."""
+    stores: Stores = field(default_factory=Stores)
+    """The same by home store."""
     other_policy: int = 0
     """Rows whose sums hold the weights of another policy."""
 
@@ -74,14 +79,17 @@ class Census:
         return glance
 
     def _take_value(self, scorer: Scorer, state: CustomerState, glance: Glance, experience: Reading) -> None:
-        """Count what is at stake under the driver that takes most."""
+        """Count what is at stake: under the driver that takes most, by stage and by store."""
         logit = scorer.churn.logit(state, glance.at_s, glance.terms, scorer.policy.alert_horizon)
-        if logit is None:
+        probability = None if logit is None else sigmoid(logit)
+        value = scorer.rules.value.at_risk(state, glance.at_s, probability)
+        self.stores.take(state, value)
+        if value is None:
             return
-        value = scorer.rules.value.at_risk(state, glance.at_s, sigmoid(logit))
-        if value is not None:
-            worst = min(experience.points.items(), key=lambda each: each[1], default=(0, 0.0))
-            driver = scorer.policy.driver_names.get(worst[0], DROPPED) if worst[1] < 0.0 else NO_DRIVER
-            section = scorer.policy.drivers.get(driver)
-            key = driver, section.owner if section is not None else ""
-            self.value_at_risk[key] = self.value_at_risk.get(key, 0.0) + value
+        worst = min(experience.points.items(), key=lambda each: each[1], default=(0, 0.0))
+        driver = scorer.policy.driver_names.get(worst[0], DROPPED) if worst[1] < 0.0 else NO_DRIVER
+        section = scorer.policy.drivers.get(driver)
+        key = driver, section.owner if section is not None else ""
+        self.value_at_risk[key] = self.value_at_risk.get(key, 0.0) + value
+        stage = stage_of(scorer, state, glance.at_s)
+        self.at_risk_by_stage[stage] = self.at_risk_by_stage.get(stage, 0.0) + value

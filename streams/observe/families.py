@@ -1,7 +1,7 @@
 """Families of the product's own metrics: what came in, what customers live through, what the sweep saw."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -12,6 +12,7 @@ from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.metrics import BY_NAME, Kind
+from streams.observe.stakes import at_risk_by_store
 from streams.observe.watch import Reading
 from streams.scoring.rules import SEVERITIES, Rule
 
@@ -117,21 +118,16 @@ def census_families(reading: Reading) -> Iterator[Family]:
     censuses = reading.censuses.values()
     bands: Counter[str] = Counter()
     open_alerts: Counter[tuple[str, str]] = Counter()
-    points: dict[tuple[str, str], float] = {}
     for census in censuses:
         bands.update(census.bands)
         open_alerts.update(census.open_alerts)
-        for key, value in census.points.items():
-            points[key] = points.get(key, 0.0) + value
     yield family("cx_customers_by_band", bands)
     yield family("cx_customers_by_score", _score_buckets(reading.censuses))
     yield family("cx_customers_by_gap", _added(each.gap for each in censuses))
-    yield family("cx_driver_points", points)
-    at_risk: dict[tuple[str, str], float] = {}
-    for census in censuses:
-        for key, value in census.value_at_risk.items():
-            at_risk[key] = at_risk.get(key, 0.0) + value
-    yield family("cx_value_at_risk_minor_units", at_risk)
+    yield family("cx_driver_points", _sums(each.points for each in censuses))
+    yield family("cx_value_at_risk_minor_units", _sums(each.value_at_risk for each in censuses))
+    yield family("cx_value_at_risk_by_stage_minor_units", _sums(each.at_risk_by_stage for each in censuses))
+    yield family("cx_value_at_risk_by_store_minor_units", at_risk_by_store(each.stores for each in censuses))
     yield family("cx_table_bytes", sum(census.row_bytes for census in censuses))
     yield family("cx_open_alerts", open_alerts)
     yield family("cx_customers_other_policy", sum(census.other_policy for census in censuses))
@@ -144,6 +140,15 @@ def _score_buckets(censuses: Mapping[int, Census]) -> Counter[tuple[str, str]]:
         for ledger, each in (("experience", census.experience), ("service", census.service)):
             by_score.update({(ledger, le): n for le, n in each.buckets()})
     return by_score
+
+
+def _sums(parts: Iterable[Mapping[Any, float]]) -> dict[Any, float]:
+    """Return the sums of each key."""
+    sums: dict[Any, float] = {}
+    for part in parts:
+        for key, value in part.items():
+            sums[key] = sums.get(key, 0.0) + value
+    return sums
 
 
 def _added(histograms: Iterator[Histogram]) -> Counter[str]:

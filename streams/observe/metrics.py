@@ -164,6 +164,22 @@ METRICS: Final[tuple[Metric, ...]] = (
         "its owner.",
         "minor units",
     ),
+    _gauge(
+        "cx_value_at_risk_by_stage_minor_units",
+        SWEEP,
+        "stage",
+        "The same sum by journey stage: first (one occasion), repeat, lapsing (silence or churn_risk is "
+        "open, or silence has cost the policy's rules.lost). Who has not engaged yet has nothing at stake.",
+        "minor units",
+    ),
+    _gauge(
+        "cx_value_at_risk_by_store_minor_units",
+        SWEEP,
+        "store",
+        "The same sum by the profile's home_store_id: the 20 stores with most of this worker's customers, at "
+        "least 5; all others are `other`, customers without a store `none`.",
+        "minor units",
+    ),
     _gauge("cx_table_bytes", SWEEP, "", "Bytes of the rows in the table.", "bytes"),
     _gauge("cx_open_alerts", SWEEP, "rule severity", "Alerts that are open.", "alerts"),
     _gauge(

@@ -104,6 +104,9 @@ def a_census(customers: int) -> Census:
     census = Census(began_s=NOW - 90, ended_s=NOW - 60, customers=customers, row_bytes=300, other_policy=1)
     census.points["experience", "waiting"] = -4.0
     census.value_at_risk["waiting", "service"] = 12_000.0
+    census.at_risk_by_stage["repeat"] = 12_000.0
+    census.stores.customers["north"] = 3
+    census.stores.at_risk["north"] = 12_000.0
     census.gap.observe(12.0)
     census.bands["steady"] = customers
     census.open_alerts["silence", "low"] = 1
@@ -178,6 +181,7 @@ def test_no_label_can_grow_with_customers():
         *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
         *("channel", "result", "version", "policy_version", "source", "type", "driver", "feeling"),
         *("survey", "answer", "after", "when", "bin", "told", "action", "receiver", "owner"),
+        *("stage", "store"),
     }
     assert {label for metric in (*METRICS, *DELIVERY) for label in metric.labels} <= bounded
 
@@ -256,6 +260,8 @@ def test_customers_are_added_up_over_partitions():
     assert found["cx_customers_by_band", (("band", "steady"),)] == 3
     assert found["cx_open_alerts", (("rule", "silence"), ("severity", "low"))] == 2
     assert found["cx_customers_other_policy", ()] == 2
+    assert found["cx_value_at_risk_by_stage_minor_units", (("stage", "repeat"),)] == 24_000.0
+    assert found["cx_value_at_risk_by_store_minor_units", (("store", "north"),)] == 24_000.0
 
 
 def test_a_stopped_partition_is_seen():
