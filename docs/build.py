@@ -43,7 +43,7 @@ def reference() -> str:
             *_section("Exit codes", "Of every `cx` command.", _exit_codes()),
             *_section(
                 "Topics",
-                "`cx topics create` makes them, with equal partition counts.",
+                "`cx topics create` makes them, with equal partition counts, inputs with `retention_days`.",
                 _topics(),
             ),
             *_section(

@@ -26,8 +26,9 @@ from streams.acls import Grant
 from streams.connection import client_options
 from streams.errors import CxError, Exit
 from streams.reach import unreachable
+from streams.scoring.policy import load_policy
 from streams.settings import Settings
-from streams.topics import COMPACTED, TOPICS, Topic
+from streams.topics import COMPACTED, DAY_MS, INPUTS, TOPICS, Topic, memory_days
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 20.0
@@ -117,6 +118,11 @@ def problems(states: Sequence[TopicState]) -> tuple[str, ...]:
     if len({state.partitions for state in present}) > 1:
         found.append(f"partition counts differ: {counts_in_words(present)}")
     return tuple(found)
+
+
+def input_days(settings: Settings) -> int:
+    """Return for how many days inputs that are created now are kept; raises `CxError` on a wrong policy."""
+    return settings.retention_days or memory_days(load_policy(settings.policy).ledger.half_life_days)
 
 
 def counts_in_words(states: Sequence[TopicState]) -> str:
@@ -226,7 +232,7 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[TopicState], set
             state.name,
             settings.partitions,
             settings.replication_factor,
-            topic_configs=state.topic.config if state.topic else {},
+            topic_configs=_config(state.topic, settings),
         )
         for state in missing
     ]
@@ -236,6 +242,13 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[TopicState], set
         if code not in {0, TopicAlreadyExistsError.errno}:
             msg = f"the broker did not create {name}: {for_code(code).__name__}: {message}"
             raise CxError(msg, mend="check the replication factor and the rights: cx topics create --help")
+
+
+def _config(topic: Topic | None, settings: Settings) -> dict[str, str]:
+    """Return what a topic is created with: Kafka's own 7 days would leave a rebuild little evidence."""
+    if topic not in INPUTS:
+        return topic.config if topic else {}
+    return topic.config | {"retention.ms": str(input_days(settings) * DAY_MS)}
 
 
 RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional-id": 5}

@@ -71,6 +71,13 @@ class Settings:
     app_id: str = _setting("cx-signals", "Name of the consumer group, the changelog and the transactions.")
     partitions: int = _setting(4, "Partitions of every topic when it is created.", ge=1, le=10_000)
     replication_factor: int = _setting(1, "Copies of every topic when it is created.", ge=1, le=32)
+    retention_days: int = _setting(
+        0,
+        "Days for which inputs are kept when they are created; 0: as long as the policy's memory reaches.",
+        unit="d",
+        ge=0,
+        le=36_500,
+    )
     policy: str = _setting("", "Path of the policy file; empty: the default policy.")
     clock: str = _setting(
         "wall",

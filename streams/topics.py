@@ -1,5 +1,6 @@
 """The one table of topics: what each carries, how it is keyed and kept."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -7,6 +8,10 @@ MIB = 1 << 20
 DAY_MS = 86_400_000
 INPUT_MAX_BYTES = 8 * MIB
 DEAD_LETTER_MAX_BYTES = INPUT_MAX_BYTES + (64 << 10)  # the original plus its `cx-*` headers
+LOST_SHARE = 0.05
+"""A rebuild that would lose more of the evidence's weight than this is worth a word."""
+MOST_DAYS = 36_500
+"""Kafka says a very long time where it means never."""
 
 
 class Role(StrEnum):
@@ -28,6 +33,14 @@ class Topic:
     value: str
     config: dict[str, str] = field(default_factory=dict)
     default_channel: str = "other"
+
+
+def memory_days(half_life_days: float) -> int:
+    """Return for how many days events matter by the ledger's half-life: inputs are kept as long.
+
+    What is older has at most `LOST_SHARE` of the evidence's weight.
+    """
+    return math.ceil(min(half_life_days * math.log2(1.0 / LOST_SHARE), MOST_DAYS))
 
 
 def _input(name: str, role: Role, default_channel: str) -> Topic:

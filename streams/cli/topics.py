@@ -9,13 +9,15 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from streams.admin import TopicState, describe_topics, ensure_topics, problems, unequal_mend
+from streams.admin import TopicState, describe_topics, ensure_topics, input_days, problems, unequal_mend
 from streams.cli.acls import acls
 from streams.cli.connecting import connection
 from streams.connection import security_options
 from streams.engine import identity
 from streams.engine.settings import EngineSettings
 from streams.errors import CxError, Exit
+from streams.observe.doctor_log import retention
+from streams.observe.findings import Status
 from streams.settings import Settings, load_settings
 from streams.topics import INPUTS
 
@@ -32,12 +34,22 @@ topics.add_command(acls)
 @connection
 @click.option("--partitions", type=int, help="Partitions of every topic.")
 @click.option("--replication-factor", type=int, help="Copies of every topic.")
+@click.option(
+    "--retention-days", type=int, help="Days for which the inputs are kept; 0: the policy's memory."
+)
+@click.option("--policy", help="Policy file that says how long that is; the default policy without it.")
 def create(file: Path | None, **flags: Any) -> None:
-    """Create the topics that are missing; run it as often as you like."""
+    """Create the topics that are missing; run it as often as you like.
+
+    Inputs are kept for as long as the policy's memory reaches, unless --retention-days says otherwise: what
+    is gone from them, `cx rebuild` cannot bring back. Topics that exist are left as they are.
+    """
     settings = load_settings(flags, file=file)
     created = asyncio.run(ensure_topics(settings))
+    inputs = {settings.topic_prefix + topic.name for topic in INPUTS}
     for name in created:
-        click.echo(f"created {name} ({settings.partitions} partitions)")
+        kept = f", kept {input_days(settings)} days" if name in inputs else ""
+        click.echo(f"created {name} ({settings.partitions} partitions{kept})")
     if not created:
         click.echo(f"all topics are there ({settings.partitions} partitions each)")
 
@@ -57,9 +69,14 @@ def list_(file: Path | None, *, as_json: bool, **flags: Any) -> None:
 @topics.command()
 @connection
 def check(file: Path | None, **flags: Any) -> None:
-    """Check that all topics exist, with equal partition counts and the right clean-up; else exit 1."""
-    states = asyncio.run(describe_topics(load_settings(flags, file=file)))
+    """Check that all topics exist, with equal partition counts and the right clean-up; else exit 1.
+
+    Inputs that are kept for less than the policy's memory are told too: `cx rebuild` would lose what is gone.
+    """
+    settings = load_settings(flags, file=file)
+    states = asyncio.run(describe_topics(settings))
     found = problems(states)
+    _tell_of_retention(states, settings)
     for line in found:
         click.echo(line, err=True)
     if not found:
@@ -67,6 +84,15 @@ def check(file: Path | None, **flags: Any) -> None:
         return
     click.echo(f"  try: {mend(states)}", err=True)
     raise SystemExit(Exit.FINDING)
+
+
+def _tell_of_retention(states: tuple[TopicState, ...], settings: Settings) -> None:
+    """Say on standard error what a rebuild would lose; raises `CxError` on a policy that cannot be read."""
+    for finding in retention(states, settings):
+        if finding.status is Status.ERROR:
+            raise CxError(finding.message, mend=finding.mend, code=Exit.USAGE)
+        if finding.status is Status.WARNING:
+            click.echo(f"warning: {finding.message}\n  try: {finding.mend}", err=True)
 
 
 @topics.command()

@@ -22,7 +22,7 @@ from streams.observe.placement import MEND as PARTITIONER
 from streams.observe.placement import partition_of
 from streams.scoring.policy import DAY_S, load_policy
 from streams.settings import Settings
-from streams.topics import INPUTS
+from streams.topics import DAY_MS, INPUTS, LOST_SHARE, memory_days
 
 SAMPLE: Final = 50
 """Records looked at from the end of each input partition."""
@@ -31,8 +31,6 @@ TAIL: Final = 64
 """Offsets looked at for the last marker: it is the last record of its transaction."""
 AHEAD_S: Final = 60.0
 """Records this far in the future: a producer's clock, or ours, is wrong."""
-LOST_SHARE: Final = 0.05
-"""A rebuild that would lose more of the evidence's weight than this is worth a word."""
 OPEN_S: Final = 1.0
 REQUEST_TIMEOUT_MS: Final = 20_000
 
@@ -214,20 +212,20 @@ def retention(states: Collection[TopicState], settings: Settings) -> Iterator[Fi
     if not kept:
         return
     try:
-        half_life_s = load_policy(settings.policy).ledger.half_life_days * DAY_S
+        half_life_days = load_policy(settings.policy).ledger.half_life_days
     except CxError as problem:
         yield error("policy", problem.message, problem.mend)
         return
     shortest_s = min(kept.values())
-    lost = 2.0 ** (-shortest_s / half_life_s)
+    lost = 2.0 ** (-shortest_s / DAY_S / half_life_days)
     days = "for ever" if shortest_s == math.inf else f"{shortest_s / DAY_S:,.0f} days"
     if lost <= LOST_SHARE:
         yield ok("retention", f"the inputs are kept {days}: a rebuild would lose {lost:.0%} of the evidence")
         return
-    wanted_ms = math.ceil(half_life_s * math.log2(1 / LOST_SHARE) / DAY_S) * DAY_S * 1000
+    wanted_ms = memory_days(half_life_days) * DAY_MS
     short = [name for name, kept_s in kept.items() if kept_s * 1000 < wanted_ms]
     message = f"inputs are kept {days}: a rebuild would lose {lost:.0%} of the evidence's weight"
-    mend = alter(settings.bootstrap_servers, short, f"retention.ms={wanted_ms:.0f}")
+    mend = alter(settings.bootstrap_servers, short, f"retention.ms={wanted_ms}")
     yield warning("retention", message, mend)
 
 

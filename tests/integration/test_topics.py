@@ -8,11 +8,11 @@ import pytest
 from aiokafka.admin import NewTopic
 from click.testing import CliRunner, Result
 
-from streams.admin import admin_client, ensure_topics, wait_for_leaders
+from streams.admin import admin_client, describe_topics, ensure_topics, wait_for_leaders
 from streams.cli.topics import topics
 from streams.errors import CxError
 from streams.settings import Settings
-from streams.topics import TOPICS
+from streams.topics import DAY_MS, INPUTS, TOPICS
 
 pytestmark = pytest.mark.kafka
 
@@ -50,11 +50,49 @@ def cx(kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_create_makes_every_topic_of_the_table_once(cx: Cx):
     """All topics are made with equal counts and their configuration; a second run makes none."""
     first, second = cx("create", "--partitions", "3"), cx("create", "--partitions", "3")
-    assert first.stdout.splitlines() == [f"created {cx.prefix}{t.name} (3 partitions)" for t in TOPICS]
+    kept = {topic.name: ", kept 389 days" for topic in INPUTS}
+    assert first.stdout.splitlines() == [
+        f"created {cx.prefix}{topic.name} (3 partitions{kept.get(topic.name, '')})" for topic in TOPICS
+    ]
     assert second.stdout == "all topics are there (3 partitions each)\n"
     listed = orjson.loads(cx("list", "--json").stdout)
     assert [(each["partitions"], each["problem"]) for each in listed] == [(3, None)] * len(TOPICS)
-    assert cx("check").exit_code == 0
+    checked = cx("check")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+
+
+def retention_days(cx: Cx) -> dict[str, int]:
+    """Return for how many days the broker keeps each topic of which that was asked."""
+    states = asyncio.run(describe_topics(Settings(bootstrap_servers=cx.kafka, topic_prefix=cx.prefix)))
+    return {
+        state.name.removeprefix(cx.prefix): int(state.config["retention.ms"]) // DAY_MS for state in states
+    }
+
+
+def test_inputs_are_kept_for_as_long_as_events_matter(cx: Cx, tmp_path: Path):
+    """A rebuild finds all but a twentieth of the evidence, by the half-life of the policy; outputs differ."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[ledger]\nhalf_life_days = 10.0\n", encoding="utf-8")
+    assert cx("create", "--policy", str(policy)).exit_code == 0
+    kept = retention_days(cx)
+    assert [kept[topic.name] for topic in INPUTS] == [44] * len(INPUTS)
+    assert kept["cx.incidents"] == 7
+    # The default policy remembers for longer: what is there is left alone, and told.
+    checked = cx("check")
+    assert checked.exit_code == 0
+    assert "warning: inputs are kept 44 days: a rebuild would lose 71% of the evidence's" in checked.stderr
+    assert "--add-config retention.ms=33609600000" in checked.stderr
+    assert cx("create").stdout == "all topics are there (4 partitions each)\n"
+    assert retention_days(cx) == kept
+
+
+def test_inputs_are_kept_for_the_days_that_were_asked_for(cx: Cx, monkeypatch: pytest.MonkeyPatch):
+    """By an option or by a setting, whatever the policy's memory is."""
+    cx.make(f"{cx.prefix}cx.actions", 4)
+    monkeypatch.setenv("CX_RETENTION_DAYS", "60")
+    assert "(4 partitions, kept 30 days)" in cx("create", "--retention-days", "30").stdout
+    kept = retention_days(cx)
+    assert (kept["cx.touchpoints.web"], kept["cx.actions"]) == (30, 7)
 
 
 def test_create_fills_in_what_is_missing(cx: Cx):
