@@ -33,6 +33,8 @@ from streams.settings import Settings, load_settings
 STOP_S = 20.0
 """Longest orderly stop; supervisors kill after 30 s."""
 NO_ROUTES = "no routes file is named: nobody can be told"
+NO_ENDPOINT = "no endpoint is configured in the routes file {}"
+NO_ENDPOINT_MEND = "name a receiver there: [endpoints.care] with url and key_files; then: cx deliver --check"
 
 
 @click.command()
@@ -75,6 +77,8 @@ def deliver(
         raise CxError(msg, mend="cx deliver --again --since TIME", code=Exit.USAGE)
     settings = load_settings(flags, file=file)
     routes, receivers = read_routes(settings)
+    if not receivers:
+        _nobody(settings, wanted=again or endpoint is not None)
     if only_check:
         _show(routes, receivers)
     if endpoint is not None:
@@ -89,6 +93,19 @@ def deliver(
         asyncio.run(run_delivery(settings, routes, receivers, stream if shadow else None))
 
 
+def _nobody(settings: Settings, *, wanted: bool) -> None:
+    """Say that no endpoint is there; raises `CxError` (exit code 2) where one is `wanted`.
+
+    A delivery without one runs: it counts alerts and tells nobody, as the whole stack does when it is new.
+    """
+    said = NO_ENDPOINT.format(settings.routes)
+    if wanted:
+        raise CxError(said, mend=NO_ENDPOINT_MEND, code=Exit.USAGE)
+    click.echo(
+        f"warning: {said}: alerts are counted, and nobody is told\n  try: {NO_ENDPOINT_MEND}", err=True
+    )
+
+
 def _show(routes: Routes, receivers: dict[str, Receiver]) -> None:
     """List the receivers, without what may be a secret."""
     for name, receiver in sorted(receivers.items()):
@@ -96,7 +113,8 @@ def _show(routes: Routes, receivers: dict[str, Receiver]) -> None:
         default = ", default" if routes.default == name else ""
         said = f"{receiver.endpoint.format}, {len(receiver.keys)} keys, {used} routes{default}"
         click.echo(f"{name}: {receiver.url} ({said})")
-    click.echo("the routes are right; cx deliver --test ENDPOINT sends a test message")
+    tried = "; cx deliver --test ENDPOINT sends a test message" if receivers else ""
+    click.echo(f"the routes are right{tried}")
 
 
 def _test(receivers: dict[str, Receiver], endpoint: str) -> None:
@@ -176,7 +194,9 @@ async def run_delivery(
             loop.add_signal_handler(number, told_to_stop)
         server.start(loop)
         doing = "delivering to" if shadow is None else "nothing is sent; writing what would go to"
-        click.echo(f"{doing} {', '.join(sorted(receivers))}; metrics {server.url}/metrics", err=True)
+        click.echo(
+            f"{doing} {', '.join(sorted(receivers)) or 'nobody'}; metrics {server.url}/metrics", err=True
+        )
         await delivery.run()
 
 

@@ -80,6 +80,43 @@ def test_without_routes_nobody_can_be_told(folder: Path, command: tuple[str, ...
     assert (error.code, "CX_ROUTES" in error.mend) == (Exit.USAGE, True)
 
 
+EMPTY = """default = "nowhere"
+
+[endpoints]
+"""
+
+
+@pytest.mark.parametrize("asked", [("--test", "care"), ("--again",)])
+def test_nothing_can_be_sent_without_an_endpoint(folder: Path, asked: tuple[str, ...]):
+    """Exit code 2, the file that names none, and how one is named."""
+    (folder / "routes.toml").write_text(EMPTY)
+    error = failure(run(*asked, "--routes", "routes.toml"))
+    assert (error.code, error.message) == (
+        Exit.USAGE,
+        "no endpoint is configured in the routes file routes.toml",
+    )
+    assert "[endpoints.care] with url and key_files" in error.mend
+
+
+def test_a_delivery_to_nobody_says_so(folder: Path):
+    """It may run, as the whole stack does when it is new; nobody is left to believe that people are told."""
+    (folder / "routes.toml").write_text(EMPTY)
+    where = ["--bootstrap-servers", "127.0.0.1:1", "--metrics-port", "0", "--routes", "routes.toml"]
+    assert "127.0.0.1:1" in failure(run(*where)).message
+    warned, mend, started = run("--shadow", *where).stderr.splitlines()
+    assert warned.startswith("warning: no endpoint is configured in the routes file routes.toml: alerts are")
+    assert "[endpoints.care] with url and key_files" in mend
+    assert started.startswith("nothing is sent; writing what would go to nobody; metrics http://127.0.0.1:")
+
+
+def test_a_check_of_routes_to_nobody_offers_no_test(folder: Path):
+    """The routes may be meant so: exit code 0, with the warning."""
+    (folder / "routes.toml").write_text(EMPTY)
+    said = run("--check", "--routes", "routes.toml")
+    assert (said.exit_code, said.stdout) == (0, "the routes are right\n")
+    assert said.stderr.startswith("warning: no endpoint is configured")
+
+
 def test_out_belongs_to_the_shadow(folder: Path):
     """A file for what would be sent, where it is sent: somebody meant --shadow."""
     write(folder)
