@@ -22,6 +22,7 @@ from streams.observe.families import (
 )
 from streams.observe.histogram import Histogram
 from streams.observe.watch import Reading, lag_records, lag_s
+from streams.scoring.policy import Policy
 
 Labels = tuple[str, ...]
 
@@ -32,15 +33,13 @@ class CxCollector(Collector):
     def __init__(
         self,
         read: Callable[[], Reading],
-        policy_version: str,
+        policy: Policy,
         *,
-        driver_names: Mapping[int, str],
         sweep_interval_s: float = math.nan,
         loop_lag: Callable[[], Histogram | None] = lambda: None,
     ) -> None:
         self._read = read
-        self._policy_version = policy_version
-        self._driver_names = driver_names
+        self._policy = policy
         self._sweep_interval_s = sweep_interval_s
         self._loop_lag = loop_lag
 
@@ -55,7 +54,7 @@ class CxCollector(Collector):
         yield from intake_families(reading)
         yield from output_families(reading)
         yield from census_families(reading)
-        yield from kpi_families(reading, self._driver_names)
+        yield from kpi_families(reading, self._policy)
         yield from outcome_families(reading)
         yield from _lag(reading)
         yield from _engine(reading)
@@ -63,13 +62,13 @@ class CxCollector(Collector):
         if (lag := self._loop_lag()) is not None:
             yield histogram("cx_loop_lag_seconds", lag)
         yield family("cx_sweep_interval_seconds", self._sweep_interval_s)
-        yield family("cx_build_info", {(__version__, self._policy_version): 1.0})
+        yield family("cx_build_info", {(__version__, self._policy.hash): 1.0})
 
 
-def registry(read: Callable[[], Reading], policy_version: str, **more: Any) -> CollectorRegistry:
+def registry(read: Callable[[], Reading], policy: Policy, **more: Any) -> CollectorRegistry:
     """Return a registry of our metrics and those of the process, the interpreter and its collector."""
     made = CollectorRegistry()
-    made.register(CxCollector(read, policy_version, **more))
+    made.register(CxCollector(read, policy, **more))
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     if sys.implementation.name == "cpython":

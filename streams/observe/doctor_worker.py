@@ -4,12 +4,13 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from streams.observe.findings import Finding, error, ok, warning
 from streams.observe.placement import MEND as PARTITIONER
@@ -96,6 +97,7 @@ def _figures(exposition: str) -> Iterator[Finding]:
         if sample.name == "cx_misplaced_customers_total" and sample.value:
             message = f"{sample.labels['topic']}: {sample.value:,.0f} customers on a wrong partition"
             yield error("producers", message, PARTITIONER)
+    yield from _currencies([each for each in samples if each.name == "cx_unpriced_engagements_total"])
     if rejected := total("cx_rejected_records_total"):
         yield warning("rejects", f"{rejected:,.0f} records rejected since it started", "cx deadletters list")
     if fenced := total("cx_fenced_total"):
@@ -108,3 +110,11 @@ def _figures(exposition: str) -> Iterator[Finding]:
         )
     else:
         yield ok("lag", f"{lag_s:,.1f} s behind, {total('cx_lag_records'):,.0f} records")
+
+
+def _currencies(unpriced: Sequence[Sample]) -> Iterator[Finding]:
+    """Name the currencies whose amounts count nothing."""
+    if number := sum(each.value for each in unpriced):
+        named = ", ".join(sorted({each.labels["currency"] for each in unpriced if each.value}))
+        message = f"{number:,.0f} engagements count without their amount: the policy has no rate for {named}"
+        yield warning("currencies", message, "add them to [currencies] of the policy, then cx policy check")

@@ -14,6 +14,7 @@ from streams.observe.histogram import Histogram
 from streams.observe.metrics import BY_NAME, Kind
 from streams.observe.stakes import at_risk_by_store
 from streams.observe.watch import Reading
+from streams.scoring.policy import Policy
 from streams.scoring.rules import SEVERITIES, Rule
 
 _FAMILIES: Final[dict[Kind, Any]] = {Kind.COUNTER: CounterMetricFamily, Kind.GAUGE: GaugeMetricFamily}
@@ -77,10 +78,12 @@ def output_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_changelog_bytes_total", tally.changelog_bytes)
 
 
-def kpi_families(reading: Reading, driver_names: Mapping[int, str]) -> Iterator[Family]:
+def kpi_families(reading: Reading, policy: Policy) -> Iterator[Family]:
     """Yield what the customers live through, by channel."""
     kpis = reading.tally.kpis
-    yield family("cx_moment_points_total", kpis.moments(driver_names))
+    yield family("cx_moment_points_total", kpis.moments(policy.driver_names))
+    priced = {policy.currency, *policy.currencies}
+    yield family("cx_unpriced_engagements_total", kpis.unpriced(policy.rhythm.engagement, priced))
     yield family("cx_survey_answers_total", kpis.answers)
     yield family("cx_contacts_total", kpis.contacts)
     yield family("cx_first_contacts_total", reading.first_contacts)

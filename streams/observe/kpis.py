@@ -3,16 +3,18 @@
 Definitions (docs/operations.md has them for people): CSAT is the share of answers in the top two of five
 boxes; NPS promoters answer 9 or 10 of 10, detractors 0 to 6; CES 2.0 counts who agrees (5 to 7 of 7) that it
 was easy. A contact is inbound. Failure demand is a contact within 14 days of a bad experience of weight 1 or
-more. Counters only: shares, n and intervals are made where they are read.
+more. Events with an amount are counted by its currency: the policy may have no rate for it. Counters only:
+shares, n and intervals are made where they are read.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.envelope import Touchpoint
 from schemas.families import orders, promises, store, support, voice
+from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
 from streams.observe.histogram import Histogram, add_all, observe_under
@@ -27,6 +29,8 @@ ROUNDING: Final = 1e-9
 NPS_PROMOTER, NPS_DETRACTOR = 9.0, 6.0
 TOP_TWO, BOTTOM_TWO = 0.75, 0.25
 EASY, HARD = 4.0 / 6.0, 2.0 / 6.0
+MOST_CURRENCIES: Final = 40
+"""Currencies counted apart, the first met: three letters of a producer's choice must not grow without end."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,10 @@ class Kpis:
     felt: dict[tuple[int, str], float] = field(default_factory=dict)
     """Weight times distance from the prior of every moment, by (driver code, channel); the code of good
     moments is negative. Names are made when somebody asks."""
+    spent: Counter[tuple[type[Touchpoint], str, str]] = field(default_factory=Counter)
+    """Events with an amount that name its currency, by (type, channel, currency)."""
+    currencies: set[str] = field(default_factory=set)
+    """Those of `spent`; all others are `other` in it."""
     pending: list[Contact] = field(default_factory=list)
     """Contacts for the judgement of first-contact resolution; drained when committed."""
 
@@ -70,6 +78,26 @@ class Kpis:
         issue = event.data.issue_id or event.data.reason or ""
         self.pending.append(Contact(hash((key, issue)), event_s, channel))
 
+    def spend(self, kind: type[Touchpoint], channel: str, currency: str, events: int = 1) -> None:
+        """Count events with an amount in `currency`."""
+        if currency not in self.currencies:
+            if len(self.currencies) < MOST_CURRENCIES:
+                self.currencies.add(currency)
+            else:
+                currency = DROPPED
+        self.spent[kind, channel, currency] += events
+
+    def unpriced(self, engagement: Container[str], priced: Container[str]) -> Counter[tuple[str, str]]:
+        """Return the engagements whose amount counts nothing, by (channel, currency).
+
+        `engagement` are the policy's types of engagement, `priced` the currencies that it has a rate for.
+        """
+        found: Counter[tuple[str, str]] = Counter()
+        for (kind, channel, currency), events in self.spent.items():
+            if currency not in priced and str(kind.__struct_config__.tag) in engagement:
+                found[channel, currency] += events
+        return found
+
     def moments(self, names: Mapping[int, str]) -> dict[tuple[str, str, str], float]:
         """Return `felt` by (driver, channel, feeling: good or bad); a driver of no policy is `other`."""
         found: dict[tuple[str, str, str], float] = {}
@@ -89,6 +117,8 @@ class Kpis:
         add_all(self.first_reply_s, other.first_reply_s)
         for key, weight in other.felt.items():
             self.felt[key] = self.felt.get(key, 0.0) + weight
+        for (kind, channel, currency), events in other.spent.items():
+            self.spend(kind, channel, currency, events)
 
     def copy(self) -> "Kpis":
         """Return counters that share nothing with these, without the pending contacts."""
@@ -157,7 +187,19 @@ def _withdrawn(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: 
     kpis.promises[channel, "withdrawn"] += 1
 
 
+def _amount(kpis: Kpis, event: Touchpoint, data: Any, channel: str) -> None:
+    """Take the currency of an amount; where none is named, it is the policy's."""
+    if data.currency is not None and (getattr(data, "total", None) or getattr(data, "amount", None)):
+        kpis.spend(type(event), channel, data.currency)
+
+
 CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})
+PRICED: Final = frozenset(
+    info.touchpoint
+    for info in TYPES.values()
+    if "currency" in info.data.__struct_fields__ and {"total", "amount"} & {*info.data.__struct_fields__}
+)
+"""The types that may be an engagement with an amount (see `scoring.apply.Scorer.count`)."""
 _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] = {
     voice.SurveyAnswered: _survey,
     support.CallEnded: _conversation,
@@ -168,6 +210,7 @@ _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] =
     orders.DeliveryFailed: _delivery_failed,
     promises.PromiseKept: _kept,
     promises.PromiseWithdrawn: _withdrawn,
+    **dict.fromkeys(PRICED, _amount),
 }
 COUNTED: Final = CONTACTS | frozenset(_READERS)
 """The types that say anything here: all others need not be shown."""

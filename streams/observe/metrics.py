@@ -107,6 +107,14 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Accepted events that reached the log more than an hour after they were recorded.",
         "records",
     ),
+    _counter(
+        "cx_unpriced_engagements_total",
+        WORKER,
+        "channel currency",
+        "Accepted engagements whose amount counts nothing, because the policy has no rate for its currency "
+        "(`other`: of a currency beyond the first 40 that were met).",
+        "records",
+    ),
     _gauge(
         "cx_source_newest_event_timestamp_seconds",
         WORKER,

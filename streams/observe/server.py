@@ -153,11 +153,9 @@ class AdminServer(LoopServer):
     def __init__(self, settings: Settings, watch: Watch) -> None:
         self.watch = watch
         self._most_behind_s = settings.ready_lag_s
-        policy = watch.observed.scorer.policy
         made = registry(
             self._reading,
-            policy.hash,
-            driver_names=policy.driver_names,
+            watch.observed.scorer.policy,
             sweep_interval_s=settings.sweep_interval_s,
             loop_lag=self._loop_lag,
         )

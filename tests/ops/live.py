@@ -188,7 +188,7 @@ class LiveWorker:
             self._send(call, topic_for("cx.call.ended.v1", "phone").name, b"h2")
 
     def _feed_strange(self, now_s: float) -> None:
-        """Send what a pipeline meets: a broken record, a repeat, an unknown visitor, a late event."""
+        """Send what a pipeline meets: a broken record, a repeat, a stranger, a late event, a new currency."""
         number = next(self._numbers)
         page = touchpoint("page.viewed", number, now_s, "c1")
         if number % 20 == 0:
@@ -197,6 +197,8 @@ class LiveWorker:
         self._send(page)
         self._send(touchpoint("page.viewed", number, now_s - 2 * 3600.0, "c1", anonymousid="x"))
         self._send(orjson.dumps(orjson.loads(page) | {"subject": None, "anonymousid": "x"}), key=None)
+        yen = touchpoint("order.placed", number, now_s, "c1", data={"total": 900, "currency": "JPY"})
+        self._send(yen)
         broken = touchpoint("delivery.failed", number, now_s, f"c{number % UNHAPPY}")
         self._send(broken, WEB.name, f"c{number % UNHAPPY}".encode())
 

@@ -174,21 +174,26 @@ def test_a_worker_at_work(a_worker: Worker):
 
 
 def test_what_stands_out_in_metrics_is_named(a_worker: Worker):
-    """Misplaced customers are an error; rejects, fencing and a big lag are warnings, each with its figure."""
+    """Misplaced customers are an error; lost amounts, rejects, fencing and a big lag are warnings."""
     metrics = (
         'cx_misplaced_customers_total{topic="web"} 12\n'
         'cx_rejected_records_total{topic="web",reason="not_json"} 5\n'
+        'cx_unpriced_engagements_total{channel="web",currency="KRW"} 3\n'
+        'cx_unpriced_engagements_total{channel="app",currency="JPY"} 1\n'
+        'cx_unpriced_engagements_total{channel="app",currency="SEK"} 0\n'
         "cx_fenced_total 2\n"
         'cx_lag_seconds{topic="web",partition="0"} 900\n'
     )
     found = found_at(a_worker.says(READY, metrics))[1:]
     assert [(status, subject) for status, subject, _ in found] == [
         ("error", "producers"),
+        ("warning", "currencies"),
         ("warning", "rejects"),
         ("warning", "worker"),
         ("warning", "lag"),
     ]
-    assert [message.split()[0] for _, _, message in found] == ["web:", "5", "fenced", "900"]
+    assert [message.split()[0] for _, _, message in found] == ["web:", "4", "5", "fenced", "900"]
+    assert found[1][2].endswith("no rate for JPY, KRW")
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,19 @@ import pytest
 
 from schemas.codec import decode_line
 from schemas.envelope import Touchpoint, time_s
+from schemas.families.orders import OrderPlaced
 from schemas.families.web import PageViewed
+from schemas.touchpoints import TYPES
 from streams.engine.handler import Standing
 from streams.observe.census import Census
 from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
 from streams.observe.histogram import Histogram
 from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, is_late, named_sources, source_of
-from streams.observe.kpis import Kpis, answer_of
+from streams.observe.kpis import MOST_CURRENCIES, PRICED, Kpis, answer_of
 from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
 from streams.processing import Processor
+from streams.scoring.policy import Policy
 from streams.scoring.state import Episode, LastExperience, pack
 from streams.topics import SUPPORT, WEB
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
@@ -147,6 +150,66 @@ def test_a_moment_of_a_driver_that_no_policy_has_is_other():
         ("other", "web", "bad"): 2.0,
         ("other", "web", "good"): 1.0,
     }
+
+
+def unpriced(kpis: Kpis, policy: Policy = DEFAULT.policy) -> dict[tuple[str, str], int]:
+    """Return the engagements whose amount counts nothing under a policy."""
+    return kpis.unpriced(policy.rhythm.engagement, {policy.currency, *policy.currencies})
+
+
+@pytest.mark.parametrize("kind", sorted(each.__name__ for each in PRICED))
+def test_an_amount_in_a_currency_without_a_rate_is_counted(kind: str):
+    """For every type with an amount that a policy may call an engagement, once it does."""
+    (name,) = (name for name, info in TYPES.items() if info.touchpoint.__name__ == kind)
+    needed = {"order_id": "o", "total": 900, "amount": 900, "currency": "JPY"}
+    kpis = seen(event(name.removeprefix("cx.").removesuffix(".v1"), 0, **needed), channel="web")
+    policy = scorer(rhythm={"engagement": [name]}).policy
+    assert unpriced(kpis, policy) == {("web", "JPY"): 1}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"total": 900, "currency": "EUR"},
+        {"total": 900, "currency": "USD"},
+        {"total": 900},
+        {"currency": "JPY"},
+        {"total": 0, "currency": "JPY"},
+    ],
+    ids=["the policy's own", "with a rate", "none named", "no amount", "nothing paid"],
+)
+def test_an_amount_that_counts_is_not_reported(data: dict[str, Any]):
+    """The policy's own currency, one with a rate, and where there is no amount to lose."""
+    assert unpriced(seen(event("order.placed", 0, order_id="o", **data), channel="web")) == {}
+
+
+def test_an_amount_of_no_engagement_is_not_reported():
+    """A refund has an amount, and the default policy counts no spend by it."""
+    refund = event("order.refunded", 0, order_id="o", amount=900, currency="JPY")
+    assert unpriced(seen(refund, channel="web")) == {}
+
+
+def test_currencies_without_end_share_a_label():
+    """Beyond a number of them new ones are `other`, in a tally and in the sum of tallies (G8)."""
+    total = Kpis()
+    for number in range(MOST_CURRENCIES + 5):
+        one = Kpis()
+        one.spend(OrderPlaced, "web", f"X{chr(65 + number // 26)}{chr(65 + number % 26)}")
+        total.add(one)
+    total.spend(OrderPlaced, "web", "XAA")
+    found = unpriced(total)
+    assert len(found) == MOST_CURRENCIES + 1
+    assert (found["web", "other"], found["web", "XAA"]) == (5, 2)
+
+
+def test_what_an_engagement_without_a_rate_is_worth():
+    """What is counted here is what the scorer leaves out: no spend, where one in euros has some."""
+    for currency, spends in (("JPY", False), ("EUR", True)):
+        order = event("order.placed", 0, order_id="o", total=900, currency=currency)
+        rhythm = row([order]).rhythm
+        assert rhythm is not None
+        assert bool(rhythm.spend) is spends
+        assert bool(unpriced(seen(order, channel="web"))) is not spends
 
 
 def test_a_contact_repeated_within_seven_days_was_not_resolved():
@@ -370,6 +433,16 @@ def test_the_handler_counts_every_record_for_who_sent_it():
     assert processor.latencies.scored.total == pytest.approx(4 * 3.0)
     assert processor.tally.compute_s > 0.0
     assert processor.tally.changelog_bytes > 0
+
+
+def test_the_handler_counts_amounts_without_a_rate():
+    """Each accepted one once: a repeat of the event changes nothing."""
+    processor = Processor(scorer())
+    order = line("order.placed", 1, order_id="o", total=900, currency="JPY")
+    work = processor.begin(0, {}, Standing("generation", -math.inf))
+    work.apply(WEB.name, [Rec(order), Rec(order)])
+    processor.committed(0, work.finish())
+    assert unpriced(processor.tally.kpis) == {("web", "JPY"): 1}
 
 
 def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():

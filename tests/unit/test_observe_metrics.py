@@ -23,6 +23,7 @@ from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Waiting, Watch
 from streams.scoring.rules import SEVERITIES, Rule
+from tests.customers import DEFAULT
 
 NOW = 1_800_000_000.0
 COUNTS = {"accepted": 5, "duplicate": 2, "anonymous": 1, "suppressed": 0, "rejected": 1, "skipped": 1}
@@ -77,6 +78,8 @@ def fill_kpis(kpis: Kpis) -> None:
     kpis.offered["phone", "abandoned"] = 1
     kpis.promises["web", "kept"] = 4
     kpis.felt[1, "phone"] = 65.0
+    kpis.spend(OrderPlaced, "web", "JPY")
+    kpis.spend(OrderPlaced, "web", "USD")
     for histograms, bounds in (
         (kpis.wait_s, WAIT_BUCKETS_S),
         (kpis.handling_s, HANDLING_BUCKETS_S),
@@ -139,9 +142,7 @@ def a_reading(**other: Any) -> Reading:
 def scrape(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return what Prometheus would read: value by (name, labels)."""
     lag = Histogram(LATENCY_BUCKETS_S)
-    made = registry(
-        lambda: reading, "policy1", driver_names={1: "waiting"}, sweep_interval_s=900.0, loop_lag=lambda: lag
-    )
+    made = registry(lambda: reading, DEFAULT.policy, sweep_interval_s=900.0, loop_lag=lambda: lag)
     text = generate_latest(made).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -181,7 +182,7 @@ def test_no_label_can_grow_with_customers():
         *("partition", "topic", "outcome", "reason", "rule", "severity", "step", "band", "ledger", "le"),
         *("channel", "result", "version", "policy_version", "source", "type", "driver", "feeling"),
         *("survey", "answer", "after", "when", "bin", "told", "action", "receiver", "owner"),
-        *("stage", "store"),
+        *("stage", "store", "currency"),
     }
     assert {label for metric in (*METRICS, *DELIVERY) for label in metric.labels} <= bounded
 
@@ -262,6 +263,13 @@ def test_customers_are_added_up_over_partitions():
     assert found["cx_customers_other_policy", ()] == 2
     assert found["cx_value_at_risk_by_stage_minor_units", (("stage", "repeat"),)] == 24_000.0
     assert found["cx_value_at_risk_by_store_minor_units", (("store", "north"),)] == 24_000.0
+
+
+def test_a_currency_without_a_rate_is_shown():
+    """Amounts in yen count nothing under the default policy; dollars have a rate."""
+    found = scrape(a_reading())
+    shown = {labels: value for (name, labels), value in found.items() if "unpriced" in name}
+    assert shown == {(("channel", "web"), ("currency", "JPY")): 1}
 
 
 def test_a_stopped_partition_is_seen():
