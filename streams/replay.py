@@ -6,12 +6,13 @@ evaluated at its time, applied, and evaluated again; and at each deadline that p
 far as the file goes on in the channel that would have reported the promise kept.
 """
 
+import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from schemas.codec import LATEST_S, decode_line, judge_time
 from schemas.envelope import Touchpoint, time_s
@@ -20,11 +21,17 @@ from schemas.rejects import Reject
 from streams.routing import topic_for
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import alert_step
+from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Decision
 from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
 _TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
+FAR_S: Final = 60 * DAY_S
+FAR_GAPS: Final = 20.0
+"""An event is far beyond all others from both: in days, and in mean gaps between two of the others."""
+LEAST_OTHERS: Final = 3
+"""Of fewer events nobody can tell how far apart they usually are."""
 _Admitted = tuple[float, str, str, int, Touchpoint | None, bytes]
 
 
@@ -34,6 +41,18 @@ class Customer:
 
     state: CustomerState
     steps: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """The newest event of a file, where it alone lies far beyond all others: its year may be wrong."""
+
+    customer_id: str
+    line: int
+    """Its line, from 1."""
+    at_s: float
+    before_s: float
+    """The time of the newest of the others, seconds."""
 
 
 @dataclass(slots=True)
@@ -53,6 +72,8 @@ class Replay:
     rejects: Counter[str] = field(default_factory=Counter)
     newest_s: dict[str, float] = field(default_factory=dict)
     """The newest event of each channel, seconds."""
+    outlier: Outlier | None = None
+    """The event that decided on `at_s`, if it alone did."""
 
 
 def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None) -> Replay:
@@ -69,6 +90,8 @@ def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None)
     result.at_s = newest_s if at_s is None else at_s
     for customer_id, customer in result.customers.items():
         _apply_all(customer_id, customer, admitted[customer_id], scorer, result)
+    if at_s is None:
+        result.outlier = _outlier(admitted)
     return result
 
 
@@ -163,6 +186,19 @@ def _apply_all(
             _keep(customer_id, customer, scorer, found)
     _pass_deadlines(customer_id, customer, scorer, result.at_s, result)
     _keep(customer_id, customer, scorer, rules.evaluate(state, result.at_s, absence_until_s=result.at_s))
+
+
+def _outlier(admitted: Mapping[str, list[_Admitted]]) -> Outlier | None:
+    """Return the newest event where it lies far beyond all others; each customer's are in order."""
+    others = sum(map(len, admitted.values())) - 1
+    if others < LEAST_OTHERS:
+        return None
+    last = ((each[0], each[3], name) for name, events in admitted.items() for each in events[-2:])
+    (at_s, number, customer_id), (before_s, _, _) = heapq.nlargest(2, last)
+    gap_s = (before_s - min(events[0][0] for events in admitted.values())) / (others - 1)
+    if at_s - before_s <= max(FAR_S, FAR_GAPS * gap_s):
+        return None
+    return Outlier(customer_id, number + 1, at_s, before_s)
 
 
 def _pass_deadlines(

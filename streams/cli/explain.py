@@ -15,7 +15,7 @@ import orjson
 from schemas.envelope import at_time
 from streams.cli.files import at_option, open_events, policy_option
 from streams.cli.ledger_view import render
-from streams.cli.score import document, report_losses
+from streams.cli.score import document, report_losses, report_outlier
 from streams.cli.tables import print_tables
 from streams.demo.words import printable
 from streams.errors import CxError, Exit
@@ -69,6 +69,7 @@ def _from_file(customer: str, events: str, scorer: Scorer, at_s: float | None) -
     with open_events(events) as lines:
         result = replay(lines, scorer, at_s=at_s)
     report_losses(result)
+    report_outlier(result)
     known = result.customers.get(customer)
     if known is None:
         raise _unknown(customer, events, result.customers)

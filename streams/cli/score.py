@@ -18,7 +18,7 @@ from streams.errors import Exit
 from streams.replay import Customer, Replay, replay
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import assess, score_document
-from streams.scoring.policy import load_policy
+from streams.scoring.policy import DAY_S, load_policy
 from streams.scoring.rules import Band
 
 WORST_SHOWN = 10
@@ -48,6 +48,7 @@ def score(file: str, policy_path: str | None, at_s: float | None, *, as_json: bo
     else:
         _write_table(scorer, result)
     report_losses(result)
+    report_outlier(result)
     if result.customers and result.at_s > time.time() + AHEAD_S:
         click.echo(f"note: evaluated at {at_time(result.at_s)}, which has not come yet", err=True)
     if strict and result.rejects:
@@ -61,6 +62,20 @@ def report_losses(result: Replay) -> None:
     for name in ("duplicates", "anonymous", "later", "suppressed"):
         if count := getattr(result, name):
             click.echo(f"{name}: {count}", err=True)
+
+
+def report_outlier(result: Replay) -> None:
+    """Say on standard error that one event alone decided on the time at which all are evaluated."""
+    found = result.outlier
+    if found is None:
+        return
+    event = f"line {found.line} ({printable(found.customer_id)}, {at_time(found.at_s)})"
+    days = (found.at_s - found.before_s) / DAY_S
+    click.echo(
+        f"note: {event} lies {days:,.0f} days after all others, and everybody is evaluated at its time\n"
+        f"  try: if its year is wrong, --at {at_time(found.before_s)} leaves it out",
+        err=True,
+    )
 
 
 def document(scorer: Scorer, customer_id: str, customer: Customer, at_s: float) -> dict[str, Any]:

@@ -234,3 +234,42 @@ def test_a_worker_leaves_what_a_file_gives(
     for (_, reason), count in processor.tally.rejects.items():
         by_reason[reason] += count
     assert by_reason == found.rejects
+
+
+@pytest.mark.parametrize(
+    ("days", "alone"),
+    [
+        ([0, 1, 2, 63], True),
+        ([0, 1, 2, 61], False),
+        ([0, 30, 60, 700], True),
+        ([0, 30, 60, 600], False),
+        ([0, 1, 2, 400, 401], False),
+        ([0, 1, 900], False),
+        ([0, 0, 0, 900], True),
+        ([], False),
+    ],
+    ids=[
+        "far",
+        "near",
+        "far for rare events",
+        "rare events",
+        "two",
+        "too few to tell",
+        "at one time",
+        "none",
+    ],
+)
+def test_an_event_alone_beyond_all_others_is_found(days: list[int], alone: bool):  # noqa: FBT001  # a case
+    """Far is measured in days and in the usual gap of the file, whoever the customers are."""
+    lines = [line("page.viewed", float(day), id=f"e{number}") for number, day in enumerate(days)]
+    for several in (lines, [changed(each, subject=f"c{number}") for number, each in enumerate(lines)]):
+        found = replay(several, DEFAULT).outlier
+        assert (found is not None) is alone
+        if found is not None:
+            assert (found.line, found.before_s) == (4, seconds(days[2]))
+
+
+def test_a_time_that_was_asked_for_is_no_events():
+    """With --at nothing moves it."""
+    lines = [line("page.viewed", day) for day in (0.0, 1.0, 2.0, 900.0)]
+    assert replay(lines, DEFAULT, at_s=seconds(1000)).outlier is None

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from schemas.outputs import ScoreUpdated
 from streams.cli import main as program
+from streams.cli.explain import explain
 from streams.cli.files import open_events, parse_time
 from streams.cli.score import WORST_SHOWN, score
 from streams.demo.generator import generate
@@ -379,3 +380,28 @@ def test_a_time_that_has_not_come_is_said_to_be_so():
     asked = run(events, "--at", "2150-01-01T00:00:00Z")
     assert asked.exit_code == 0
     assert "note: evaluated at 2150-01-01T00:00:00Z, which has not come yet" in asked.stderr
+
+
+def test_one_event_with_a_wrong_year_is_named():
+    """It moves the time of everybody's scores: a note with its line, and the time that leaves it out."""
+    days = [1.0, 2.5, 2.75, 4.0]
+    lines = [changed(line("order.placed", day), subject=f"c{day}") for day in days]
+    assert run(lines).stderr == ""
+    wrong = [*lines[:2], b"", changed(line("complaint.raised", 3.0 + 365.0), subject="c\x1b"), *lines[2:]]
+    said = run(wrong)
+    assert said.exit_code == 0
+    note, mend = said.stderr.splitlines()[:2]  # and a third one until that year has come
+    assert note.startswith("note: line 4 (c?, 2027-01-04T00:00:00Z) lies 364 days after all others")
+    assert mend == "  try: if its year is wrong, --at 2026-01-05T00:00:00Z leaves it out"
+    at = run(wrong, "--json", "--at", "2026-01-05T00:00:00Z")
+    assert at.stderr == "later: 1\n"
+    assert at.stdout == run(lines, "--json").stdout
+
+
+def test_the_note_is_there_for_who_explains_one_customer_too(tmp_path: Path):
+    """Another customer's wrong year has moved the time of this one."""
+    path = tmp_path / "events.jsonl"
+    lines = [line("order.placed", day) for day in (1.0, 2.0, 3.0)]
+    path.write_bytes(b"\n".join([*lines, changed(line("page.viewed", 900.0), subject="bert")]))
+    said = CliRunner().invoke(explain, ["anna", "--events", str(path)])
+    assert "note: line 4 (bert, " in said.stderr
