@@ -14,7 +14,10 @@ from schemas.rejects import Reject, RejectReason, reject
 from schemas.touchpoints import TYPES
 
 _PATH: Final = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
-_LONE_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])[^\"]*\"")
+_LONE_SURROGATE: Final = re.compile(
+    # Behind an even number of backslashes: others are text, and looking on from each would take seconds.
+    rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])[^\"]*\""
+)
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
 _EXPECTED: Final = re.compile(r"^Expected (.+?)(?:, got `.*`)?$")

@@ -224,9 +224,14 @@ class TestRejects:
                 "malformed JSON: unexpected end of escaped utf-16 surrogate pair (byte 37)",
             ),
             (b'{"data": {"page": "\\ud800"}}', "malformed JSON: half of a utf-16 surrogate pair"),
+            (b'{"page": "\\\\\\ud800"}', "malformed JSON: half of a utf-16 surrogate pair"),
+            (b'{"page": "\\\\ud800"', "JSON that ends too early"),
             (event(data={"page": 1}).replace(b"1}", b"NaN}"), "malformed JSON: invalid character (byte 156)"),
         ],
-        ids=["tombstone", "empty", "half", "garbage", "brackets", "deep", "utf8", "surrogate", "lone", "nan"],
+        ids=[
+            *("tombstone", "empty", "half", "garbage", "brackets", "deep", "utf8", "surrogate", "lone"),
+            *("lone behind a backslash", "an escaped backslash", "nan"),
+        ],
     )
     def test_not_json(self, value: bytes | None, seen: str):
         """What is no JSON is told by its kind and position, never by its content."""
