@@ -28,7 +28,10 @@ HALF_LIFE_S: Final = 7 * DAY_S
 USUAL_HALF_LIFE_S: Final = 28 * DAY_S
 HOUR_S: Final = 3600.0
 SAME_START_S: Final = 6 * HOUR_S
-"""Partitions whose channel fell silent within this time of each other name the same incident."""
+"""Partitions of a worker whose channel fell silent within this time of each other share the start."""
+SAME_ID_S: Final = DAY_S
+"""Workers know nothing of each other: all that they can name alike is a stretch of time. The last events of
+two partitions lie minutes apart, or hours where a channel sends little: an hour would often part them."""
 KIND: Final = "source_silent"
 SEEN: Final = "seen:"
 USUAL: Final = "usual:"
@@ -107,7 +110,8 @@ class Watchman:
     def look(self, tokens: Tokens, now_s: float, starts: dict[str, float]) -> Watched:
         """Look at every channel at `now_s`, with every input read to its end.
 
-        `starts` are the incidents of the whole worker by channel: a partition joins one that stands.
+        `starts` are the incidents of the whole worker by channel: a partition joins one that stands. One that
+        was found by another worker, whose partition has come here, is added to them.
         """
         found = Watched({}, [])
         for name, seen in tokens.items():
@@ -120,7 +124,9 @@ class Watchman:
             if silent is not None and seen.at_s > silent.level:
                 found.tokens[SILENT + channel] = None
                 found.turns.append(_turn(channel, silent.at_s, now_s, f"{channel} sends again"))
-            elif silent is None and self._is_silent(seen, usual, now_s):
+            elif silent is not None:
+                starts[channel] = max(silent.at_s, starts.get(channel, silent.at_s))
+            elif self._is_silent(seen, usual, now_s):
                 start_s = starts[channel] = _start(seen.at_s, starts.get(channel))
                 found.tokens[SILENT + channel] = Bucket(seen.at_s, start_s)
                 found.turns.append(_turn(channel, start_s, None, _detail(channel, seen, usual, now_s)))
@@ -166,7 +172,8 @@ def _detail(channel: str, seen: Bucket, usual: Bucket, now_s: float) -> str:
 
 def _turn(channel: str, start_s: float, until_s: float | None, detail: str) -> Turn:
     since = at_time(start_s)
-    incident_id = f"{KIND}:{channel}:{since}"
+    day = at_time(start_s // SAME_ID_S * SAME_ID_S)[:10]
+    incident_id = f"{KIND}:{channel}:{day}"
     document = {
         "incident_id": incident_id,
         "kind": KIND,

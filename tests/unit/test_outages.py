@@ -69,7 +69,7 @@ def test_a_steady_channel_that_stops_is_one_incident():
     assert (incident.kind, incident.channel, incident.until) == ("source_silent", "web", None)
     assert incident.since == "2026-01-08T23:00:00Z"
     assert incident.detail.startswith("no event of web for 6.0 h, its longest usual silence is 0.0 h; about")
-    assert partition.keys == [b"source_silent:web:2026-01-08T23:00:00Z"]
+    assert partition.keys == [b"source_silent:web:2026-01-08"]
 
 
 def test_it_ends_when_the_channel_sends_again():
@@ -142,6 +142,29 @@ def test_partitions_of_a_worker_name_the_same_incident():
     assert first.keys == second.keys
     third = Partition(first.starts).live(days(9)).live([False] * 12)
     assert third.keys != first.keys
+
+
+def test_two_workers_name_one_outage_alike():
+    """Each sees its own partition alone: the day is the same, and each tells since when by its own events."""
+    steady = days(7) + [True] * 16
+    one = Partition().live(steady).live([False] * 12)
+    other = Partition().live(steady + [True] * 5).live([False] * 12)
+    assert [each["since"] for each in one.incidents + other.incidents] == [
+        "2026-01-08T15:00:00Z",
+        "2026-01-08T20:00:00Z",
+    ]
+    assert one.keys == other.keys == [b"source_silent:web:2026-01-08"]
+    assert one.live([True]).keys == other.live([True]).keys == one.keys[:1] * 2
+
+
+def test_an_incident_that_another_worker_found_is_joined():
+    """A partition that moves brings its incident along; the worker's own partitions take up its start."""
+    moved = Partition().live(days(8)).live([False] * 12).restart()
+    moved.starts = {"web": START}  # an outage of long ago
+    moved.live([False])
+    late = Partition(moved.starts).live(days(8)).live([True] * 4).live([False] * 12)
+    assert [each["since"] for each in late.incidents] == ["2026-01-08T23:00:00Z"]
+    assert late.keys == moved.keys
 
 
 def test_a_restart_forgets_no_incident():
