@@ -1,5 +1,6 @@
 """How `cx` ends where nothing of its own says how: never as if it had found something."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,20 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     said = capsys.readouterr().err
     assert "Traceback" in said
     assert "ZeroDivisionError" in said
+
+
+STOPPED_WHILE_IMPORTED = """
+import os, signal, sys
+from streams.cli import main as program
+
+program.import_module = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+sys.argv[0] = "cx"
+program.main()
+"""
+
+
+@pytest.mark.parametrize(("command", "code"), [("worker", 0), ("score", -signal.SIGTERM)])
+def test_a_worker_told_to_stop_while_it_is_imported_ends_well(command: str, code: int):
+    """It had begun nothing: exit code 0. Any other command was not done, and its end says so."""
+    ended = subprocess.run([sys.executable, "-c", STOPPED_WHILE_IMPORTED, command], check=False)
+    assert ended.returncode == code
