@@ -2,7 +2,7 @@
 
 It runs in threads of its own and asks the worker's loop for copies, so that a slow client costs the worker
 nothing, and a loop that hangs is seen from outside. Only the loopback address goes without a token; health
-and readiness, which name no customer, never need one.
+and readiness, which name no customer, never need one, and never wait for the other paths.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from prometheus_client.exposition import choose_encoder
 from streams.errors import CxError, Exit
 from streams.observe.answers import Answer, customer, failure, ready
 from streams.observe.collector import registry
+from streams.observe.gate import Gate
 from streams.observe.histogram import Histogram
 from streams.observe.probe import LoopProbe
 from streams.observe.watch import Watch
@@ -42,7 +43,9 @@ LOOP_TIMEOUT_S: Final = 5.0
 """A worker's loop that does not answer within this time hangs."""
 CLIENT_TIMEOUT_S: Final = 10.0
 MOST_CLIENTS: Final = 32
-"""Requests answered at once; more are turned away, so that threads stay bounded."""
+"""Requests answered at once, and connections that have not asked yet; more are turned away (see `Gate`)."""
+MOST_PROBES: Final = 8
+"""Of the open paths: slots that no slow reader of another one can take."""
 CUSTOMERS: Final = "/customers/"
 OPEN_PATHS: Final = ("/healthz", "/readyz")
 JSON: Final = "application/json"
@@ -199,20 +202,24 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], admin: LoopServer) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.admin = admin
-        self._free = threading.BoundedSemaphore(MOST_CLIENTS)
+        self.gate: Gate[socket.socket] = Gate(MOST_CLIENTS, MOST_PROBES)
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        entered, turned_away = self.gate.enter(request)
+        if turned_away is not None:
+            with suppress(OSError):  # it may have closed by itself
+                turned_away.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and ends
+        if entered:
+            super().process_request(request, client_address)
+        else:
             self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self.gate.leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # socketserver's
         """Say nothing of clients that went away: they know. Anything else is logged."""
@@ -228,11 +235,24 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        admin = self.server.admin
+        admin, gate = self.server.admin, self.server.gate
         path = urlsplit(self.path).path
+        if not gate.asked(self.connection):
+            return
         if refusal := self._refusal(admin, path):
             self._send_json(refusal)
             return
+        with gate.slot(is_open=path in OPEN_PATHS) as free:
+            if free:
+                self._answer(admin, path)
+            else:
+                self._send_json(failure(HTTPStatus.SERVICE_UNAVAILABLE, "too many ask at once: ask again"))
+
+    def do_HEAD(self) -> None:
+        """Answer as GET does; `_send` leaves the body out."""
+        self.do_GET()
+
+    def _answer(self, admin: LoopServer, path: str) -> None:
         try:
             if path == "/metrics":
                 body, content_type = admin.metrics(self.headers.get("Accept", ""))
@@ -272,8 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status is HTTPStatus.UNAUTHORIZED:
             self.send_header("WWW-Authenticate", "Bearer")
         self.end_headers()
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.wfile.write(body)
+        if self.command != "HEAD":
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's name
         """Log nothing: paths name customers."""

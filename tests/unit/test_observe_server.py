@@ -19,6 +19,7 @@ from streams.engine.marker import Position, new_marker
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.errors import CxError, Exit
 from streams.observe import server as server_module
+from streams.observe.gate import Gate
 from streams.observe.placement import partition_of
 from streams.observe.server import AdminServer, is_loopback
 from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Latencies, Tally
@@ -28,6 +29,7 @@ from streams.scoring.state import Episode, pack
 from streams.settings import Settings
 from streams.suppression import GUARD
 from tests.customers import DEFAULT, event, row, seconds
+from tests.live_worker import until
 
 PARTITIONS = 4
 ANNA = partition_of(b"anna", PARTITIONS)
@@ -389,17 +391,99 @@ def test_a_failure_is_answered_and_logged_without_the_customer(
     assert "anna" not in caplog.text
 
 
-def test_slow_clients_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch):
-    """Beyond a bound, further clients are turned away at once instead of taking a thread each (G8)."""
-    monkeypatch.setattr(server_module, "MOST_CLIENTS", 1)
+def connect(served: Served) -> socket.socket:
+    """Return an open connection that has not asked for anything yet."""
+    made = socket.create_connection(("127.0.0.1", int(served.server.url.rsplit(":", 1)[1])))
+    made.settimeout(10)
+    return made
+
+
+def test_silent_clients_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a bound, the one that has been silent longest is turned away; who asks is answered (G8)."""
+    monkeypatch.setattr(server_module, "MOST_CLIENTS", 2)
     served = start()
-    host, port = "127.0.0.1", int(served.server.url.rsplit(":", 1)[1])
-    with (
-        closing(socket.create_connection((host, port))),
-        closing(socket.create_connection((host, port))) as second,
-    ):
-        second.settimeout(10)
+    with closing(connect(served)) as first, closing(connect(served)) as second, closing(connect(served)):
+        assert first.recv(1) == b""
+        assert served.get("/healthz")[0] == 200
         assert second.recv(1) == b""
+
+
+def test_a_client_beyond_all_threads_is_turned_away(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """Where even those who are turned away have not ended yet, no thread is made for one more (G8)."""
+    served = start()
+    monkeypatch.setattr(Gate, "enter", lambda *_: (False, None))
+    with closing(connect(served)) as client:
+        assert client.recv(1) == b""
+
+
+def test_who_was_turned_away_while_asking_gets_no_answer(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """The place was given to another one: an answer would be one more than there may be."""
+    served = start()
+    monkeypatch.setattr(Gate, "asked", lambda *_: False)
+    with pytest.raises(http.client.RemoteDisconnected):
+        served.get("/healthz")
+
+
+def test_slow_readers_of_other_paths_leave_health_alone(start: Start, monkeypatch: pytest.MonkeyPatch):
+    """While every slot for answers is taken, liveness and readiness are told; others have to come again."""
+    monkeypatch.setattr(server_module, "MOST_CLIENTS", 2)
+    served = start()
+    held, released = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any) -> tuple[bytes, str]:
+        held.release()
+        released.wait(10)
+        return b"", "text/plain"
+
+    monkeypatch.setattr(AdminServer, "metrics", slow)
+    with closing(connect(served)) as first, closing(connect(served)) as second:
+        for each in (first, second):
+            each.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert held.acquire(timeout=10)
+        assert served.get("/healthz")[0] == served.get("/readyz")[0] == 200
+        assert served.get("/customers/anna") == (503, {"error": "too many ask at once: ask again"})
+        released.set()
+        assert first.recv(12) == second.recv(12) == b"HTTP/1.0 200"
+    assert served.get("/customers/anna")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_let_go(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Its slot is free again after the time-out, and nobody need know of it."""
+    monkeypatch.setattr(server_module, "MOST_CLIENTS", 1)
+    monkeypatch.setattr(server_module._Handler, "timeout", 1.0)
+    served = start()
+    monkeypatch.setattr(AdminServer, "metrics", lambda *_: (bytes(50_000_000), "text/plain"))
+    with closing(connect(served)) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        until(lambda: served.get("/customers/anna")[0] == 503, "the slot is taken")
+        until(lambda: served.get("/customers/anna")[0] == 200, "the slot is free again")
+    assert caplog.text == ""
+
+
+def test_an_error_beside_the_answer_is_logged(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """What goes wrong before there is an answer ends the connection, and the log says where."""
+    served = start()
+    monkeypatch.setattr(Gate, "asked", lambda *_: 1 / 0)
+    with pytest.raises(http.client.RemoteDisconnected):
+        served.get("/healthz")
+    until(lambda: "ZeroDivisionError" in caplog.text, "the log says so")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 200), ("/nothing", 404)])
+def test_head_is_answered_as_get_without_the_body(start: Start, path: str, status: int):
+    """Some probes ask by HEAD: the same status and headers, nothing more."""
+    served = start()
+    with closing(connect(served)) as client:
+        client.sendall(f"HEAD {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+    head, body = said.split(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.0 {status} ".encode())
+    assert b"Content-Length: " + str(len(orjson.dumps(served.get(path)[1])) + 1).encode() in head
+    assert body == b""
 
 
 @pytest.mark.parametrize(
