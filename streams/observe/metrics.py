@@ -138,7 +138,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Time from the record timestamp of an event to the commit of the alert that it raised.",
     ),
     # The customers.
-    _gauge("cx_customers", NOW, "partition", "Customers in the table.", "customers"),
+    _gauge(
+        "cx_customers",
+        NOW,
+        "partition",
+        "Customers in the table; rows that remember the forgotten are none.",
+        "customers",
+    ),
     _gauge("cx_customers_by_band", SWEEP, "band", "Customers by band of their experience.", "customers"),
     _gauge(
         "cx_customers_by_score",

@@ -7,16 +7,16 @@ worker up; everything they say is made of what `Watch` hands out.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from streams.engine.stats import InputSnapshot, Snapshot, Stats
+from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.placement import partition_of
 from streams.observe.tally import Latencies, Tally
 from streams.scoring.apply import Scorer
-from streams.suppression import is_reserved
+from streams.suppression import GUARD, is_reserved
 
 
 class Desk(Protocol):
@@ -81,6 +81,15 @@ class Found:
     """What the partition takes for now, seconds since the epoch."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """How many of a partition's rows are no customers', and of what that was counted."""
+
+    rows: Mapping[bytes, bytes]
+    census: Census | None
+    number: int
+
+
 @dataclass(slots=True)
 class Watch:
     """Looks at one worker. Call its methods in the worker's loop only."""
@@ -89,6 +98,7 @@ class Watch:
     lane: Any = None
     """The engine, once the application is built."""
     started_s: float = field(default_factory=time.time)
+    _reserved: dict[int, _Reserved] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -96,8 +106,34 @@ class Watch:
         return self.lane is not None and bool(self.lane.app.started)
 
     def engine(self) -> Snapshot:
-        """Return the state of the engine."""
-        return self.lane.snapshot() if self.running else Snapshot(Stats(), rebalancing=True)
+        """Return the state of the engine, with customers' rows alone for the rows of each partition."""
+        if not self.running:
+            return Snapshot(Stats(), rebalancing=True)
+        engine: Snapshot = self.lane.snapshot()
+        self._reserved = {each.partition: self._count_reserved(each) for each in engine.partitions}
+        partitions = (
+            replace(each, rows=each.rows - self._reserved[each.partition].number)
+            for each in engine.partitions
+        )
+        return replace(engine, partitions=tuple(partitions))
+
+    def _count_reserved(self, partition: PartitionSnapshot) -> _Reserved:
+        """Count the rows that remember the forgotten: when they were loaded, and at each pass of the sweep.
+
+        Those of whoever was forgotten since are counted by the next pass: to look at every key at each scrape
+        would hold the worker up.
+        """
+        rows = self.lane.partitions.get(partition.partition).state.rows
+        census, held = (
+            self.observed.censuses.get(partition.partition),
+            self._reserved.get(partition.partition),
+        )
+        if held is None or held.rows is not rows:
+            # The guard is written with the first of them.
+            return _Reserved(rows, census, sum(map(is_reserved, rows)) if GUARD in rows else 0)
+        if census is None or census is held.census:
+            return held
+        return _Reserved(rows, census, census.forgotten)
 
     def read(self) -> Reading:
         """Return everything that /metrics shows."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Waiting, Watch
 from streams.scoring.rules import SEVERITIES, Rule
+from streams.suppression import GUARD
 from tests.customers import DEFAULT
 
 NOW = 1_800_000_000.0
@@ -303,8 +304,13 @@ def test_the_table_for_the_docs_has_a_row_a_metric():
     )
 
 
-def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) -> Watch:
-    """Return a watch over a worker that owns `partitions`; censuses of 0 to 3 are left from before."""
+def a_watch(
+    partitions: tuple[PartitionSnapshot, ...], *, started: bool = True, rows: Any = MappingProxyType({})
+) -> Watch:
+    """Return a watch over a worker that owns `partitions`; censuses of 0 to 3 are left from before.
+
+    `rows` are those of each partition.
+    """
     observed = SimpleNamespace(
         tally=a_tally(),
         alert_latency=Histogram(LATENCY_BUCKETS_S),
@@ -315,8 +321,11 @@ def a_watch(partitions: tuple[PartitionSnapshot, ...], *, started: bool = True) 
         partitions=4,
         scorer=None,
     )
+    owned = {each.partition: SimpleNamespace(state=SimpleNamespace(rows=rows)) for each in partitions}
     lane = SimpleNamespace(
-        snapshot=lambda: Snapshot(Stats(), partitions), app=SimpleNamespace(started=started)
+        snapshot=lambda: Snapshot(Stats(), partitions),
+        app=SimpleNamespace(started=started),
+        partitions=owned,
     )
     return Watch(observed, lane)  # type: ignore[arg-type]
 
@@ -346,3 +355,43 @@ def test_a_worker_that_has_not_started_is_not_ready():
     """Before the engine runs there is nothing to look at, and nobody is told to send traffic."""
     assert not a_watch((a_partition(0),), started=False).engine().ready
     assert a_watch((a_partition(0),)).engine().ready
+
+
+FORGOTTEN = {GUARD: b"mac", GUARD + b":1": b"", GUARD + b":2": b""}
+
+
+def customers_of(watch: Watch) -> list[int]:
+    """Return the rows of each partition as metrics, readiness and the ready line show them."""
+    return [each.rows for each in watch.engine().partitions]
+
+
+def test_only_customers_are_counted():
+    """Rows that remember the forgotten are nobody's, and neither is the guard beside them."""
+    partition = replace(a_partition(1), rows=5)
+    assert customers_of(a_watch((partition,), rows={b"a": b"", b"b": b"", **FORGOTTEN})) == [2]
+    assert customers_of(a_watch((partition,), rows=dict.fromkeys([b"a", b"b", b"c", b"d", b"e"]))) == [5]
+
+
+def test_who_was_forgotten_since_is_counted_by_the_next_pass():
+    """Keys are looked at once, when they were loaded; from then on the sweep says how many are nobody's."""
+    partition = replace(a_partition(1), rows=5)
+    watch = a_watch((partition,), rows=FORGOTTEN | {b"a": b"", b"b": b""})
+    before = watch.observed.censuses[1]
+    before.forgotten = 1  # of a time when the partition was here before
+    assert customers_of(watch) == customers_of(watch) == [2]
+    watch.observed.censuses[1] = Census(forgotten=4)
+    assert customers_of(watch) == customers_of(watch) == [1]
+    del watch.observed.censuses[1]
+    assert customers_of(watch) == [1]
+
+
+def test_rows_that_were_loaded_again_are_counted_again():
+    """A partition that went and came back is another one; of one that went nothing is kept."""
+    partition = replace(a_partition(1), rows=5)
+    watch = a_watch((partition,), rows=FORGOTTEN | {b"a": b"", b"b": b""})
+    assert customers_of(watch) == [2]
+    watch.lane.partitions[1].state.rows = {GUARD: b"mac", b"a": b"", b"b": b"", b"c": b"", b"d": b""}
+    assert customers_of(watch) == [4]
+    watch.lane.snapshot = lambda: Snapshot(Stats(), ())
+    assert customers_of(watch) == []
+    assert not watch._reserved
