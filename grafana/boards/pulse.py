@@ -120,7 +120,8 @@ def _feeling() -> tuple[Panel, ...]:
 
 
 def _at_risk(labels: str, by: str = "") -> str:
-    return f"topk(8, sum by ({labels}) (cx_value_at_risk{by}_minor_units{{{WORKER}}}))"
+    amount = f"sum by ({labels}) (cx_value_at_risk{by}_minor_units{{{WORKER}}})"
+    return f"topk(8, {amount} / scalar(max(cx_currency_minor_units{{{WORKER}}})))"
 
 
 def _causes() -> tuple[Panel, ...]:
@@ -154,7 +155,7 @@ def _causes() -> tuple[Panel, ...]:
         bars(
             12,
             "Value at risk by driver",
-            "Probability of churn x spend a year, in minor units, by what takes most from each customer, and its owner.",
+            "Probability of churn x spend a year, in the policy's currency, by what takes most from each customer, and its owner.",
             "short",
             (_at_risk("driver, owner"), "{{driver}} ({{owner}})"),
             base="blue",

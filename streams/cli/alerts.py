@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from schemas.money import money
 from schemas.outputs import Rule
 from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
 from streams.cli.connecting import connection
@@ -203,7 +204,7 @@ def _weighs(alert: Alert) -> Iterator[str]:
 
 def _at_stake(alert: Alert) -> Iterator[str]:
     if value := alert["value_at_risk"]:
-        yield f"{value['amount'] / 100:,.2f} {value['currency']} ({value['formula']})"
+        yield f"{money(value['amount'], value['currency'])} ({value['formula']})"
     for name in ("act_by", "expected_by"):
         if alert[name]:
             yield f"{plain(name)} {_minute(alert[name])}"

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.envelope import at_time
+from schemas.money import money
 from streams.cli.files import open_events
 from streams.cli.tables import print_tables
 from streams.demo.words import printable
@@ -125,7 +126,7 @@ def _table(first: str, *columns: str) -> Table:
 def _value(found: Difference, old: Scorer, new: Scorer) -> Iterator[RenderableType]:
     before, after = found.value()
     if before or after:
-        told = f"{before / 100:,.2f} {old.policy.currency} -> {after / 100:,.2f} {new.policy.currency}"
+        told = f"{money(before, old.policy.currency)} -> {money(after, new.policy.currency)}"
         yield Text(f"value at risk behind the alerts: {told}")
 
 

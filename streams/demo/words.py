@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from schemas.money import money
 from streams.demo.feed import Record
 
 KEPT_MOMENTS = 8
@@ -104,7 +105,7 @@ def _details(data: Mapping[str, Any], time: str) -> Iterator[str | None]:
 
 def _money(data: Mapping[str, Any]) -> str | None:
     total = data.get("total")
-    return None if total is None else f"{total / 100:,.2f} {data.get('currency', '')}".rstrip()
+    return None if total is None else money(total, data.get("currency") or "")
 
 
 def _minutes(seconds: float | None, what: str) -> str | None:

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 
 from schemas.families.orders import OrderPlaced
+from schemas.money import minor_digits
 from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
@@ -84,6 +85,7 @@ def kpi_families(reading: Reading, policy: Policy) -> Iterator[Family]:
     yield family("cx_moment_points_total", kpis.moments(policy.driver_names))
     priced = {policy.currency, *policy.currencies}
     yield family("cx_unpriced_engagements_total", kpis.unpriced(policy.rhythm.engagement, priced))
+    yield family("cx_currency_minor_units", {policy.currency: 10 ** minor_digits(policy.currency)})
     yield family("cx_survey_answers_total", kpis.answers)
     yield family("cx_contacts_total", kpis.contacts)
     yield family("cx_first_contacts_total", reading.first_contacts)

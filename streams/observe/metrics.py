@@ -194,6 +194,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         "least 5; all others are `other`, customers without a store `none`.",
         "minor units",
     ),
+    _gauge(
+        "cx_currency_minor_units",
+        NOW,
+        "currency",
+        "Minor units of one unit of the policy's currency (ISO 4217): amounts are divided by it for people.",
+        "minor units",
+    ),
     _gauge("cx_table_bytes", SWEEP, "", "Bytes of the rows in the table.", "bytes"),
     _gauge("cx_open_alerts", SWEEP, "rule severity", "Alerts that are open.", "alerts"),
     _gauge(

@@ -226,6 +226,14 @@ def test_a_case_tells_what_happened_and_what_to_do(topic: Steps, words: str):
     assert "purchase +2.0" not in output, "what lifts the score is not what weighs"
 
 
+def test_what_is_at_stake_has_the_digits_of_its_currency(topic: Steps):
+    """Yen have no minor unit: an amount of 123,456 is not 1,234.56 of them."""
+    stake = {"amount": 123456, "currency": "JPY", "formula": "p x spend x years"}
+    first = orjson.loads(topic[0][2] or b"")
+    topic[:] = [(0, b"id", orjson.dumps({**first, **MORE, "value_at_risk": stake}))]
+    assert "123,456 JPY (p x spend x years)" in run("show", "id").output
+
+
 def test_a_case_of_which_little_is_known_is_short(topic: Steps):
     """What is unknown has no line."""
     first = orjson.loads(topic[0][2] or b"")

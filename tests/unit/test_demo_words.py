@@ -23,6 +23,7 @@ def event(kind: str, time: str = "2024-03-01T10:05:00Z", **data: object) -> dict
         ),
         (event("call.ended", wait_s=20, transfers=0, resolved="yes"), "call ended: resolved"),
         (event("order.placed", total=123450, currency="EUR"), "order placed: 1,234.50 EUR"),
+        (event("order.placed", total=123450, currency="JPY"), "order placed: 123,450 JPY"),
         (
             event("order.placed", total=0, promised_at="2024-03-04T10:00:00Z"),
             "order placed: 0.00, promised for 2024-03-04",

@@ -22,9 +22,10 @@ from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Waiting, Watch
+from streams.scoring.policy import Policy
 from streams.scoring.rules import SEVERITIES, Rule
 from streams.suppression import GUARD
-from tests.customers import DEFAULT
+from tests.customers import DEFAULT, scorer
 
 NOW = 1_800_000_000.0
 COUNTS = {"accepted": 5, "duplicate": 2, "anonymous": 1, "suppressed": 0, "rejected": 1, "skipped": 1}
@@ -140,10 +141,12 @@ def a_reading(**other: Any) -> Reading:
     return replace(usual, **other)
 
 
-def scrape(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def scrape(
+    reading: Reading, policy: Policy = DEFAULT.policy
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Return what Prometheus would read: value by (name, labels)."""
     lag = Histogram(LATENCY_BUCKETS_S)
-    made = registry(lambda: reading, DEFAULT.policy, sweep_interval_s=900.0, loop_lag=lambda: lag)
+    made = registry(lambda: reading, policy, sweep_interval_s=900.0, loop_lag=lambda: lag)
     text = generate_latest(made).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -271,6 +274,13 @@ def test_a_currency_without_a_rate_is_shown():
     found = scrape(a_reading())
     shown = {labels: value for (name, labels), value in found.items() if "unpriced" in name}
     assert shown == {(("channel", "web"), ("currency", "JPY")): 1}
+
+
+@pytest.mark.parametrize(("currency", "minor_units"), [("EUR", 100), ("JPY", 1), ("KWD", 1000)])
+def test_amounts_can_be_shown_in_their_currency(currency: str, minor_units: int):
+    """Dashboards divide by it: yen have no minor unit, dinars have thousandths."""
+    found = scrape(a_reading(), scorer(currency=currency).policy)
+    assert found["cx_currency_minor_units", (("currency", currency),)] == minor_units
 
 
 def test_a_stopped_partition_is_seen():

@@ -154,6 +154,8 @@ def test_value_at_risk(diff: Diff):
 
     assert found["old"] > found["new"] > 0
     assert f"value at risk behind the alerts: {found['old'] / 100:,.2f} EUR -> " in output
+    output = diff.run('currency = "JPY"\n[currencies]\nEUR = 1.6\n')[1]
+    assert re.search(r"alerts: [\d,]+\.\d\d EUR -> [\d,]+ JPY\n", output)
 
 
 def test_a_promise_that_nobody_reports_on(diff: Diff):
