@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.diagnosis import diagnose, diagnose_envelope, json_type, not_json, violation
-from schemas.envelope import Touchpoint, time_s
+from schemas.envelope import Touchpoint
 from schemas.fields import ID_MAX_BYTES
 from schemas.rejects import Reject, RejectReason, reject
 from schemas.touchpoints import TYPES
@@ -85,13 +85,13 @@ def to_binary(touchpoint: Touchpoint) -> tuple[bytes, list[tuple[str, bytes]]]:
     return _encode(data), headers
 
 
-def judge_time(touchpoint: Touchpoint, recorded_s: float, ancient_before_s: float) -> Reject | None:
+def judge_time(happened_s: float, recorded_s: float, ancient_before_s: float) -> Reject | None:
     """Return a reject for an event time that cannot be true, else None.
 
-    `recorded_s` is the record's timestamp and `ancient_before_s` the policy's earliest date, both in seconds
-    since the epoch. The wall clock plays no part, so that a replay decides the same.
+    `happened_s` is the event time, `recorded_s` the record's timestamp and `ancient_before_s` the policy's
+    earliest date, all in seconds since the epoch. The wall clock plays no part, so that a replay decides the
+    same.
     """
-    happened_s = time_s(touchpoint)
     if happened_s > recorded_s + CLOCK_SKEW_S or happened_s >= LATEST_S:
         return reject(RejectReason.CLOCK_FUTURE, "$.time", "a time after the record's")
     if happened_s < ancient_before_s:

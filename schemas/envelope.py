@@ -1,6 +1,5 @@
 """The envelope that every touchpoint travels in: CloudEvents 1.0."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -44,8 +43,3 @@ class Touchpoint(
 def time_s(touchpoint: Touchpoint) -> float:
     """Return the event time in seconds since the epoch."""
     return touchpoint.time.timestamp()
-
-
-def at_time(seconds: float) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, to the microsecond: the outputs' form of a time."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("streams", "schemas")
 MODULES = (
     "schemas/codec.py",
+    "schemas/times.py",
     "streams/aftermath.py",
     "streams/announcing.py",
     "streams/casework.py",
@@ -42,10 +43,12 @@ MODULES = (
     "streams/scoring/reasons.py",
     "streams/scoring/register.py",
     "streams/scoring/rhythm.py",
+    "streams/scoring/rows.py",
     "streams/scoring/rules.py",
     "streams/scoring/severity.py",
     "streams/scoring/signals.py",
     "streams/scoring/standing.py",
+    "streams/scoring/state.py",
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",
     "streams/work.py",

@@ -20,7 +20,7 @@ from typing import Final
 
 import orjson
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.engine.handler import Bucket
 from streams.scoring.policy import DAY_S, OutageSection
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.engine.handler import Effects, Output, Standing, Work
 from streams.engine.loader import read_newest
 from streams.engine.partition import Partition
@@ -21,8 +21,9 @@ from streams.processing import Processor
 from streams.scoring.cases import alert_id
 from streams.scoring.explain import Document
 from streams.scoring.lifecycle import mark_told
+from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import SEVERITIES, Rule
-from streams.scoring.state import CustomerState, Episode, pack, unpack
+from streams.scoring.state import CustomerState, Episode
 
 RESERVED: Final = b"\x00"
 """Keys of rows that are no customers begin so; no touchpoint brings such a row back."""

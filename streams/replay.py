@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from schemas.codec import LATEST_S, decode_line, judge_time
+from schemas.codec import decode_line, judge_time
 from schemas.envelope import Touchpoint, time_s
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
@@ -100,10 +100,9 @@ def judge(line: bytes, scorer: Scorer) -> Touchpoint | Reject:
     event = decode_line(line)
     if isinstance(event, Reject):
         return event
-    ancient_s = scorer.policy.ancient_before_s
-    if event.recordedtime is not None:
-        return judge_time(event, event.recordedtime.timestamp(), ancient_s) or event
-    return event if ancient_s <= time_s(event) < LATEST_S else judge_time(event, math.inf, ancient_s) or event
+    happened_s = time_s(event)
+    recorded_s = math.inf if event.recordedtime is None else event.recordedtime.timestamp()
+    return judge_time(happened_s, recorded_s, scorer.policy.ancient_before_s) or event
 
 
 @lru_cache(maxsize=1024)  # types and channels are closed sets

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from schemas.codec import decode, judge_time
-from schemas.envelope import Touchpoint, time_s
+from schemas.envelope import Touchpoint
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from streams.aftermath import ACTIONS, act, follow
@@ -24,8 +24,9 @@ from streams.outages import SEEN, count
 from streams.publishing import due, publish
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import DAY_S
+from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Glance
-from streams.scoring.state import CustomerState, pack, unpack
+from streams.scoring.state import CustomerState
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
 from streams.topics import INPUTS
 
@@ -103,18 +104,21 @@ class PartitionWork:
         for record in records:
             self._current = record
             event = decode(record.value, record.key, record.headers)
-            if isinstance(event, Touchpoint):
-                event = judge_time(event, record.timestamp / 1000.0, ancient_s) or event
             if isinstance(event, Reject):
                 self._dead_letter(event, topic, record)
+                continue
+            event_s = event.time.timestamp()  # as `time_s`, without a call
+            record_s = record.timestamp / 1000.0
+            untrue = judge_time(event_s, record_s, ancient_s)
+            if untrue is not None:
+                self._dead_letter(untrue, topic, record)
                 continue
             channel = event.channel or default_channel
             if record.key is None or event.subject is None:
                 self._anonymous += 1
                 intake.seen(event, channel, "anonymous")
                 continue
-            event_s = time_s(event)
-            if self._count(event, event_s, index, topic, record, channel):
+            if self._count(event, event_s, record_s, index, topic, record, channel):
                 newest_s = max(newest_s, event_s)
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
@@ -122,7 +126,14 @@ class PartitionWork:
         self._done.tally.compute_s += time.perf_counter() - began_s
 
     def _count(  # where it came from and what it says
-        self, event: Touchpoint, event_s: float, index: int, topic: str, record: Record, channel: str
+        self,
+        event: Touchpoint,
+        event_s: float,
+        record_s: float,
+        index: int,
+        topic: str,
+        record: Record,
+        channel: str,
     ) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
         key = record.key or b""
@@ -145,7 +156,7 @@ class PartitionWork:
             tally.intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        self._meter(event, channel, event_s, record.timestamp / 1000.0)
+        self._meter(event, channel, event_s, record_s)
         if type(event) in COUNTED:
             last = scorer.ledger.last_of(state) if type(event) in CONTACTS else None
             tally.kpis.see(event, channel, key, event_s, last)
@@ -164,7 +175,7 @@ class PartitionWork:
             )
         if decisions:
             self._casework.decided(key, state, decisions, history=bool(event.backfill))
-            self._done.tally.alert_records_s.append(record.timestamp / 1000.0)
+            tally.alert_records_s.append(record_s)
         if type(event) in ACTIONS:
             act(self._casework, key, state, event)
         return True

@@ -7,7 +7,7 @@ from typing import Any
 from streams.cli.score import document
 from streams.replay import Customer, Replay
 from streams.scoring.apply import Scorer
-from streams.scoring.state import unpack
+from streams.scoring.rows import unpack
 
 TOLERANCE = 1e-9
 

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from schemas.codec import decode_line
-from schemas.envelope import Touchpoint, at_time, time_s
+from schemas.envelope import Touchpoint, time_s
+from schemas.times import at_time
 from schemas.touchpoints import TYPES
 from streams.scoring.apply import Applied, Scorer
 from streams.scoring.policy import policy_from_tables
@@ -95,3 +96,13 @@ def told(steps: Iterable[Decision]) -> list[tuple[str, str]]:
 def seconds(day: float) -> float:
     """Return the time of a day from START, in seconds since the epoch."""
     return START + day * DAY
+
+
+def plain(value: Any) -> Any:
+    """Return a row, or a part of one, as dicts and lists that can be compared."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    names = getattr(type(value), "__slots__", None)
+    return value if names is None else {name: plain(getattr(value, name)) for name in names}

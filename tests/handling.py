@@ -10,7 +10,8 @@ from streams.engine.handler import Bucket, Effects, Output, Standing
 from streams.observe.tally import Processed
 from streams.processing import Processor
 from streams.scoring.apply import Scorer
-from streams.scoring.state import CustomerState, pack
+from streams.scoring.rows import pack
+from streams.scoring.state import CustomerState
 from streams.topics import WEB
 from streams.work import PartitionWork
 from tests.customers import DAY, DEFAULT, START, event, line, row, seconds

@@ -4,11 +4,13 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from schemas.envelope import Touchpoint, at_time
+from schemas.envelope import Touchpoint
+from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import Assessment, assess
-from streams.scoring.state import A_RECENT, Q_RECENT, Case, CustomerState, pack, unpack
-from tests.customers import DEFAULT, event, seconds
+from streams.scoring.rows import pack, unpack
+from streams.scoring.state import Case, CustomerState
+from tests.customers import DEFAULT, event, plain, seconds
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("order.placed", {"total": 1999}),
@@ -134,9 +136,9 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
     return {
         "newest": state.newest_s,
         "events": state.events,
-        "peaks": dict(sorted(state.peaks.items())),
-        "last": scorer.ledger.last_of(state),
-        "cause": state.cause,
+        "peaks": [each and plain(each) for each in state.peaks],
+        "last": plain(scorer.ledger.last_of(state)),
+        "cause": plain(state.cause),
         "outreach": state.outreach,
         "crowded": state.crowded,
         "register": {
@@ -149,8 +151,9 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "profile": {key: (at, _plain(value)) for key, (at, value) in sorted(state.profile.items())},
         **{f"points {key}": a * slow for key, a in sorted(state.points.items())},
         **{
-            f"mass {k}": x * (fast if k in (A_RECENT, Q_RECENT) else slow)
-            for k, x in sorted(state.mass.items())
+            f"mass {name}": amount * (fast if name.endswith("_recent") else slow)
+            for name, amount in plain(state.mass).items()
+            if amount
         },
         **{f"intent {k}": x * decay(churn.intent_half_life_s) for k, x in sorted(state.intents.items())},
         **{

@@ -7,7 +7,7 @@ from functools import cache
 import orjson
 import pytest
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.demo.datasets import DATASETS
 from streams.errors import CxError
 from tests.customers import DAY

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.backtest.worlds import Kind, World
 from streams.scoring.churn import sigmoid
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import click
 import orjson
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.cli.files import at_option, open_events, policy_option
 from streams.cli.ledger_view import render
 from streams.cli.score import document, report_losses, report_outlier

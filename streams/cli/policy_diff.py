@@ -13,8 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from schemas.envelope import at_time
 from schemas.money import money
+from schemas.times import at_time
 from streams.cli.files import open_events
 from streams.cli.tables import print_tables
 from streams.demo.words import printable

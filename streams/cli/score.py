@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.cli.files import at_option, open_events, policy_option
 from streams.demo.words import printable
 from streams.errors import Exit

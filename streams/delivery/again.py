@@ -8,7 +8,7 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from schemas.deliveries import Settlement
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.delivery.alert import decode
 from streams.delivery.book import DEAD_REASON, KafkaBook, settlement_of
 from streams.delivery.client import Answer, Client, Result

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.deliveries import DEAD, Settlement
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.delivery.alert import Alert, decode, message_id
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.delivery.alert import Alert
 
 PREFIX: Final = "cx.alert."

@@ -70,8 +70,7 @@ class Counts(msgspec.Struct, array_like=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, gc=False):
     """A record to write to an output topic, at the state partition's number. `value` None is a tombstone."""
 
     topic: str

@@ -23,14 +23,15 @@ from http import HTTPStatus
 from typing import Any
 
 from schemas.codec import LATEST_S
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.engine.stats import Snapshot
 from streams.observe.watch import Found, lag_records
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.cases import alert_id
 from streams.scoring.explain import assess, score_document
+from streams.scoring.rows import unpack
 from streams.scoring.rules import SEVERITIES, Rule
-from streams.scoring.state import CustomerState, unpack
+from streams.scoring.state import CustomerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.rulebook.events import CUSTOMER, Clock, events_of
 from streams.rulebook.life import Life, Lived
 from streams.rulebook.spec import (

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.envelope import Touchpoint, at_time, time_s
+from schemas.envelope import Touchpoint, time_s
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
+from schemas.times import at_time
 from streams.replay import judge
 from streams.routing import topic_for
 from streams.rulebook.episodes import KINDS, Change, Episode, compare, episodes_of

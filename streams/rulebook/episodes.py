@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.rulebook.life import Life, Lived
 from streams.scoring.rules import SEVERITIES
 

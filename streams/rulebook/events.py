@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.envelope import Touchpoint, at_time, time_s
+from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject
+from schemas.times import at_time
 from schemas.touchpoints import TYPES
 from streams.replay import judge
 from streams.rulebook.spec import CaseSpec, EventSpec, closest, convert, flat_events, is_full

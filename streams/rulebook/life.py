@@ -10,8 +10,9 @@ from streams.scoring.apply import Scorer
 from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
 from streams.scoring.facts import all_until
+from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Decision
-from streams.scoring.state import CustomerState, pack, unpack
+from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
 DAY_S = 86400.0

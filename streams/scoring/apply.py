@@ -14,20 +14,13 @@ from schemas.touchpoints import TYPES
 from streams.scoring.churn import Churn
 from streams.scoring.claims import READERS
 from streams.scoring.episodes import Decision
-from streams.scoring.ledger import Ledger
+from streams.scoring.ledger import Ledger, fade
 from streams.scoring.policy import Policy
 from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rules import Rules
 from streams.scoring.signals import INTENTS, SignalTable, intent_of
-from streams.scoring.state import (
-    A_RECENT,
-    ID_BYTES,
-    Q_RECENT,
-    RING_IDS,
-    CustomerState,
-    new_state,
-)
+from streams.scoring.state import ID_BYTES, RING_IDS, CustomerState, new_state
 
 PROFILE_FIELDS: Final = (
     "segment",
@@ -176,9 +169,8 @@ class Scorer:
         span = to_s - state.ref_s
         slow = exp2(-span / self.ledger.half_life_s)
         fast = exp2(-span / self.ledger.recent_half_life_s)
-        recent = (A_RECENT, Q_RECENT)
         state.points = {key: a * slow for key, a in state.points.items()}
-        state.mass = {key: x * (fast if key in recent else slow) for key, x in state.mass.items()}
+        fade(state.mass, slow, fast)
         faded = exp2(-span / self.churn.intent_half_life_s)
         state.intents = {key: amount * faded for key, amount in state.intents.items()}
         if state.rhythm is not None:

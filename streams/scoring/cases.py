@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import quote
 
-from schemas.envelope import at_time
+from schemas.money import minor_digits
+from schemas.times import at_time
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import sigmoid
 from streams.scoring.episodes import Decision
@@ -112,11 +113,14 @@ def _stakes(scorer: Scorer, state: CustomerState, decision: Decision, found: Ass
     amount = value.at_risk(state, found.at_s, probability)
     at_risk = None
     if amount is not None and probability is not None:
-        yearly = value.yearly(state, found.at_s) / 100.0
+        digits = minor_digits(policy.currency)
+        yearly = value.yearly(state, found.at_s) / 10.0**digits
         at_risk = {
             "amount": round(amount),
             "currency": policy.currency,
-            "formula": f"{probability:.2f} x {yearly:.2f} {policy.currency} a year x {value.years:g} years",
+            "formula": (
+                f"{probability:.2f} x {yearly:.{digits}f} {policy.currency} a year x {value.years:g} years"
+            ),
         }
     within_s = policy.rules.act_within_hours[SEVERITIES[decision.severity]] * HOUR_S
     return {

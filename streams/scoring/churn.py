@@ -9,9 +9,10 @@ together capped by scaling. Calibration comes last (streams/scoring/calibration.
 """
 
 import math
-from dataclasses import dataclass
 from math import exp2
 from typing import Final
+
+from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
 from streams.scoring.ledger import Reading
@@ -43,13 +44,16 @@ INTENT_NAMES: Final = {
 NO_ENGAGEMENT: Final = "no_engagement"
 
 
-@dataclass(frozen=True, slots=True)
+@mypyc_attr(acyclic=True)
 class ChurnReading:
     """A probability, its log-odds and what they are made of: the logits of `drivers` sum to `logit`."""
 
-    probability: float
-    logit: float
-    drivers: dict[str, float]
+    __slots__ = ("drivers", "logit", "probability")
+
+    def __init__(self, probability: float, logit: float, drivers: dict[str, float]) -> None:
+        self.probability = probability
+        self.logit = logit
+        self.drivers = drivers
 
 
 def sigmoid(logit: float) -> float:
@@ -82,6 +86,7 @@ class Churn:
         self.b4 = section.recency
         self.limit = section.rhythm_limit
         self.typical_spend = section.typical_spend
+        self._names = policy.driver_names
         self.calibration = Calibration(section.calibration, len(self.horizons))
         self.intent_logits = {
             Intent.CANCEL_PAGE: section.cancel_page,
@@ -186,10 +191,9 @@ class Churn:
             RECENCY: slope * from_recency,
             CALIBRATION: 0.0,
         }
-        names = self.policy.driver_names
-        terms = {
-            names.get(code, f"driver_{code}"): -self.per_point * x for code, x in experience.points.items()
-        }
+        names, terms = self._names, dict[str, float]()
+        for code, x in experience.points.items():
+            terms[names.get(code) or f"driver_{code}"] = -self.per_point * x
         # Named even at 0, so that rounding does not decide which drivers an output lists.
         terms[TREND] = self.per_trend * max(0.0, -trend)
         for intent, amount in self.intents(state, at_s):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams.scoring.state import CustomerState, Episode, Rhythm
 from streams.scoring.vocabulary import Band, Because, Cause, Rule
 
@@ -14,19 +16,11 @@ FOLDS_INTO: Final[dict[Rule, tuple[Rule, ...]]] = {
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
 
 
-@dataclass(init=False, slots=True)
+@mypyc_attr(acyclic=True)
 class Glance:
-    """What the rules and the scores topic look at, without the drivers.
+    """What the rules and the scores topic look at, without the drivers."""
 
-    One is made for nearly every event, and the constructor of a dataclass is never compiled.
-    """
-
-    at_s: float
-    score: float
-    coverage: float
-    trend: float
-    band: Band
-    terms: float
+    __slots__ = ("at_s", "band", "coverage", "score", "terms", "trend")
 
     def __init__(  # the figures of a row
         self, at_s: float, score: float, coverage: float, trend: float, band: Band, terms: float
@@ -62,6 +56,8 @@ def any_open(state: CustomerState) -> bool:
 
 def open_of(state: CustomerState, rule: Rule) -> Episode | None:
     """Return the rule's open episode, None if it has none."""
+    if not state.episodes:
+        return None
     episode = state.episodes.get(rule)
     return episode if episode is not None and episode.closed_s is None else None
 

@@ -6,7 +6,7 @@ every published score, and nested Structs would cost more than the scoring itsel
 
 from typing import Any
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
 from streams.scoring.ledger import Reading
@@ -97,11 +97,10 @@ class Assessment:
         return [driver_name(self._scorer, code) for _, code in taken[:count]]
 
     def _points(self, ledger: str, reading: Reading) -> list[Document]:
-        names = self._scorer.policy.driver_names
         ranked = [(_rank(points), code, points) for code, points in reading.points.items()]
         ranked.sort()
         return [
-            {"driver": names.get(code) or f"driver_{code}", "ledger": ledger, "points": points}
+            {"driver": driver_name(self._scorer, code), "ledger": ledger, "points": points}
             for _, code, points in ranked
         ]
 
@@ -118,7 +117,7 @@ def assess_at(scorer: Scorer, state: CustomerState, glance: Glance) -> Assessmen
 
 def driver_name(scorer: Scorer, code: int) -> str:
     """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
-    return scorer.policy.driver_names.get(code, f"driver_{code}")
+    return scorer.policy.driver_names.get(code) or f"driver_{code}"
 
 
 def _rank(points: float) -> int:

@@ -9,28 +9,22 @@ count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(ka
 """
 
 import math
-from dataclasses import dataclass
 from math import exp2
+from typing import Final
+
+from mypy_extensions import mypyc_attr
 
 from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
 from streams.scoring.standing import Failures, Standing
 from streams.scoring.state import (
-    A_RECENT,
     BEST,
     BEST_KEPT,
     BEST_SERVICE,
     NO_CODE,
     NOT_SETTLED,
-    Q_PLAIN,
-    Q_RECENT,
-    Q_ROUTINE,
-    Q_SERVED,
-    Q_SERVICE,
     SETTLED_REPAIRED,
-    W_EXPERIENCE,
-    W_SERVICE,
     WORST,
     WORST_ENDED,
     WORST_SERVICE,
@@ -38,22 +32,21 @@ from streams.scoring.state import (
     Case,
     CustomerState,
     LastExperience,
+    Mass,
     Peak,
 )
 
-TINY = 1e-12
-REST = 1e-12  # of what was taken out of a sum: less is rounding
-GROUP_BITS = 6  # of a key of `CustomerState.points`
-ROUTINE_BITS = 2 * Group.ROUTINE
+TINY: Final = 1e-12
+REST: Final = 1e-12  # of what was taken out of a sum: less is rounding
+GROUP_BITS: Final = 6  # of a key of `CustomerState.points`
+ROUTINE_BITS: Final = 2  # twice `Group.ROUTINE`
 
 
-@dataclass(init=False, slots=True)
+@mypyc_attr(acyclic=True)
 class Reading:
     """A ledger at a time: the score, its coverage and the points of each driver code."""
 
-    score: float
-    coverage: float
-    points: dict[int, float]
+    __slots__ = ("coverage", "points", "score")
 
     def __init__(self, score: float, coverage: float, points: dict[int, float]) -> None:
         self.score = score
@@ -69,13 +62,38 @@ def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: b
     return found if last is None or _order(found) > _order(last) else last
 
 
-def _add(sums: dict[int, float], key: int, amount: float) -> None:
-    """Add to a sum, and drop one that is empty but for what rounding leaves of it."""
-    total = sums.get(key, 0.0) + amount
-    if abs(total) > REST * abs(amount):
-        sums[key] = total
-    else:
-        sums.pop(key, None)
+def _added(total: float, amount: float) -> float:
+    """Return a sum with `amount` added, 0 where it is empty then but for what rounding leaves of it."""
+    total += amount
+    return total if abs(total) > REST * abs(amount) else 0.0
+
+
+def fade(mass: Mass, slow: float, fast: float) -> None:
+    """Let all sums decay: by `slow` at the half-life of the score, by `fast` at that of the trend."""
+    mass.q_plain *= slow
+    mass.q_routine *= slow
+    mass.q_service *= slow
+    mass.q_served *= slow
+    mass.w_experience *= slow
+    mass.w_service *= slow
+    mass.a_recent *= fast
+    mass.q_recent *= fast
+
+
+def _drop_rests(mass: Mass, rest: float) -> None:
+    """Empty each sum that holds no more than `rest`."""
+    mass.q_plain = _beyond(mass.q_plain, rest)
+    mass.q_routine = _beyond(mass.q_routine, rest)
+    mass.q_service = _beyond(mass.q_service, rest)
+    mass.q_served = _beyond(mass.q_served, rest)
+    mass.w_experience = _beyond(mass.w_experience, rest)
+    mass.w_service = _beyond(mass.w_service, rest)
+    mass.a_recent = _beyond(mass.a_recent, rest)
+    mass.q_recent = _beyond(mass.q_recent, rest)
+
+
+def _beyond(total: float, rest: float) -> float:
+    return total if abs(total) > rest else 0.0
 
 
 def _order(last: LastExperience) -> tuple[float, str, str, float]:
@@ -83,21 +101,14 @@ def _order(last: LastExperience) -> tuple[float, str, str, float]:
     return last.at_s, last.source, last.id, abs(last.a)
 
 
-_Seen = tuple[float, float, bytes, int]
-"""A moment that may be the best or the worst: its magnitude now, its time, its event and its driver code."""
-
-
-def _greatest(moments: list[_Seen]) -> _Seen | None:
-    """Return the greatest moment; of equals the later, as `_challenge` keeps it."""
-    found: _Seen | None = None
-    for each in moments:
-        if (
-            found is None
-            or each[0] > found[0] * (1.0 + TINY)
-            or (each[0] >= found[0] * (1.0 - TINY) and each[1:] > found[1:])
-        ):
-            found = each
-    return found
+def _greater_of(held: Peak | None, moment: Peak) -> Peak:
+    """Return the greater of two moments as seen now; of equals the later, as `_challenge` keeps it."""
+    if held is None or moment.m > held.m * (1.0 + TINY):
+        return moment
+    if moment.m < held.m * (1.0 - TINY):
+        return held
+    later = (moment.at_s, moment.event, moment.code) > (held.at_s, held.event, held.code)
+    return moment if later else held
 
 
 class Ledger:
@@ -133,16 +144,22 @@ class Ledger:
         """Add `signal` to the sums, `times` times."""
         grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
-        points, mass = state.points, state.mass
-        a, q = signal.a, signal.q
-        points[signal.key] = points.get(signal.key, 0.0) + a * grown
-        mass[signal.group] = mass.get(signal.group, 0.0) + q * grown
-        mass[W_EXPERIENCE] = mass.get(W_EXPERIENCE, 0.0) + signal.weight * grown
-        mass[A_RECENT] = mass.get(A_RECENT, 0.0) + a * recent
-        mass[Q_RECENT] = mass.get(Q_RECENT, 0.0) + q * recent
-        if signal.service:
-            mass[Q_SERVED] = mass.get(Q_SERVED, 0.0) + q * grown
-            mass[W_SERVICE] = mass.get(W_SERVICE, 0.0) + signal.weight * grown
+        points, mass, key = state.points, state.mass, signal.key
+        a, q, w = signal.a, signal.q * grown, signal.weight * grown
+        points[key] = points.get(key, 0.0) + a * grown
+        group = key & GROUP_BITS
+        if not group:
+            mass.q_plain += q
+        elif group == ROUTINE_BITS:
+            mass.q_routine += q
+        else:
+            mass.q_service += q
+        mass.w_experience += w
+        mass.a_recent += a * recent
+        mass.q_recent += signal.q * recent
+        if key & 1:
+            mass.q_served += q
+            mass.w_service += w
 
     def unweigh(self, state: CustomerState, signal: Signal, at_s: float) -> None:
         """Take out of the sums what `weigh` added, and what rounding leaves of a sum that is empty then."""
@@ -150,8 +167,7 @@ class Ledger:
         grown = exp2((at_s - state.ref_s) / self.half_life_s)
         if abs(state.points[signal.key]) <= REST * abs(signal.a) * grown:
             del state.points[signal.key]
-        for slot in [slot for slot, x in state.mass.items() if abs(x) <= REST * grown]:
-            del state.mass[slot]
+        _drop_rests(state.mass, REST * grown)
 
     def weigh_failure(self, state: CustomerState, case: Case, at_s: float, times: float = 1.0) -> None:
         """Add the failure of a case to the sums, dated `at_s`, `times` times; -1 takes it out."""
@@ -159,14 +175,19 @@ class Ledger:
         grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
         a, q = self.failures.worth(case.key)
-        a, q, key = a * weight, q * weight, case.key
-        parts = [(W_EXPERIENCE, weight * grown), (Q_PLAIN, q * grown), (A_RECENT, a * recent)]
-        parts.append((Q_RECENT, q * recent))
+        a, q, key, mass = a * weight, q * weight, case.key, state.mass
+        points = _added(state.points.get(key, 0.0), a * grown)
+        if points:
+            state.points[key] = points
+        else:
+            state.points.pop(key, None)
+        mass.w_experience = _added(mass.w_experience, weight * grown)
+        mass.q_plain = _added(mass.q_plain, q * grown)
+        mass.a_recent = _added(mass.a_recent, a * recent)
+        mass.q_recent = _added(mass.q_recent, q * recent)
         if key & 1:
-            parts += [(Q_SERVED, q * grown), (W_SERVICE, weight * grown)]
-        _add(state.points, key, a * grown)
-        for slot, amount in parts:
-            _add(state.mass, slot, amount)
+            mass.q_served = _added(mass.q_served, q * grown)
+            mass.w_service = _added(mass.w_service, weight * grown)
 
     def remember_failure(self, state: CustomerState, case: Case, name: bytes, at_s: float) -> None:
         """Remember a failure that lies in the sums, dated `at_s`, beyond its entry in the register."""
@@ -180,8 +201,7 @@ class Ledger:
     def rank_ended(self, state: CustomerState) -> None:
         """Find the worst of the failures that lie in the sums and are still in the register."""
         peaks = state.peaks
-        peaks.pop(WORST_ENDED, None)
-        peaks.pop(WORST_SERVICE_ENDED, None)
+        peaks[WORST_ENDED] = peaks[WORST_SERVICE_ENDED] = None
         for name, case in state.cases.items():
             if case.settled == NOT_SETTLED:
                 continue
@@ -228,7 +248,7 @@ class Ledger:
                 last = _newer(last, self._kept.key, float(case.facts[KEPT]), self._kept.a, b"")
         return last
 
-    def _remember(self, peaks: dict[int, Peak], signal: Signal, at_s: float, event: bytes) -> None:
+    def _remember(self, peaks: list[Peak | None], signal: Signal, at_s: float, event: bytes) -> None:
         if signal.a < 0.0:
             self._challenge(peaks, WORST, signal.code, signal.m, signal.log2_m, at_s, event)
             if signal.service:
@@ -241,7 +261,7 @@ class Ledger:
 
     def _challenge(  # a peak and where it may go, without making one that loses
         self,
-        peaks: dict[int, Peak],
+        peaks: list[Peak | None],
         slot: int,
         code: int,
         m: float,
@@ -250,7 +270,7 @@ class Ledger:
         event: bytes,
     ) -> None:
         """Keep the greater of the peak and the signal as both will be seen at any later time."""
-        held = peaks.get(slot)
+        held = peaks[slot]
         if held is not None:
             ahead = log2_m - math.log2(held.m) + (at_s - held.at_s) / self.half_life_s
             if ahead < -TINY or (ahead <= TINY and (at_s, event, code) <= (held.at_s, held.event, held.code)):
@@ -265,9 +285,9 @@ class Ledger:
         One pass for the three figures that every evaluation needs; `read` gives the same score with its
         drivers.
         """
-        mass = state.mass
+        mass, half_life_s = state.mass, self.half_life_s
         since_s = state.ref_s - at_s
-        decay = exp2(since_s / self.half_life_s)
+        decay = exp2(since_s / half_life_s)
         fast = exp2(since_s / self.recent_half_life_s)
         plain = routine = service = 0.0
         for key, a in state.points.items():
@@ -278,22 +298,18 @@ class Ledger:
                 routine += a
             else:
                 service += a
-        get = mass.get
         plain *= decay
         routine *= decay
         service *= decay
-        q_plain = get(Q_PLAIN, 0.0) * decay
-        q_routine = get(Q_ROUTINE, 0.0) * decay
-        q_service = get(Q_SERVICE, 0.0) * decay
-        weight = get(W_EXPERIENCE, 0.0) * decay
-        recent_a = get(A_RECENT, 0.0) * fast
-        recent_q = get(Q_RECENT, 0.0) * fast
-        high = low = 0.0
-        for slot, peak in state.peaks.items():
-            if slot in (BEST, BEST_KEPT):
-                high = max(high, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
-            elif slot in (WORST, WORST_ENDED):
-                low = max(low, peak.m * exp2((peak.at_s - at_s) / self.half_life_s))
+        q_plain = mass.q_plain * decay
+        q_routine = mass.q_routine * decay
+        q_service = mass.q_service * decay
+        weight = mass.w_experience * decay
+        recent_a = mass.a_recent * fast
+        recent_q = mass.q_recent * fast
+        peaks = state.peaks
+        high = self._greater(peaks[BEST], peaks[BEST_KEPT], at_s)
+        low = self._greater(peaks[WORST], peaks[WORST_ENDED], at_s)
         if state.failing:
             for held in self.failures.all_at(state, at_s):
                 plain += held.a * held.slow
@@ -324,15 +340,15 @@ class Ledger:
         Only of rows without a failure in the register.
         """
         mass = state.mass
-        plain = mass.get(Q_PLAIN, 0.0)
-        usual = plain + mass.get(Q_ROUTINE, 0.0) + mass.get(Q_SERVICE, 0.0)
+        plain = mass.q_plain
+        usual = plain + mass.q_routine + mass.q_service
         plain *= exp2((state.ref_s - at_s) / self.half_life_s)
         below = self.mu * plain / (self.kappa + plain)
-        recent = mass.get(Q_RECENT, 0.0)
+        recent = mass.q_recent
         known = recent * exp2((state.ref_s - at_s) / self.recent_half_life_s)
         if known < TINY or usual < TINY:
             return below, 0.0
-        mean_recent = mass.get(A_RECENT, 0.0) / recent
+        mean_recent = mass.a_recent / recent
         return below, known / (self.kappa + known) * (mean_recent - sum(state.points.values()) / usual)
 
     def score(self, state: CustomerState, at_s: float) -> float:
@@ -341,17 +357,17 @@ class Ledger:
 
     def service_score(self, state: CustomerState, at_s: float) -> float:
         """Return the service score at `at_s`, 0..100."""
-        served = state.mass.get(Q_SERVED)
-        if served is None and not state.failing:
+        served = state.mass.q_served
+        if not served and not state.failing:
             return self.mu
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        total, mass, peaks = 0.0, (served or 0.0) * decay, state.peaks
+        total, mass, peaks = 0.0, served * decay, state.peaks
         for key, a in state.points.items():
             if key & 1:
                 total += a
         total *= decay
-        high = self._faded(peaks.get(BEST_SERVICE), at_s)
-        low = self._greater(peaks.get(WORST_SERVICE), peaks.get(WORST_SERVICE_ENDED), at_s)
+        high = self._faded(peaks[BEST_SERVICE], at_s)
+        low = self._greater(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
         if state.failing:
             for held in self.failures.all_at(state, at_s):
                 if held.key & 1:
@@ -385,74 +401,79 @@ class Ledger:
 
         In each, mu + the sum of the points is the score (G5).
         """
-        mass, get = state.mass, state.mass.get
+        mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
         failures = self.failures.all_at(state, at_s) if state.failing else []
-        q_plain, q_served = get(Q_PLAIN, 0.0) * decay, get(Q_SERVED, 0.0) * decay
-        weight, served = get(W_EXPERIENCE, 0.0) * decay, get(W_SERVICE, 0.0) * decay
+        q_plain, q_served = mass.q_plain * decay, mass.q_served * decay
+        weight, served = mass.w_experience * decay, mass.w_service * decay
         for held in failures:
             q_plain += held.q * held.slow
             weight += held.weight * held.slow
             if held.key & 1:
                 q_served += held.q * held.slow
                 served += held.weight * held.slow
-        factors, denominator = self._saturation(mass, decay, q_plain)
+        routine_factor, service_factor, denominator = self._saturation(mass, decay, q_plain)
         scale = self.mean_share / denominator
         service_scale = self.mean_share / (self.kappa + q_served)
         points: dict[int, float] = {}
         service: dict[int, float] = {}
         for key, a in state.points.items():
-            code = key >> 3
-            points[code] = points.get(code, 0.0) + a * decay * factors[(key >> 1) & 3] * scale
+            code, group, felt = key >> 3, key & GROUP_BITS, a * decay
             if key & 1:
-                service[code] = service.get(code, 0.0) + a * decay * service_scale
+                service[code] = service.get(code, 0.0) + felt * service_scale
+            if group == ROUTINE_BITS:
+                felt *= routine_factor
+            elif group:
+                felt *= service_factor
+            points[code] = points.get(code, 0.0) + felt * scale
         for held in failures:
-            code, a = held.key >> 3, held.a * held.slow
-            points[code] = points.get(code, 0.0) + a * scale
+            code, felt = held.key >> 3, held.a * held.slow
+            points[code] = points.get(code, 0.0) + felt * scale
             if held.key & 1:
-                service[code] = service.get(code, 0.0) + a * service_scale
+                service[code] = service.get(code, 0.0) + felt * service_scale
         peaks = state.peaks
-        worst = (peaks.get(WORST), peaks.get(WORST_ENDED))
-        self._add_peaks(points, (peaks.get(BEST), peaks.get(BEST_KEPT)), worst, failures, at_s)
-        worst = (peaks.get(WORST_SERVICE), peaks.get(WORST_SERVICE_ENDED))
-        served_failures = [held for held in failures if held.key & 1]
-        self._add_peaks(service, (peaks.get(BEST_SERVICE),), worst, served_failures, at_s)
+        self._add_best(points, self._top(peaks[BEST], peaks[BEST_KEPT], at_s))
+        self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures)
+        worst = self._top(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
+        self._add_best(service, self._top(peaks[BEST_SERVICE], None, at_s))
+        self._add_worst(service, worst, [held for held in failures if held.key & 1])
         return (
             Reading(self.mu + sum(points.values()), weight / (2.0 + weight), points),
             Reading(self.mu + sum(service.values()), served / (2.0 + served), service),
         )
 
-    def _saturation(
-        self, mass: dict[int, float], decay: float, plain: float
-    ) -> tuple[tuple[float, float, float], float]:
-        """Return the factor of each group, and kappa + Q with the groups saturated; `plain` is decayed."""
-        routine = mass.get(Group.ROUTINE, 0.0) * decay
-        service = mass.get(Group.SERVICE, 0.0) * decay
+    def _saturation(self, mass: Mass, decay: float, plain: float) -> tuple[float, float, float]:
+        """Return the factors of the routine and of the service group, and kappa + Q with both saturated.
+
+        `plain` is decayed.
+        """
+        routine = mass.q_routine * decay
+        service = mass.q_service * decay
         routine_factor = self.routine_cap / (self.routine_cap + routine)
         service_factor = self.service_cap / (self.service_cap + service)
         denominator = self.kappa + plain + routine * routine_factor + service * service_factor
-        return (1.0, routine_factor, service_factor), denominator
+        return routine_factor, service_factor, denominator
 
-    def _add_peaks(  # the peaks that compete
-        self,
-        points: dict[int, float],
-        best: tuple[Peak | None, ...],
-        worst: tuple[Peak | None, ...],
-        failures: list[Standing],
-        at_s: float,
-    ) -> None:
-        """Give the best and the worst moment to their drivers."""
-        high = _greatest([self._seen(peak, at_s) for peak in best if peak is not None])
-        lows = [self._seen(peak, at_s) for peak in worst if peak is not None]
-        lows += [(-each.a * each.slow, float(each.until_s), each.name, each.key >> 3) for each in failures]
-        low = _greatest(lows)
-        if high is not None:
-            points[high[3]] = points.get(high[3], 0.0) + self.peak_share * self._best_points(high[0])
-        if low is not None:
-            points[low[3]] = points.get(low[3], 0.0) + self.peak_share * self._worst_points(low[0])
+    def _top(self, one: Peak | None, other: Peak | None, at_s: float) -> Peak | None:
+        """Return the greater of two peaks as it is seen at `at_s`."""
+        found = None if one is None else self._seen(one, at_s)
+        return found if other is None else _greater_of(found, self._seen(other, at_s))
 
-    def _seen(self, peak: Peak, at_s: float) -> _Seen:
-        return self._faded(peak, at_s), peak.at_s, peak.event, peak.code
+    def _seen(self, peak: Peak, at_s: float) -> Peak:
+        return Peak(peak.code, self._faded(peak, at_s), peak.at_s, peak.event)
+
+    def _add_best(self, points: dict[int, float], best: Peak | None) -> None:
+        """Give the best moment to its driver."""
+        if best is not None:
+            points[best.code] = points.get(best.code, 0.0) + self.peak_share * self._best_points(best.m)
+
+    def _add_worst(self, points: dict[int, float], worst: Peak | None, failures: list[Standing]) -> None:
+        """Give the worst moment, of the sums or of the register, to its driver."""
+        for held in failures:
+            moment = Peak(held.key >> 3, -held.a * held.slow, float(held.until_s), held.name)
+            worst = _greater_of(worst, moment)
+        if worst is not None:
+            points[worst.code] = points.get(worst.code, 0.0) + self.peak_share * self._worst_points(worst.m)
 
     def last_points(self, state: CustomerState, at_s: float) -> float:
         """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
@@ -461,7 +482,7 @@ class Ledger:
             return 0.0
         mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        plain = mass.get(Q_PLAIN, 0.0) * decay
+        plain = mass.q_plain * decay
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
         for name, case in state.cases.items():
             if case.key != NO_CODE:
@@ -470,5 +491,10 @@ class Ledger:
                     plain += held.q * held.slow
                 if not last.source and last.id == name.hex():
                     own = held.a * held.slow
-        factors, denominator = self._saturation(mass, decay, plain)
-        return self.mean_share * own * factors[(last.key >> 1) & 3] / denominator
+        routine_factor, service_factor, denominator = self._saturation(mass, decay, plain)
+        group, own = last.key & GROUP_BITS, self.mean_share * own
+        if group == ROUTINE_BITS:
+            own *= routine_factor
+        elif group:
+            own *= service_factor
+        return own / denominator

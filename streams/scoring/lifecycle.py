@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.scoring.policy import DAY_S
 from streams.scoring.state import CustomerState, Episode, Rhythm
 

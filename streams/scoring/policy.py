@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +25,7 @@ from schemas.outputs import Rule as RuleName
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
 
-DAY_S = 86400.0
+DAY_S: Final = 86400.0
 MAX_CODE = 4000
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]

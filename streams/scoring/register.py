@@ -113,7 +113,7 @@ class Register:
 
     def _rank_new(self, state: CustomerState, kept_s: int) -> None:
         """Let one more delivery in time be the best, if it is the newest."""
-        held, signal = state.peaks.get(BEST_KEPT), self._on_time
+        held, signal = state.peaks[BEST_KEPT], self._on_time
         if signal.a > 0.0 and (held is None or kept_s > held.at_s):
             state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(kept_s), b"")
 
@@ -136,7 +136,7 @@ class Register:
         if newest_s and signal.a > 0.0:
             state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest_s), b"")
         else:
-            state.peaks.pop(BEST_KEPT, None)
+            state.peaks[BEST_KEPT] = None
 
     def _settle(self, state: CustomerState, touched: Mapping[bytes, Case], kept: Mapping[bytes, int]) -> None:
         """Derive again what the touched entries mean, and what they mean to others.
@@ -182,7 +182,7 @@ class Register:
         state.failing = 0
         if any(case.key != NO_CODE for case in cases.values()):
             state.failing = self._settle_ended(state, now_s)
-        elif WORST_ENDED in state.peaks:
+        elif state.peaks[WORST_ENDED] is not None:
             self._ledger.rank_ended(state)
         self._rank_kept(state)
 

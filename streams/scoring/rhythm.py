@@ -23,6 +23,9 @@ SEARCH_FROM_DAYS: Final = 32.0
 SEARCH_TO_DAYS: Final = 8192.0
 EXPECTED_WITHIN_DAYS: Final = 1e-3
 EPOCH: Final = date(1970, 1, 1)
+MOST_MONTHS: Final = 4096
+_MONTHS: Final[dict[int, int]] = {}
+"""Day number -> month, of the days asked for lately: a calendar is slow."""
 
 
 def day_of(at_s: float) -> int:
@@ -81,7 +84,12 @@ def _is_new(rhythm: Rhythm, day: int) -> bool:
 
 def month_of(day: int) -> int:
     """Return the calendar month of a day number, 0..11."""
-    return (EPOCH + timedelta(days=day)).month - 1
+    month = _MONTHS.get(day)
+    if month is None:
+        if len(_MONTHS) >= MOST_MONTHS:
+            _MONTHS.clear()
+        month = _MONTHS[day] = (EPOCH + timedelta(days=day)).month - 1
+    return month
 
 
 class Silence:

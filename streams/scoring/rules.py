@@ -57,6 +57,19 @@ __all__ = [
 
 MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
 
+# Members of an enum are looked up each time they are named.
+_UNKNOWN: Final = Band.UNKNOWN
+_CRITICAL: Final = Band.CRITICAL
+_AT_RISK: Final = Band.AT_RISK
+_STEADY: Final = Band.STEADY
+_DELIGHTED: Final = Band.DELIGHTED
+_CHURN_RISK: Final = Rule.CHURN_RISK
+_EXPERIENCE_DROP: Final = Rule.EXPERIENCE_DROP
+_SILENCE: Final = Rule.SILENCE
+_SERVICE_FAILURE: Final = Rule.SERVICE_FAILURE
+_PROMISE_BROKEN: Final = Rule.PROMISE_BROKEN
+_ADVOCATE: Final = Rule.ADVOCATE
+
 
 class Rules:
     """The alert rules under one policy; what every event is held against is read from it once."""
@@ -88,10 +101,10 @@ class Rules:
     def band_of(self, score: float, coverage: float) -> Band:
         """Return the band of an experience score; `UNKNOWN` where too little is known."""
         if coverage < self._min_coverage:
-            return Band.UNKNOWN
+            return _UNKNOWN
         if score < self._at_risk_below:
-            return Band.CRITICAL if score < self._critical_below else Band.AT_RISK
-        return Band.STEADY if score < self._steady_below else Band.DELIGHTED
+            return _CRITICAL if score < self._critical_below else _AT_RISK
+        return _STEADY if score < self._steady_below else _DELIGHTED
 
     def glance(self, state: CustomerState, at_s: float) -> Glance:
         """Return the row's figures at `at_s`, or at its newest event if that is later."""
@@ -119,7 +132,7 @@ class Rules:
             any_open(state)
             or absent
             or glance.terms >= self._churn_terms
-            or glance.band is Band.CRITICAL
+            or glance.band is _CRITICAL
             or glance.trend <= self._drop_open
             or state.failing
             or self._advocates
@@ -131,8 +144,8 @@ class Rules:
         grieved = served is not None or broken is not None
         self._experience_drop(state, glance, steps, grieved=grieved, strong=strong)
         if grieved or state.episodes:
-            self._grievance(state, glance, steps, Rule.SERVICE_FAILURE, served, strong=strong)
-            self._grievance(state, glance, steps, Rule.PROMISE_BROKEN, broken, strong=strong)
+            self._grievance(state, glance, steps, _SERVICE_FAILURE, served, strong=strong)
+            self._grievance(state, glance, steps, _PROMISE_BROKEN, broken, strong=strong)
         self._silence(state, glance, steps, absent=absent, strong=strong)
         if self._advocates:
             self._advocate(state, glance, steps)
@@ -159,7 +172,7 @@ class Rules:
         """Tell in a few operations that no experience rule can open; False says nothing."""
         if state.intents or state.failing:
             return False
-        if WORST not in state.peaks and WORST_ENDED not in state.peaks:
+        if state.peaks[WORST] is None and state.peaks[WORST_ENDED] is None:
             return True
         below, trend = self.ledger.worst_case(state, at_s)
         churn = self.churn
@@ -192,22 +205,22 @@ class Rules:
         if logit is None or state.rhythm is None:
             return
         probability = sigmoid(logit)
-        episode = open_of(state, Rule.CHURN_RISK)
+        episode = open_of(state, _CHURN_RISK)
         if episode is not None:
             if episode.cause == Cause.LOST and engaged_since(state.rhythm, episode):
-                resolve(Rule.CHURN_RISK, episode, glance, steps, Because.ENGAGED)
+                resolve(_CHURN_RISK, episode, glance, steps, Because.ENGAGED)
             elif probability <= self._churn_close:
-                resolve(Rule.CHURN_RISK, episode, glance, steps, Because.RECOVERED)
+                resolve(_CHURN_RISK, episode, glance, steps, Because.RECOVERED)
             else:
                 severity = self.gravity.of_risk(probability, glance.band)
-                self._escalate(state, Rule.CHURN_RISK, episode, glance, steps, severity)
+                self._escalate(state, _CHURN_RISK, episode, glance, steps, severity)
             return
         lost = absent and state.rhythm.repeats >= 1
         if probability < self._churn_open or not (lost or glance.terms >= self._churn_terms):
             return
         cause = Cause.LOST if lost else Cause.EXPERIENCE
         severity = self.gravity.of_risk(probability, glance.band)
-        self._open(state, Rule.CHURN_RISK, glance, steps, cause, severity, strong=strong)
+        self._open(state, _CHURN_RISK, glance, steps, cause, severity, strong=strong)
 
     def _experience_drop(
         self, state: CustomerState, glance: Glance, steps: list[Decision], *, grieved: bool, strong: bool
@@ -217,21 +230,21 @@ class Rules:
         What falls because something stands broken is told by the rule about that, which closes when it is
         mended; only the critical band is an alert of its own then.
         """
-        episode = open_of(state, Rule.EXPERIENCE_DROP)
-        critical = glance.band is Band.CRITICAL
+        episode = open_of(state, _EXPERIENCE_DROP)
+        critical = glance.band is _CRITICAL
         severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
             # The score, not the band: a row that fades to `unknown` tends to the prior and closes too.
             if glance.trend > self._drop_close and glance.score >= self._recovered:
-                resolve(Rule.EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
+                resolve(_EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
             else:
-                self._escalate(state, Rule.EXPERIENCE_DROP, episode, glance, steps, severity)
+                self._escalate(state, _EXPERIENCE_DROP, episode, glance, steps, severity)
             return
         falling = glance.trend <= self._drop_open and glance.coverage >= self._min_coverage
         told = grieved or (not strong and self._told_lately(state, glance.at_s))
         if critical or (falling and not told):
             cause = Cause.CRITICAL if critical else Cause.TREND
-            self._open(state, Rule.EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
+            self._open(state, _EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
 
     def _grievance(  # the rule and what holds of it
         self,
@@ -261,29 +274,29 @@ class Rules:
     ) -> None:
         if state.rhythm is None:
             return
-        episode = open_of(state, Rule.SILENCE)
+        episode = open_of(state, _SILENCE)
         if episode is not None:
             if engaged_since(state.rhythm, episode):
-                resolve(Rule.SILENCE, episode, glance, steps, Because.ENGAGED)
-            elif is_folded(state, Rule.SILENCE):
-                resolve(Rule.SILENCE, episode, glance, steps, Because.FOLDED)
-        elif absent and not is_folded(state, Rule.SILENCE):
+                resolve(_SILENCE, episode, glance, steps, Because.ENGAGED)
+            elif is_folded(state, _SILENCE):
+                resolve(_SILENCE, episode, glance, steps, Because.FOLDED)
+        elif absent and not is_folded(state, _SILENCE):
             severity = MEDIUM if state.rhythm.repeats >= 1 else LOW
-            self._open(state, Rule.SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
+            self._open(state, _SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
 
     def _advocate(self, state: CustomerState, glance: Glance, steps: list[Decision]) -> None:
         limits = self._limits
-        episode = open_of(state, Rule.ADVOCATE)
+        episode = open_of(state, _ADVOCATE)
         if episode is not None:
             if glance.score < self._steady_below:
-                resolve(Rule.ADVOCATE, episode, glance, steps, Because.RECOVERED)
+                resolve(_ADVOCATE, episode, glance, steps, Because.RECOVERED)
         elif (
             glance.score >= limits.advocate_score
             and glance.coverage >= limits.advocate_coverage
             and not any_open(state)
-            and not self._resting(state, Rule.ADVOCATE, glance.at_s)
+            and not self._resting(state, _ADVOCATE, glance.at_s)
         ):
-            open_episode(state, Rule.ADVOCATE, glance, steps, Cause.DELIGHT, LOW)
+            open_episode(state, _ADVOCATE, glance, steps, Cause.DELIGHT, LOW)
 
     def _open(  # an episode's first facts
         self,
@@ -318,7 +331,7 @@ class Rules:
 
         The trend goes on seeing what was mended for about so long.
         """
-        for rule in (Rule.SERVICE_FAILURE, Rule.PROMISE_BROKEN):
+        for rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
             episode = state.episodes.get(rule)
             if episode is not None:
                 closed_s = episode.closed_s

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, cast
 
+from mypy_extensions import mypyc_attr
+
 from schemas.envelope import Touchpoint, time_s
 from schemas.families import customers, orders, store, support, voice, web
 from streams.scoring.policy import DAY_S, DriverSection, Policy
@@ -33,6 +35,7 @@ class Intent(IntEnum):
     UNSUBSCRIBE = 2
 
 
+@mypyc_attr(acyclic=True)
 class Signal:
     """One moment as the ledger counts it."""
 

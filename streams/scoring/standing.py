@@ -3,6 +3,8 @@
 from math import exp2
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import NO_CODE, NOT_SETTLED, Case, CustomerState
@@ -11,11 +13,9 @@ BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
 """Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
 
 
+@mypyc_attr(acyclic=True)
 class Standing:
-    """A failure at a time: before `slow` and `fast`, its decay at the half-lives of score and trend.
-
-    Made for every failure whenever a row is read: the constructor of a dataclass is never compiled.
-    """
+    """A failure at a time: before `slow` and `fast`, its decay at the half-lives of score and trend."""
 
     __slots__ = ("a", "fast", "key", "name", "q", "slow", "until_s", "weight")
 

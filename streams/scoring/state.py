@@ -1,4 +1,4 @@
-"""The row of one customer: what is kept between events, and its bytes.
+"""The row of one customer: what is kept between events (its bytes: `streams.scoring.rows`).
 
 Sums decay lazily: each is kept as of `ref_s`, so that an event at t adds `x * 2**((t - ref_s) / half_life)`
 and a sum is read at t by multiplying with `2**((ref_s - t) / half_life)`. Nothing is touched while time
@@ -7,26 +7,14 @@ passes, late events are exact, and the order of events does not matter.
 
 from typing import Any, Final
 
-import msgspec
-
-from streams.errors import CxError
+from mypy_extensions import mypyc_attr
 
 VERSION: Final = 2
 """2 since the register and the spend; rows of version 1 are read with both empty."""
 RING_IDS: Final = 8
 ID_BYTES: Final = 6
 
-# Keys of `CustomerState.mass`.
-Q_PLAIN: Final = 0  # experience ledger, signals of no group
-Q_ROUTINE: Final = 1  # experience ledger, routine good moments
-Q_SERVICE: Final = 2  # experience ledger, good service moments
-Q_SERVED: Final = 3  # service ledger
-W_EXPERIENCE: Final = 4
-W_SERVICE: Final = 5
-A_RECENT: Final = 6  # experience ledger at the trend's half-life, unsaturated
-Q_RECENT: Final = 7
-
-# Keys of `CustomerState.peaks`.
+# Places in `CustomerState.peaks`.
 BEST: Final = 0
 WORST: Final = 1
 BEST_SERVICE: Final = 2
@@ -34,6 +22,7 @@ WORST_SERVICE: Final = 3
 BEST_KEPT: Final = 4  # the newest delivery of the register that came in time
 WORST_ENDED: Final = 5  # the worst failure of the register that has ended
 WORST_SERVICE_ENDED: Final = 6  # the worst of service of those
+PEAKS: Final = 7
 
 # How an ended failure of the register lies in the sums.
 NOT_SETTLED: Final = 0
@@ -44,183 +33,297 @@ NO_CODE: Final = 0
 """No driver: codes begin at 1."""
 
 
-class Peak(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The best or worst moment of a ledger: magnitude m = w'|v - mu| at its own time."""
+@mypyc_attr(acyclic=True)
+class Peak:
+    """The best or worst moment of a ledger: magnitude m = w'|v - mu| at its own time. Not to be changed."""
 
-    code: int
-    m: float
-    at_s: float
-    event: bytes
+    __slots__ = ("at_s", "code", "event", "m")
 
-
-class LastExperience(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The newest signal that mattered (w >= 1); `a` = w'(v - mu), `key` as in `CustomerState.points`."""
-
-    key: int
-    at_s: float
-    a: float
-    source: str
-    id: str
+    def __init__(self, code: int, m: float, at_s: float, event: bytes) -> None:
+        self.code = code
+        self.m = m
+        self.at_s = at_s
+        self.event = event
 
 
-class Rhythm(msgspec.Struct, array_like=True, gc=False):
-    """When the customer engaged: UTC days, counted from 1970-01-01."""
+@mypyc_attr(acyclic=True)
+class LastExperience:
+    """The newest signal that mattered (w >= 1); `a` = w'(v - mu), `key` as in `CustomerState.points`.
 
-    first_day: int
-    last_day: int
-    repeats: int
-    days: int
-    """64 bits: bit n tells of the day n + 1 days before `last_day`."""
-    counts: list[float]
-    """Decayed occasions as of `ref_s`, one a horizon of the policy."""
-    months: int
-    """Twelve bits: the calendar months engaged in."""
-    spend: float = 0.0
-    """Amounts of engagements in minor units of the policy's currency, as of `ref_s`, decayed with the
-    half-life of the last of `counts`: `spend / counts[-1]` is the mean spend an occasion."""
+    Not to be changed.
+    """
+
+    __slots__ = ("a", "at_s", "id", "key", "source")
+
+    def __init__(self, key: int, at_s: float, a: float, source: str, event_id: str) -> None:
+        self.key = key
+        self.at_s = at_s
+        self.a = a
+        self.source = source
+        self.id = event_id
 
 
-class Case(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Rhythm:
+    """When the customer engaged: UTC days, counted from 1970-01-01.
+
+    `days` has 64 bits: bit n tells of the day n + 1 days before `last_day`. `counts` are decayed occasions as
+    of `ref_s`, one a horizon of the policy. `months` has twelve bits: the calendar months engaged in. `spend`
+    are amounts of engagements in minor units of the policy's currency, as of `ref_s`, decayed with the
+    half-life of the last of `counts`: `spend / counts[-1]` is the mean spend an occasion.
+    """
+
+    __slots__ = ("counts", "days", "first_day", "last_day", "months", "repeats", "spend")
+
+    def __init__(
+        self,
+        first_day: int,
+        last_day: int,
+        repeats: int,
+        days: int,
+        counts: list[float],
+        months: int,
+        spend: float = 0.0,
+    ) -> None:
+        self.first_day = first_day
+        self.last_day = last_day
+        self.repeats = repeats
+        self.days = days
+        self.counts = counts
+        self.months = months
+        self.spend = spend
+
+
+@mypyc_attr(acyclic=True)
+class Case:
     """An entry of the register: what is known of one promise, order, ticket, complaint or issue.
 
     The facts are a union that does not depend on the order in which they were learned
     (`streams.scoring.facts`); all below them is derived from the facts. Times are whole seconds.
     """
 
-    kind: int
-    facts: dict[int, int]
-    issue: bytes | None = None
-    """The key of the issue that it belongs to."""
-    at_s: int = 0
-    """The newest event of it; of an order, only of those that tie it to an issue."""
-    key: int = NO_CODE
-    """The failure that stands: driver code * 8 + in service, as in `CustomerState.points`; 0 for none."""
-    weight: int = 0
-    """Its weight in thousandths."""
-    since_s: int = 0
-    until_s: int = 0
-    """Until then it counts in full: when it ended, and at most the policy's standing days."""
-    mended_s: int = 0
-    """When it was repaired, 0 for never."""
-    credit: bool = True
-    """False if an earlier failure stood so close that a repair earns nothing."""
-    in_time: bool = False
-    """The delivery came in time: that moment lies in the sums already."""
-    pending_s: int = 0
-    """The next deadline that can still be missed, 0 for none."""
-    settled: int = NOT_SETTLED
-    """Whether the failure has ended and lies in the sums, until its facts change or it is folded."""
-    unanswered: bool = False
-    """A complaint in public that nobody answered in time."""
+    __slots__ = (
+        "at_s",
+        "credit",
+        "facts",
+        "in_time",
+        "issue",
+        "key",
+        "kind",
+        "mended_s",
+        "pending_s",
+        "settled",
+        "since_s",
+        "unanswered",
+        "until_s",
+        "weight",
+    )
+
+    def __init__(self, kind: int, facts: dict[int, int], issue: bytes | None = None) -> None:
+        self.kind = kind
+        self.facts = facts
+        self.issue = issue
+        """The key of the issue that it belongs to."""
+        self.at_s = 0
+        """The newest event of it; of an order, only of those that tie it to an issue."""
+        self.key = NO_CODE
+        """The failure that stands: driver code * 8 + in service, as in `CustomerState.points`; 0 for none."""
+        self.weight = 0
+        """Its weight in thousandths."""
+        self.since_s = 0
+        self.until_s = 0
+        """Until then it counts in full: when it ended, and at most the policy's standing days."""
+        self.mended_s = 0
+        """When it was repaired, 0 for never."""
+        self.credit = True
+        """False if an earlier failure stood so close that a repair earns nothing."""
+        self.in_time = False
+        """The delivery came in time: that moment lies in the sums already."""
+        self.pending_s = 0
+        """The next deadline that can still be missed, 0 for none."""
+        self.settled = NOT_SETTLED
+        """Whether the failure has ended and lies in the sums, until its facts change or it is folded."""
+        self.unanswered = False
+        """A complaint in public that nobody answered in time."""
 
 
-class Cause(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The newest event that the register took: entries keep hashes of ids, and people need the id."""
+@mypyc_attr(acyclic=True)
+class Cause:
+    """The newest event that the register took: entries keep hashes of ids, and people need the id.
 
-    at_s: float
-    source: str
-    id: str
+    Not to be changed.
+    """
+
+    __slots__ = ("at_s", "id", "source")
+
+    def __init__(self, at_s: float, source: str, event_id: str) -> None:
+        self.at_s = at_s
+        self.source = source
+        self.id = event_id
 
 
-class Episode(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Episode:
     """The newest episode of a rule for this customer."""
 
-    number: int
-    opened_s: float
-    closed_s: float | None
-    cause: str
-    severity: int
-    last_day: int
-    """The last engagement day when the episode was opened; a later one is an engagement since."""
-    told: int = -1
-    """The severity that people were last told; -1: they wait to be told, or never will be."""
-    told_s: float | None = None
-    """When people were first told."""
-    acknowledged_s: float | None = None
-    snoozed_until_s: float | None = None
-    outcome: str = ""
-    """How it turned out, as somebody recorded it."""
-    inferred: str = ""
-    """How it turned out, as the customer's engagement tells."""
-    risk: float | None = None
-    """Churn probability when the episode was opened."""
-    retired: bool = False
-    """Its alert was taken off `cx.alerts`, some time after it was closed."""
+    __slots__ = (
+        "acknowledged_s",
+        "cause",
+        "closed_s",
+        "inferred",
+        "last_day",
+        "number",
+        "opened_s",
+        "outcome",
+        "retired",
+        "risk",
+        "severity",
+        "snoozed_until_s",
+        "told",
+        "told_s",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        opened_s: float,
+        closed_s: float | None,
+        cause: str,
+        severity: int,
+        last_day: int,
+    ) -> None:
+        self.number = number
+        self.opened_s = opened_s
+        self.closed_s = closed_s
+        self.cause = cause
+        self.severity = severity
+        self.last_day = last_day
+        """The last engagement day when the episode was opened; a later one is an engagement since."""
+        self.told = -1
+        """The severity that people were last told; -1: they wait to be told, or never will be."""
+        self.told_s: float | None = None
+        """When people were first told."""
+        self.acknowledged_s: float | None = None
+        self.snoozed_until_s: float | None = None
+        self.outcome = ""
+        """How it turned out, as somebody recorded it."""
+        self.inferred = ""
+        """How it turned out, as the customer's engagement tells."""
+        self.risk: float | None = None
+        """Churn probability when the episode was opened."""
+        self.retired = False
+        """Its alert was taken off `cx.alerts`, some time after it was closed."""
 
 
-class Published(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What `cx.scores` last said."""
+@mypyc_attr(acyclic=True)
+class Published:
+    """What `cx.scores` last said. Not to be changed."""
 
-    experience: float
-    service: float
-    band: int
-    at_s: float
+    __slots__ = ("at_s", "band", "experience", "service")
+
+    def __init__(self, experience: float, service: float, band: int, at_s: float) -> None:
+        self.experience = experience
+        self.service = service
+        self.band = band
+        self.at_s = at_s
 
 
-class CustomerState(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Mass:
+    """The weights that the sums are taken over, as of `ref_s`: Q of each group, W, and the trend's sums."""
+
+    __slots__ = (
+        "a_recent",
+        "q_plain",
+        "q_recent",
+        "q_routine",
+        "q_served",
+        "q_service",
+        "w_experience",
+        "w_service",
+    )
+
+    def __init__(self) -> None:
+        self.q_plain = 0.0
+        """Q of the experience ledger, signals of no group."""
+        self.q_routine = 0.0
+        """Q of the experience ledger, routine good moments."""
+        self.q_service = 0.0
+        """Q of the experience ledger, good service moments."""
+        self.q_served = 0.0
+        """Q of the service ledger."""
+        self.w_experience = 0.0
+        self.w_service = 0.0
+        self.a_recent = 0.0
+        """A of the experience ledger at the trend's half-life, unsaturated."""
+        self.q_recent = 0.0
+
+
+@mypyc_attr(acyclic=True)
+class CustomerState:
     """Everything kept of one customer; bounded, whatever is sent."""
 
-    version: int
-    baked: int
-    """The policy numbers that are baked into the sums, as a 32-bit hash."""
-    ref_s: float
-    newest_s: float
-    events: int = 0
-    points: dict[int, float] = {}  # msgspec copies mutable defaults
-    """A of each (driver, group, in service): key = driver code * 8 + group * 2 + in service."""
-    mass: dict[int, float] = {}
-    """Q, W and the trend's sums, by the keys above; an absent one is 0."""
-    peaks: dict[int, Peak] = {}
-    rhythm: Rhythm | None = None
-    intents: dict[int, float] = {}
-    last: LastExperience | None = None
-    rings: dict[int, bytes] = {}
-    """The last 8 state-changing ids of each source topic, 6 bytes each, oldest first."""
-    episodes: dict[int, Episode] = {}
-    published: Published | None = None
-    profile: dict[int, tuple[float, Any]] = {}
-    """Field -> (event time, value)."""
-    told_s: float | None = None
-    """When people were last told anything about the customer."""
-    lost_day: int = 0
-    """The last engagement day before the silence by which the customer was counted as lost."""
-    cases: dict[bytes, Case] = {}
-    """The register of standing signals, by the hash of each one's own id: at most 16."""
-    failing: int = 0
-    """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
-    deadline_s: int = 0
-    """The earliest deadline of the register that can still be missed, 0 for none."""
-    cause: Cause | None = None
-    outreach: list[int] = []
-    """Times of the last 8 messages that the company sent, whole seconds, oldest first."""
-    crowded: int = 0
-    """Entries that were folded into the sums before their time, because the register was full."""
+    __slots__ = (
+        "baked",
+        "cases",
+        "cause",
+        "crowded",
+        "deadline_s",
+        "episodes",
+        "events",
+        "failing",
+        "intents",
+        "last",
+        "lost_day",
+        "mass",
+        "newest_s",
+        "outreach",
+        "peaks",
+        "points",
+        "profile",
+        "published",
+        "ref_s",
+        "rhythm",
+        "rings",
+        "told_s",
+        "version",
+    )
 
-
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(CustomerState)
-pack = _ENCODER.encode
-"""CustomerState -> bytes: versioned, array-like msgpack."""
-
-
-def unpack(row: bytes) -> CustomerState:
-    """Return the row of some bytes; raises msgspec.DecodeError on bytes that are no row.
-
-    A row of an older version is read as one of this version. One of a newer version raises CxError: its
-    fields could mean something else.
-    """
-    state = _DECODER.decode(row)
-    if state.version != VERSION:
-        _upgrade(state)
-    return state
-
-
-def _upgrade(state: CustomerState) -> None:
-    """Make a row of version 1 one of version 2: what that one did not have is empty."""
-    if state.version > VERSION:
-        msg = f"a row has version {state.version}, and this cx-signals reads rows up to version {VERSION}"
-        raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
-    state.version = VERSION
+    def __init__(self, version: int, baked: int, ref_s: float, newest_s: float) -> None:
+        self.version = version
+        self.baked = baked
+        """The policy numbers that are baked into the sums, as a 32-bit hash."""
+        self.ref_s = ref_s
+        self.newest_s = newest_s
+        self.events = 0
+        self.points: dict[int, float] = {}
+        """A of each (driver, group, in service): key = driver code * 8 + group * 2 + in service."""
+        self.mass = Mass()
+        self.peaks: list[Peak | None] = [None] * PEAKS
+        self.rhythm: Rhythm | None = None
+        self.intents: dict[int, float] = {}
+        self.last: LastExperience | None = None
+        self.rings: dict[int, bytes] = {}
+        """The last 8 state-changing ids of each source topic, 6 bytes each, oldest first."""
+        self.episodes: dict[int, Episode] = {}
+        self.published: Published | None = None
+        self.profile: dict[int, tuple[float, Any]] = {}
+        """Field -> (event time, value)."""
+        self.told_s: float | None = None
+        """When people were last told anything about the customer."""
+        self.lost_day = 0
+        """The last engagement day before the silence by which the customer was counted as lost."""
+        self.cases: dict[bytes, Case] = {}
+        """The register of standing signals, by the hash of each one's own id: at most 16."""
+        self.failing = 0
+        """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
+        self.deadline_s = 0
+        """The earliest deadline of the register that can still be missed, 0 for none."""
+        self.cause: Cause | None = None
+        self.outreach: list[int] = []
+        """Times of the last 8 messages that the company sent, whole seconds, oldest first."""
+        self.crowded = 0
+        """Entries that were folded into the sums before their time, because the register was full."""
 
 
 def new_state(baked: int, at_s: float) -> CustomerState:

@@ -19,7 +19,7 @@ class Band(IntEnum):
     @property
     def label(self) -> str:
         """The band as outputs write it."""
-        return self.name.lower()
+        return _BANDS[self]
 
 
 class Rule(IntEnum):
@@ -35,7 +35,7 @@ class Rule(IntEnum):
     @property
     def label(self) -> str:
         """The rule as outputs write it."""
-        return self.name.lower()
+        return _RULES[self]
 
 
 class Cause(StrEnum):
@@ -60,3 +60,8 @@ class Because(StrEnum):
     ENGAGED = "engaged"
     RECOVERED = "recovered"
     FOLDED = "folded"
+
+
+# A member's name costs a function call each time it is asked for.
+_BANDS: Final = {each: each.name.lower() for each in Band}
+_RULES: Final = {each: each.name.lower() for each in Rule}

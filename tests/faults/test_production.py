@@ -25,7 +25,7 @@ from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.outages import newest_by_channel
 from streams.processing import Processor, build_processor
 from streams.scoring.explain import assess, score_document
-from streams.scoring.state import unpack
+from streams.scoring.rows import unpack
 from streams.topics import ALERTS, DEAD_LETTERS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]

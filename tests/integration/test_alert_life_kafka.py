@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.topics import ACTIONS, ALERTS, WEB
 from tests.customers import DAY, line
 from tests.handling import changed

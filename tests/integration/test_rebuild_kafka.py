@@ -20,7 +20,7 @@ from streams.observe.placement import partition_of
 from streams.processing import build_processor
 from streams.rebuilding import Alerts, Quiet, is_reserved
 from streams.replay import Customer
-from streams.scoring.state import unpack
+from streams.scoring.rows import unpack
 from streams.settings import Settings
 from streams.suppression import GUARD
 from streams.topics import ALERTS, DEAD_LETTERS, SCORES, WEB

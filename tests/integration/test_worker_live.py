@@ -23,8 +23,8 @@ from aiokafka.admin import NewTopic
 from click.testing import CliRunner
 
 from schemas.codec import decode
-from schemas.envelope import at_time
 from schemas.rejects import Reject
+from schemas.times import at_time
 from streams.admin import admin_client, ensure_topics
 from streams.cli.doctor import doctor
 from streams.cli.score import document
@@ -272,7 +272,8 @@ def test_the_doctor_finds_a_worker_at_work_well(world: World, monkeypatch: pytes
     found = examine(world.kafka, world.prefix, world.worker.url, monkeypatch)
     assert {each["status"] for each in found} <= {"ok", "warning"}
     assert [each["subject"] for each in found if each["status"] == "ok"] == [
-        *("versions", "broker", "credentials", "topics", "replication", "workers", "producers", "clock"),
+        *("versions", "broker", "credentials", "topics", "replication", "retention"),
+        *("workers", "producers", "clock"),
         *("positions", "lag", "transactions", "worker", "lag"),
     ]
 

@@ -15,7 +15,7 @@ import orjson
 from prometheus_client import start_http_server
 
 from schemas import export
-from schemas.envelope import at_time
+from schemas.times import at_time
 from schemas.touchpoints import TYPES
 from streams.app import engine_settings
 from streams.delivery.figures import Figures

@@ -11,7 +11,8 @@ from streams.scoring.apply import Scorer
 from streams.scoring.facts import all_until
 from streams.scoring.policy import DAY_S
 from streams.scoring.register import ENTRIES
-from streams.scoring.state import CustomerState, pack, unpack
+from streams.scoring.rows import pack, unpack
+from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, event, row, scorer, seconds
 from tests.lives import MATTERS, ORDERS, days, figures, lives
 from tests.property.test_scoring_evidence import same, same_customer

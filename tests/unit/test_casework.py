@@ -14,8 +14,9 @@ from streams.outages import SEEN, SILENT
 from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
 from streams.scoring.lifecycle import RETIRE_AFTER_S
+from streams.scoring.rows import unpack
 from streams.scoring.rules import Rule
-from streams.scoring.state import Episode, unpack
+from streams.scoring.state import Episode
 from streams.topics import ALERTS, INCIDENTS
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
 from tests.handling import ANNA, Rec, Rig, changed, documents, orders, shopper, silent, written

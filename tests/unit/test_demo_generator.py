@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from schemas.codec import decode_line, judge_time
+from schemas.envelope import time_s
 from schemas.rejects import Reject
 from streams.demo.feed import Record, record_of
 from streams.demo.generator import POISON, Truth, generate
@@ -29,7 +30,7 @@ def judged(record: Record) -> str | None:
     if isinstance(event, Reject):
         return event.reason
     recorded = event.recordedtime or event.time
-    late = judge_time(event, recorded.timestamp(), ANCIENT_S)
+    late = judge_time(time_s(event), recorded.timestamp(), ANCIENT_S)
     return late.reason if late else None
 
 

@@ -23,11 +23,12 @@ from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
 from streams.processing import Processor
 from streams.scoring.policy import Policy
-from streams.scoring.state import Episode, LastExperience, pack
+from streams.scoring.rows import pack
+from streams.scoring.state import PEAKS, Episode, LastExperience
 from streams.topics import SUPPORT, WEB
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
 
-BAD = LastExperience(key=8, at_s=seconds(1), a=-90.0, source="/s", id="1")
+BAD = LastExperience(key=8, at_s=seconds(1), a=-90.0, source="/s", event_id="1")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def test_a_contact_after_a_failure_is_failure_demand():
         (15.1, BAD, "other"),
         (0.5, BAD, "other"),
         (2, None, "other"),
-        (2, LastExperience(key=8, at_s=seconds(1), a=20.0, source="/s", id="1"), "other"),
+        (2, LastExperience(key=8, at_s=seconds(1), a=20.0, source="/s", event_id="1"), "other"),
     ):
         assert seen(event("ticket.created", day), last=last).contacts == {("phone", after): 1}
 
@@ -358,7 +359,7 @@ def test_a_driver_that_the_policy_dropped_is_other():
     """Codes of rows that no policy names any more are one series together."""
     state = row([event("order.placed", 0)])
     state.points = {3999 * 8: -50.0}
-    state.peaks = {}
+    state.peaks = [None] * PEAKS
     census = Census()
     census.take(DEFAULT, b"", state, seconds(1))
     assert ("experience", "other") in census.points

@@ -25,7 +25,8 @@ from streams.observe.server import AdminServer, is_loopback
 from streams.observe.tally import LATENCY_BUCKETS_S, Histogram, Latencies, Tally
 from streams.observe.watch import Watch
 from streams.scoring.explain import assess, score_document
-from streams.scoring.state import Episode, pack
+from streams.scoring.rows import pack
+from streams.scoring.state import Episode
 from streams.settings import Settings
 from streams.suppression import GUARD
 from tests.customers import DEFAULT, event, row, seconds

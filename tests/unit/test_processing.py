@@ -7,7 +7,7 @@ from schemas.rejects import RejectReason, dead_letter_headers, reject
 from streams.engine.handler import Counts, Effects, Standing
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.processing import Processor, build_processor
-from streams.scoring.state import unpack
+from streams.scoring.rows import unpack
 from streams.settings import Settings
 from streams.topics import ACTIONS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
 from tests.customers import DEFAULT, event, line, row, seconds

@@ -8,7 +8,8 @@ import pytest
 
 from schemas.outputs import ChurnAlert, ScoreUpdated
 from streams.observe.tally import Processed
-from streams.scoring.state import Published, unpack
+from streams.scoring.rows import unpack
+from streams.scoring.state import Published
 from streams.topics import ALERTS, SCORES
 from tests.customers import DAY, DEFAULT, event, line, row, seconds
 from tests.handling import ANNA, Rig, documents, orders, shopper, written

@@ -4,10 +4,11 @@ import copy
 
 import pytest
 
-from schemas.envelope import at_time
+from schemas.times import at_time
 from streams.engine.handler import Output
+from streams.scoring.rows import unpack
 from streams.scoring.rules import Rule
-from streams.scoring.state import Episode, unpack
+from streams.scoring.state import Episode
 from streams.topics import ALERTS, SCORES, WEB
 from streams.work import FORGET_AFTER_S
 from tests.customers import DAY, event, line, row, scorer, seconds

@@ -7,8 +7,9 @@ import pytest
 
 from streams.rebuilding import Alerts, is_reserved
 from streams.scoring.cases import alert_id
+from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Rule
-from streams.scoring.state import Episode, new_state, pack, unpack
+from streams.scoring.state import Episode, new_state
 
 GENERATION = "g"
 TOLD = "2026-03-01T00:00:00Z"

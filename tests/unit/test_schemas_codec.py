@@ -433,7 +433,7 @@ class TestJudgeTime:
     )
     def test_bounds(self, time: str, reason: str | None):
         """Five minutes after the record and the earliest date are the last times accepted."""
-        found = judge_time(accepted(decode(event(time=time), KEY)), self.RECORDED_S, self.ANCIENT_S)
+        found = judge_time(time_s(accepted(decode(event(time=time), KEY))), self.RECORDED_S, self.ANCIENT_S)
 
         assert (found.reason.value if found else None) == reason
         assert found is None or found.path == "$.time"
@@ -442,7 +442,7 @@ class TestJudgeTime:
 @pytest.mark.parametrize("time", ["2200-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
 def test_no_event_lies_beyond_the_calendar(time: str):
     """Where no record tells the time, a year that nobody lives to see is refused all the same."""
-    found = judge_time(accepted(decode(event(time=time), KEY)), float("inf"), 0.0)
+    found = judge_time(time_s(accepted(decode(event(time=time), KEY))), float("inf"), 0.0)
 
     assert found is not None
     assert found.reason == RejectReason.CLOCK_FUTURE

@@ -51,7 +51,7 @@ def check(found: Touchpoint | Reject) -> None:
     body, headers = to_binary(found)
     key = None if found.subject is None else found.subject.encode()
     assert decode(body, key, headers) == found
-    assert judge_time(found, found.time.timestamp(), float("-inf")) is None
+    assert judge_time(found.time.timestamp(), found.time.timestamp(), float("-inf")) is None
 
 
 @given(st.none() | st.binary(max_size=300), KEYS, HEADERS)

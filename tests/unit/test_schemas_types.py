@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from schemas.codec import decode_line
-from schemas.envelope import Touchpoint, at_time
+from schemas.envelope import Touchpoint
 from schemas.export import example
 from schemas.families.promises import PromiseMadeData
 from schemas.families.voice import ReviewPostedData, SurveyAnsweredData
 from schemas.fields import CHANNELS
 from schemas.rejects import Reject
+from schemas.times import at_time
 from schemas.touchpoints import TYPES
 
 

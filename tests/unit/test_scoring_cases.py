@@ -15,7 +15,7 @@ from streams.scoring.cases import (
     alert_step,
 )
 from streams.scoring.rules import Because, Decision, Rule
-from streams.scoring.state import CustomerState
+from streams.scoring.state import PEAKS, CustomerState
 from tests.customers import DEFAULT, event, live, scorer
 
 Life = list[Touchpoint]
@@ -124,7 +124,7 @@ def test_cause_owner(tables: dict[str, Any], owner: str | None, *, dropped: bool
     state, step = decided([*LOYAL, FAILED], by=by)
     if dropped:
         state.points = {4001 * 8: sum(a for a in state.points.values() if a < 0)}
-        state.peaks = {}
+        state.peaks = [None] * PEAKS
 
     found = alert_document(by, "anna", state, step, generation="g", announced=False)
     assert found["cause_owner"] == owner

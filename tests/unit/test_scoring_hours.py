@@ -1,9 +1,10 @@
 """Business hours: only they count towards a first reply."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
+from streams.scoring import hours
 from streams.scoring.hours import BusinessHours
 from tests.customers import scorer
 
@@ -29,3 +30,16 @@ def test_due(opened: str, zone: str, hours: float, due: str):
     found = BusinessHours(section).due_s(datetime.fromisoformat(opened).timestamp(), hours)
 
     assert found == datetime.fromisoformat(due).timestamp()
+
+
+def test_what_calendars_said_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch):
+    """However many days are asked for, only some are remembered, and the answers stay the same."""
+    section = scorer().policy.promises
+    times = [datetime(2026, 3, 2, tzinfo=UTC).timestamp() + hour * 3600.0 for hour in range(400)]
+    wanted = [BusinessHours(section).due_s(at_s, 4) for at_s in times]
+    monkeypatch.setattr(hours, "MOST_REMEMBERED", 3)
+    bounded = BusinessHours(section)
+
+    assert [bounded.due_s(at_s, 4) for at_s in times] == wanted
+    assert len(bounded._day_of) <= 3
+    assert len(bounded._spans) <= 3

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from math import exp, lgamma, log
 from pathlib import Path
 
 import pytest
 
+from streams.scoring import rhythm as rhythms
 from streams.scoring.policy import DAY_S
 from streams.scoring.rhythm import EPOCH, engage, month_of, season_open
 from streams.scoring.state import Rhythm
@@ -187,3 +188,11 @@ def test_season(life: Rhythm, until: date | None):
 def test_all_is_never_lost():
     """A policy that waits until the whole chance is gone expects nobody by any day."""
     assert DEFAULT.churn.silence.expected_by_s(Rhythm(0, 30, 2, 1, [], 1), 90.0, 1.0) is None
+
+
+def test_remembered_months_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    """However many days are asked for, only some are remembered."""
+    monkeypatch.setattr(rhythms, "MOST_MONTHS", 3)
+    found = [month_of(day) for day in range(0, 400, 31)]
+    assert found == [(date(1970, 1, 1) + timedelta(days=day)).month - 1 for day in range(0, 400, 31)]
+    assert len(rhythms._MONTHS) <= 3

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from schemas.envelope import Touchpoint, at_time
+from schemas.envelope import Touchpoint
+from schemas.times import at_time
 from streams.scoring.explain import assess
 from streams.scoring.rules import Band, Cause
 from tests.customers import DEFAULT, event, live, row, scorer, seconds, told

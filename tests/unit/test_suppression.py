@@ -12,8 +12,8 @@ from streams.errors import CxError, Exit
 from streams.processing import build_processor
 from streams.replay import replay
 from streams.scoring.cases import alert_id
+from streams.scoring.rows import unpack
 from streams.scoring.rules import Rule
-from streams.scoring.state import unpack
 from streams.settings import Settings
 from streams.suppression import GUARD, Suppression, build_suppression, is_reserved
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, SCORES, WEB

@@ -1,0 +1,47 @@
+"""Times as outputs write them."""
+
+from datetime import date
+from typing import Final
+
+_DAY_S: Final = 86400
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_TWO_DIGITS: Final = [f"{number:02d}" for number in range(60)]
+_THREE_DIGITS: Final = [f"{number:03d}" for number in range(1000)]
+_DATES: Final[dict[int, str]] = {}
+"""Day since the epoch -> its date, of the days asked for lately: a calendar is slow."""
+_MOST_DATES: Final = 4096
+
+
+def at_time(seconds: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the microsecond: the outputs' form of a time.
+
+    Half a microsecond is rounded to the even one, as `datetime.fromtimestamp` does. Raises ValueError for
+    times beyond the year 9999.
+    """
+    whole = int(seconds // 1.0)
+    micros = (seconds - whole) * 1e6
+    micro = int(micros)
+    rest = micros - micro
+    if rest > 0.5 or (rest == 0.5 and micro & 1):  # noqa: PLR2004  # a half
+        micro += 1
+    if micro == 1_000_000:  # noqa: PLR2004  # a second
+        micro, whole = 0, whole + 1
+    day = whole // _DAY_S
+    second = whole - day * _DAY_S
+    minute = second // 60
+    hour = minute // 60
+    clock = f"{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute - hour * 60]}:{_TWO_DIGITS[second - minute * 60]}"
+    moment = f"{_date(day)}T{clock}"
+    if not micro:
+        return moment + "Z"
+    milli = micro // 1000
+    return f"{moment}.{_THREE_DIGITS[milli]}{_THREE_DIGITS[micro - milli * 1000]}Z"
+
+
+def _date(day: int) -> str:
+    found = _DATES.get(day)
+    if found is None:
+        if len(_DATES) >= _MOST_DATES:
+            _DATES.clear()
+        found = _DATES[day] = date.fromordinal(day + _EPOCH_DAY).isoformat()
+    return found

@@ -1,0 +1,55 @@
+"""Times as outputs write them, held to the calendar of the standard library."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import times
+from schemas.times import at_time
+
+
+def of_calendar(seconds: float) -> str:
+    """Return what a datetime makes of it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
+
+
+@given(
+    st.floats(-62_135_596_800.0, 253_402_300_799.0)
+    | st.integers(0, 1 << 33).map(float)
+    | st.integers(1 << 30, 1 << 31).map(lambda ticks: ticks + ticks % 4194304 / 4194304)
+    | st.integers(0, 1 << 40).map(lambda ms: ms / 1000.0)
+)
+def test_as_the_calendar_has_it(seconds: float):
+    """To the microsecond, halves rounded to the even one, and without a fraction where there is none."""
+    assert at_time(seconds) == of_calendar(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00Z"),
+        (1.5e-6, "1970-01-01T00:00:00.000002Z"),
+        (2.5e-6, "1970-01-01T00:00:00.000002Z"),
+        (59.9999999, "1970-01-01T00:01:00Z"),
+        (1_767_225_599.001, "2025-12-31T23:59:59.001000Z"),
+    ],
+)
+def test_by_hand(seconds: float, text: str):
+    """Some of them worked out."""
+    assert at_time(seconds) == text
+
+
+def test_calendars_end():
+    """A year beyond 9999 has no such form."""
+    with pytest.raises(ValueError, match="10000"):
+        at_time(253_402_300_800.0)
+
+
+def test_remembered_dates_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    """However many days are asked for, only some are remembered."""
+    monkeypatch.setattr(times, "_MOST_DATES", 3)
+    for day in range(10):
+        assert at_time(day * 86400.0 + 1) == of_calendar(day * 86400.0 + 1)
+    assert len(times._DATES) <= 3
