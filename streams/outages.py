@@ -29,9 +29,6 @@ USUAL_HALF_LIFE_S: Final = 28 * DAY_S
 HOUR_S: Final = 3600.0
 SAME_START_S: Final = 6 * HOUR_S
 """Partitions of a worker whose channel fell silent within this time of each other share the start."""
-SAME_ID_S: Final = DAY_S
-"""Workers know nothing of each other: all that they can name alike is a stretch of time. The last events of
-two partitions lie minutes apart, or hours where a channel sends little: an hour would often part them."""
 KIND: Final = "source_silent"
 SEEN: Final = "seen:"
 USUAL: Final = "usual:"
@@ -172,8 +169,7 @@ def _detail(channel: str, seen: Bucket, usual: Bucket, now_s: float) -> str:
 
 def _turn(channel: str, start_s: float, until_s: float | None, detail: str) -> Turn:
     since = at_time(start_s)
-    day = at_time(start_s // SAME_ID_S * SAME_ID_S)[:10]
-    incident_id = f"{KIND}:{channel}:{day}"
+    incident_id = f"{KIND}:{channel}:{since}"
     document = {
         "incident_id": incident_id,
         "kind": KIND,

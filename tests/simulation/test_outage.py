@@ -67,7 +67,7 @@ def test_an_outage_is_one_incident_and_no_alert_of_silence():
     """While the web is silent nobody is; where nothing guards, every customer of the web is an alert."""
     shop = Shop(GUARDED).live(0, 30, web=True).live(30, 42, web=False)
     incidents = shop.said(INCIDENTS.name)
-    assert {each["incident_id"] for each in incidents} == {"source_silent:web:2026-01-30"}
+    assert {each["incident_id"] for each in incidents} == {"source_silent:web:2026-01-30T18:00:00Z"}
     assert {each["until"] for each in incidents} == {None}
     assert not shop.opened()
     unguarded = Shop(UNGUARDED).live(0, 30, web=True).live(30, 42, web=False)
@@ -79,6 +79,6 @@ def test_when_the_source_is_back_it_is_over():
     """The incident says until when, and who really stays away is missed as ever."""
     shop = Shop(GUARDED).live(0, 30, web=True).live(30, 36, web=False).live(36, 38, web=True)
     ended = {each["incident_id"]: each["until"] for each in shop.said(INCIDENTS.name)}
-    assert list(ended) == ["source_silent:web:2026-01-30"]
+    assert list(ended) == ["source_silent:web:2026-01-30T18:00:00Z"]
     assert str(ended[next(iter(ended))]).startswith("2026-02-06")
     assert not shop.opened()
