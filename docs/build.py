@@ -13,6 +13,7 @@ import msgspec
 from schemas import export
 from schemas.rejects import DEAD_LETTER_HEADERS, REASONS
 from schemas.touchpoints import TYPES
+from schemas.tracing import TRACE_HEADERS
 from streams.acls import acl_table
 from streams.cli.main import COMMANDS, cx
 from streams.cli.schema import field_rows
@@ -76,6 +77,11 @@ def reference() -> str:
                 "Dead-letter headers",
                 "Value, key and headers of a dead letter are the original's bytes; these headers are added.",
                 _table(("header", "meaning"), ((f"`{k}`", v) for k, v in DEAD_LETTER_HEADERS.items())),
+            ),
+            *_section(
+                "Trace headers",
+                "Optional, on touchpoints; the steps of an alert have those of the event that raised them.",
+                _table(("header", "meaning"), ((f"`{k}`", v) for k, v in TRACE_HEADERS.items())),
             ),
             *(line for name in export.OUTPUTS for line in _output(name)),
             *_section(

@@ -14,6 +14,7 @@ from schemas.deliveries import Pauses, Settlement
 from schemas.outputs import ChurnAlert, Incident, ScoreUpdated
 from schemas.rejects import DEAD_LETTER_HEADERS, REASONS, RejectReason
 from schemas.touchpoints import TYPES
+from schemas.tracing import PARENT, STATE, TRACE_HEADERS
 from schemas.yaml import to_yaml
 
 CONTRACT_VERSION: Final = "1.0.0"
@@ -26,6 +27,7 @@ OUTPUTS: Final[dict[str, type[msgspec.Struct]]] = {
     "Pauses": Pauses,
 }
 DEAD_LETTER: Final = "DeadLetter"
+TRACED: Final = "traced"
 Carries = Literal[
     "touchpoints", "actions", "ScoreUpdated", "ChurnAlert", "DeadLetter", "Incident", "delivery"
 ]
@@ -82,7 +84,7 @@ def asyncapi(topics: Sequence[TopicDoc]) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {topic.name: _channel(topic) for topic in topics},
         "operations": {_operation_id(topic): _operation(topic) for topic in topics},
-        "components": {"messages": _messages()},
+        "components": {"messages": _messages(), "messageTraits": {TRACED: _traced()}},
     }
 
 
@@ -157,6 +159,7 @@ def _messages() -> dict[str, Any]:
             "summary": info.meaning,
             "contentType": "application/cloudevents+json",
             "payload": {"$ref": f"./json/{info.name}.json"},
+            "traits": [{"$ref": f"#/components/messageTraits/{TRACED}"}],
             "bindings": {"kafka": {"key": {"type": "string", "description": "The bytes of `subject`."}}},
         }
         for info in TYPES.values()
@@ -164,8 +167,23 @@ def _messages() -> dict[str, Any]:
     for name, struct in OUTPUTS.items():
         summary = (struct.__doc__ or "").splitlines()[0]
         messages[name] = {"name": name, "summary": summary, "payload": {"$ref": f"./json/{name}.json"}}
+    messages["ChurnAlert"]["traits"] = [{"$ref": f"#/components/messageTraits/{TRACED}"}]
     messages[DEAD_LETTER] = _dead_letter()
     return messages
+
+
+def _traced() -> dict[str, Any]:
+    """Return the headers that a touchpoint may have, and an alert has of the event that raised it."""
+    properties: dict[str, Any] = {
+        name: {"type": "string", "description": meaning} for name, meaning in TRACE_HEADERS.items()
+    }
+    return {
+        "headers": {
+            "type": "object",
+            "properties": properties,
+            "dependencies": {STATE: [PARENT]},
+        }
+    }
 
 
 def _dead_letter() -> dict[str, Any]:

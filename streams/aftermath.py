@@ -15,6 +15,7 @@ from schemas.families.customers import (
     AlertSnoozed,
     OutcomeRecorded,
 )
+from schemas.tracing import Trace
 from streams.casework import Casework, step_of
 from streams.scoring import lifecycle
 from streams.scoring.policy import DAY_S
@@ -33,11 +34,11 @@ ACTIONS: Final[dict[type[Touchpoint], str]] = {
 """Types that say what somebody did about an alert, and the word that they are counted by."""
 
 
-def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint) -> None:
+def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint, trace: Trace) -> None:
     """Apply an action to the episodes that it is about, and write the steps that come of it.
 
     An action on an alert that is not in the row changes nothing and is counted: `past` for an earlier episode
-    of a rule, else `unknown_alert`.
+    of a rule, else `unknown_alert`. `trace` is the action's context, which the steps carry on.
     """
     customer_id, word = key.decode(), ACTIONS[type(event)]
     data: Any = event.data
@@ -58,7 +59,7 @@ def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint)
         if episode.outcome != before:
             casework.outcomes.matured(Rule(rule).label, episode.outcome)
         said = {"by": getattr(data, "by", None), "note": getattr(data, "note", None)}
-        casework.write(customer_id, state, step_of(rule, episode, step, glance), said=said)
+        casework.write(customer_id, state, step_of(rule, episode, step, glance), said=said, trace=trace)
     casework.note(key, state, casework.to_tell(customer_id, state, glance.at_s), glance)
 
 

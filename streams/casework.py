@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import orjson
 
+from schemas.tracing import Trace
 from streams.announcing import BUCKET, Desk, refill
 from streams.engine.handler import Bucket, Output, Standing
 from streams.observe.outcomes import Outcomes
@@ -104,10 +105,19 @@ class Casework:
         """Return the counters of the work."""
         return self._done.tally.outcomes
 
-    def decided(self, key: bytes, state: CustomerState, decisions: list[Decision], *, history: bool) -> None:
+    def decided(
+        self,
+        key: bytes,
+        state: CustomerState,
+        decisions: list[Decision],
+        *,
+        history: bool,
+        trace: Trace = (),
+    ) -> None:
         """Write the steps; tell people at once of what is critical, and let the rest wait in the row.
 
-        `history`: an old event was the cause, or time itself before everything was read.
+        `history`: an old event was the cause, or time itself before everything was read. `trace`: the context
+        of the event that was the cause.
         """
         customer_id = key.decode()
         glance = decisions[-1].glance
@@ -117,15 +127,15 @@ class Casework:
             if decision.step == "opened":
                 self._opened(state, episode, decision.glance)
             if decision.because is None:
-                self.write(customer_id, state, decision)
+                self.write(customer_id, state, decision, trace=trace)
             else:
                 news = fresh and episode.told_s is not None and decision.because is not Because.FOLDED
-                self.write(customer_id, state, decision, announced=news)
+                self.write(customer_id, state, decision, announced=news, trace=trace)
                 self._resolved(customer_id, state, decision, fresh=fresh)
         found = self.to_tell(customer_id, state, glance.at_s)
         if found and fresh and found[0].episode.severity == CRITICAL_SEVERITY:
             self.outcomes.passed[Rule(found[0].rule).label] += 1
-            self.tell(customer_id, state, found, glance)
+            self.tell(customer_id, state, found, glance, trace=trace)
             found = []
         self.note(key, state, found, glance)
 
@@ -184,14 +194,22 @@ class Casework:
             return []
         return found
 
-    def tell(self, customer_id: str, state: CustomerState, found: list[Waiting], glance: Glance) -> None:
+    def tell(
+        self,
+        customer_id: str,
+        state: CustomerState,
+        found: list[Waiting],
+        glance: Glance,
+        *,
+        trace: Trace = (),
+    ) -> None:
         """Tell people of the gravest; the other rules of the customer fold into it."""
         lifecycle.tell(state, found, glance.at_s)
         gravest, *others = (step_of(each.rule, each.episode, "announced", glance) for each in found)
-        self.write(customer_id, state, gravest, announced=True)
+        self.write(customer_id, state, gravest, announced=True, trace=trace)
         into = self.alert_id(customer_id, gravest.rule, gravest.number)
         for other in others:
-            self.write(customer_id, state, other, said={"folded_into": into})
+            self.write(customer_id, state, other, said={"folded_into": into}, trace=trace)
             self.outcomes.suppress(other.rule.label, "folded")
 
     def note(self, key: bytes, state: CustomerState, found: list[Waiting], glance: Glance) -> None:
@@ -262,8 +280,12 @@ class Casework:
         *,
         announced: bool = False,
         said: Mapping[str, str | None] = NOTHING_SAID,
+        trace: Trace = (),
     ) -> None:
-        """Write a step to `cx.alerts`; `said` are fields that only this step has, such as `by`."""
+        """Write a step to `cx.alerts`; `said` are fields that only this step has, such as `by`.
+
+        `trace` are its headers: the value is the same with them and without.
+        """
         alert = alert_document(
             self.scorer,
             customer_id,
@@ -276,7 +298,7 @@ class Casework:
         alert |= said
         alert["holdout"] = self.in_holdout(customer_id)
         value = orjson.dumps(alert, option=orjson.OPT_SORT_KEYS)
-        self._done.outputs.append(Output(self.office.alerts_topic, alert["alert_id"].encode(), value))
+        self._done.outputs.append(Output(self.office.alerts_topic, alert["alert_id"].encode(), value, trace))
         self._done.tally.alerts[alert["rule"], alert["severity"], alert["step"]] += 1
 
     def retire(self, customer_id: str, rule: int, number: int) -> None:

@@ -13,6 +13,7 @@ from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
+from schemas.tracing import trace_of
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
@@ -174,10 +175,11 @@ class PartitionWork:
                 state, at_s, absence_until_s=self._casework.absence_until_s
             )
         if decisions:
-            self._casework.decided(key, state, decisions, history=bool(event.backfill))
+            trace = trace_of(record.headers, event.traceparent)
+            self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)
             tally.alert_records_s.append(record_s)
         if type(event) in ACTIONS:
-            act(self._casework, key, state, event)
+            act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
         return True
 
     def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> None:

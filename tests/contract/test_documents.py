@@ -174,6 +174,16 @@ class TestAsyncApi:
         assert carried == set(asyncapi["components"]["messages"])
         assert all(message["summary"] for message in asyncapi["components"]["messages"].values())
 
+    def test_who_carries_a_trace(self, asyncapi: dict[str, Any]):
+        """Touchpoints and alerts may have the headers of W3C Trace Context; no other message has."""
+        messages = asyncapi["components"]["messages"]
+        traced = {name for name, message in messages.items() if "traits" in message}
+        headers = asyncapi["components"]["messageTraits"]["traced"]["headers"]
+
+        assert traced == {*TYPES, "ChurnAlert"}
+        assert set(headers["properties"]) == {"traceparent", "tracestate"}
+        assert "required" not in headers
+
     def test_topic_configuration(self, asyncapi: dict[str, Any]):
         """A topic's configuration is shown as the Kafka binding types it."""
         alerts = asyncapi["channels"]["cx.alerts"]["bindings"]["kafka"]["topicConfiguration"]

@@ -59,9 +59,17 @@ def partitions(worker: LiveWorker) -> set[int]:
     return set(msgspec.json.decode(body)["partitions"]) if status == 200 else set()
 
 
+def context(number: int) -> bytes:
+    """Return the trace context that the publisher of a record gave it, one of each number from 1."""
+    return b"00-%032x-%016x-01" % (number, number)
+
+
 def sent(records: list[Record], prefix: str) -> list[Sent]:
     """Return records as they are sent, one of each bad one in between."""
-    found = [Sent(prefix + each.topic, each.key, each.value) for each in records]
+    found = [
+        Sent(prefix + each.topic, each.key, each.value, (("traceparent", context(number)),))
+        for number, each in enumerate(records, 1)
+    ]
     for number, (_, key, value) in enumerate(BAD.values()):
         found.insert((number + 1) * len(records) // len(BAD), Sent(prefix + WEB.name, key, value))
     return found
@@ -208,3 +216,18 @@ def test_alerts_are_valid_documents_decided_once(aftermath: Aftermath):
         assert found[0] == "opened"
         assert found.count("opened") == 1
         assert found.count("resolved") <= 1
+
+
+def test_alerts_belong_to_the_trace_of_their_event(aftermath: Aftermath):
+    """A step that an event raised has the context of one of its customer, from no later time."""
+    events = {context(number): each for number, each in enumerate(aftermath.records, 1)}
+    steps = [each for each in aftermath.alerts if each.value is not None]
+    traced = [each for each in steps if each.headers]
+    assert traced
+    for each in traced:
+        ((name, text),) = each.headers
+        alert = msgspec.json.decode(each.value, type=ChurnAlert)
+        event = msgspec.json.decode(events[text].value or b"")
+        assert name == "traceparent"
+        assert alert.customer_id == event["subject"]
+        assert datetime.fromisoformat(event["time"]) <= datetime.fromisoformat(alert.at)
