@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -29,11 +31,32 @@ DEAD_REASON: Final = "delivery_"
 
 @dataclass(slots=True)
 class Memory:
-    """What was settled in a partition before."""
+    """Which messages of a partition are under way or settled, by id."""
 
-    ids: set[str] = field(default_factory=set)
     newest_s: float | None = None
     """When the newest was settled, seconds since the epoch."""
+    _at_s: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """When each was settled, in that order; inf: it is under way."""
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._at_s
+
+    def __len__(self) -> int:
+        return len(self._at_s)
+
+    def begin(self, message_id: str) -> None:
+        """Note that a message is under way."""
+        self._at_s[message_id] = math.inf
+
+    def settle(self, message_id: str, at_s: float) -> None:
+        """Note that a message ended at `at_s`, seconds since the epoch."""
+        self._at_s[message_id] = self.newest_s = at_s
+        self._at_s.move_to_end(message_id)
+
+    def forget(self, before_s: float) -> None:
+        """Forget what was settled before `before_s`, as far as nothing older is under way."""
+        while self._at_s and next(iter(self._at_s.values())) < before_s:
+            self._at_s.popitem(last=False)
 
 
 class Book(Protocol):
@@ -73,8 +96,7 @@ class KafkaBook:
             async for record in records(consumer, TopicPartition(self._topic, partition)):
                 settlement = settlement_of(record.value)
                 if settlement is not None:
-                    found.ids.add(settlement.message_id)
-                    found.newest_s = record.timestamp / 1000
+                    found.settle(settlement.message_id, record.timestamp / 1000)
         return found
 
     async def settle(self, partition: int, settlement: Settlement) -> None:

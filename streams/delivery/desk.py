@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ from streams.delivery.routes import NOWHERE, Routes
 from streams.scoring.vocabulary import Because
 
 log = logging.getLogger(__name__)
+
+KEPT_S: Final = 3_600.0
+"""Least time for which a settled id is kept: clocks differ, and records lie about in the order of time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +47,8 @@ class Desk:
         self._couriers = couriers
         self._shared = shared
         self._book = book
-        self._settled = memory.ids
+        self._known = memory
+        self._kept_s = max([KEPT_S, *(each.receiver.endpoint.max_age_s for each in couriers.values())])
         self._jobs: dict[int, _Job] = {}
         self._by_alert: dict[str, list[_Job]] = {}
         self._next = 0
@@ -69,6 +73,7 @@ class Desk:
         if record.offset < self._next:
             return  # read again after a rebalance that gave the partition back
         self._next = record.offset + 1
+        self._forget(record)
         if record.value is None:
             for job in self._by_alert.get((record.key or b"").decode("utf-8", "replace"), ()):
                 if job.message is not None:
@@ -81,10 +86,16 @@ class Desk:
             return
         over = alert.step in OVER and not _goes_on(alert) and self._withdraw(alert.alert_id)
         known = message_id(alert)
-        if not alert.announced or known in self._settled:
+        if not alert.announced or known in self._known:
             return
-        self._settled.add(known)
-        message = Message(known, alert, record.value, record.timestamp / 1000, withdrawn=over)
+        self._known.begin(known)
+        message = Message(
+            known,
+            alert,
+            record.value,
+            record.timestamp / 1000,
+            withdrawn=over,
+        )
         siblings = self._by_alert.setdefault(alert.alert_id, [])
         job = _Job(record, message, before=[each.task for each in siblings if each.task is not None])
         siblings.append(job)
@@ -110,6 +121,15 @@ class Desk:
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, record: Any) -> None:
+        """Forget what was settled long before `record` was published: none of it can follow any more.
+
+        Measured by what is read and not by the clock: whoever reads again from an earlier place, after a
+        standstill or because somebody put the position back, still knows all that was settled since.
+        """
+        read_s = min(record.timestamp / 1000, self._shared.clock.now_s())
+        self._known.forget(read_s - self._kept_s)
 
     def _withdraw(self, alert_id: str) -> bool:
         """Withdraw the messages of an alert that nobody has been sent; tell whether there were any."""
@@ -170,7 +190,7 @@ class Desk:
     async def _refuse(self, record: Any, why: str) -> None:
         known = f"at_{record.partition}_{record.offset}"
         job = self._jobs[record.offset]
-        if known in self._settled:
+        if known in self._known:
             job.ended = True
             return
         at = at_time(self._shared.clock.now_s())
@@ -185,6 +205,7 @@ class Desk:
             log.warning("given up (%s), to %s: %s", settlement.ending, settlement.endpoint or "nobody", why)
             await self._book.bury(job.record, settlement, why)
         await self._book.settle(job.record.partition, settlement)
+        self._known.settle(settlement.message_id, self._shared.clock.now_s())
         job.ended = True
         self._shared.figures.deliveries.labels(settlement.endpoint, settlement.ending).inc()
 

@@ -1,6 +1,7 @@
 """The desk of a partition: what is taken, what is remembered, and where a restart begins."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from streams.delivery.book import Memory
 from streams.delivery.client import Answer, Result
 from streams.delivery.courier import Courier
-from streams.delivery.desk import Desk
+from streams.delivery.desk import KEPT_S, Desk
 from streams.delivery.quiet import QuietHours
 from streams.delivery.routes import Routes
 from tests.delivering import (
@@ -28,6 +29,9 @@ BROKEN = Answer(Result.STATUS_5XX, 500)
 OK = Answer(Result.ACCEPTED, 200)
 
 
+DAY_S = 86_400.0
+
+
 class Office:
     """A desk with everything around it, in virtual time."""
 
@@ -41,7 +45,7 @@ class Office:
         receiver = a_receiver()
         self.desk = Desk(
             routes=routes or Routes(default="care", endpoints={"care": receiver.endpoint}),
-            couriers={"care": Courier(receiver, self.shared)},
+            couriers=more.pop("couriers", {"care": Courier(receiver, self.shared)}),
             shared=self.shared,
             book=self.book,
             memory=more.pop("memory", Memory()),
@@ -68,6 +72,14 @@ class Office:
     def figure(self, name: str, **labels: str) -> float | None:
         """Return the value of a metric."""
         return self.shared.figures.registry.get_sample_value(name, {"receiver": "care", **labels})
+
+
+def remembered(office: Office) -> Memory:
+    """Return what a restart reads of the endings that an office has written down."""
+    memory = Memory()
+    for _, settlement in office.book.settled:
+        memory.settle(settlement.message_id, datetime.fromisoformat(settlement.at).timestamp())
+    return memory
 
 
 async def test_an_announced_step_is_delivered_and_written_down():
@@ -128,12 +140,75 @@ async def test_a_step_that_was_settled_before_is_not_sent_again():
     first = Office()
     first.take(0)
     await first.finish()
-    ids = {settlement.message_id for _, settlement in first.book.settled}
-    again = Office(memory=Memory(ids))
+    again = Office(memory=remembered(first))
     again.take(0)
     again.take(1, step="resolved")
     await again.finish()
     assert again.steps == ["resolved"]
+
+
+async def test_what_can_no_longer_come_is_forgotten():
+    """Ids are kept for an endpoint's longest age behind what is read: a year fills no memory (G8)."""
+    memory = Memory()
+    office = Office(memory=memory)
+    for day in range(365):
+        office.clock.at_s = NOON + day * DAY_S
+        office.take(day, int(office.clock.at_s * 1000), alert_id=f"a{day}")
+        await office.finish()
+    assert len(office.client.sent) == 365
+    assert len(memory) == 2
+
+
+async def test_whoever_reads_from_an_earlier_place_still_knows_what_was_settled_since():
+    """Back after a month, or put back by somebody, a delivery sends nothing again and buries nothing."""
+    first = Office()
+    for day in (0, 1, 2):
+        first.clock.at_s = NOON + day * DAY_S
+        first.take(day, int(first.clock.at_s * 1000), alert_id=f"a{day}")
+        await first.finish()
+    again = Office(memory=remembered(first))
+    again.clock.at_s = NOON + 30 * DAY_S
+    for day in (0, 1, 2):
+        again.take(day, int((NOON + day * DAY_S) * 1000), alert_id=f"a{day}")
+    await again.finish()
+    assert again.client.sent == again.book.settled == again.book.buried == []
+
+
+async def test_what_is_under_way_is_never_forgotten():
+    """A step that waits is known however much time the others have seen; with its end it grows old."""
+    memory = Memory()
+    memory.begin("waits")
+    memory.settle("ended", NOON)
+    memory.forget(NOON + 1.0)
+    assert "waits" in memory
+    memory.settle("waits", NOON + 2.0)
+    memory.forget(NOON + 1.0)
+    assert ("waits" in memory, "ended" in memory) == (True, False)
+    memory.forget(NOON + 3.0)
+    assert len(memory) == 0
+
+
+async def test_a_record_of_the_future_takes_no_memory():
+    """A worker whose clock is wrong must not make the delivery forget what it has just sent."""
+    office = Office()
+    office.take(0)
+    await office.finish()
+    office.take(1, int((NOON + 900 * DAY_S) * 1000), alert_id="a2")
+    office.take(2)
+    await office.finish()
+    assert len(office.client.sent) == 2
+
+
+async def test_ids_are_kept_for_an_hour_at_least():
+    """Where nobody is told at all, or for a minute only, clocks that differ must not bring a step twice."""
+    office = Office(routes=Routes(default="nowhere", endpoints={}), couriers={})
+    office.take(0)
+    await office.finish()
+    office.take(1, int((NOON + 0.9 * KEPT_S) * 1000), alert_id="a2")
+    office.clock.at_s = NOON + 0.9 * KEPT_S
+    office.take(2)
+    await office.finish()
+    assert len(office.book.settled) == 2
 
 
 async def test_a_step_that_comes_twice_is_sent_once():
@@ -254,7 +329,7 @@ async def test_what_is_no_alert_is_a_dead_letter_once():
     await office.finish()
     assert [settlement.ending for _, settlement in office.book.settled] == ["undecodable", "accepted"]
     assert "truncated" in office.book.buried[0][2]
-    again = Office(memory=Memory({settlement.message_id for _, settlement in office.book.settled}))
+    again = Office(memory=remembered(office))
     again.desk.take(Record(0, b"{"))
     await again.finish()
     assert again.book.settled == again.book.buried == []
