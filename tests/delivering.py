@@ -87,6 +87,7 @@ class Record:
     timestamp: int = int(NOON * 1000)
     topic: str = "cx.alerts"
     partition: int = 2
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class VirtualClock:

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from schemas.deliveries import Settlement
 from schemas.times import at_time
-from streams.delivery.alert import decode
+from streams.delivery.alert import decode, trace_headers
 from streams.delivery.book import DEAD_REASON, KafkaBook, settlement_of
 from streams.delivery.client import Answer, Client, Result
 from streams.delivery.log import partitions_of, reader, records
@@ -79,7 +79,8 @@ async def _accepted(settings: Settings) -> set[str]:
 async def _post(client: Client, receiver: Receiver, message_id: str, letter: DeadLetter) -> Answer:
     value = letter.value or b""
     body = body_of(receiver.endpoint.format, decode(value), value)
-    return await client.post(receiver, sign(message_id, int(time.time()), body, receiver.keys), body)
+    headers = sign(message_id, int(time.time()), body, receiver.keys) | trace_headers(letter)
+    return await client.post(receiver, headers, body)
 
 
 def _settlement(letter: DeadLetter, name: str, answer: Answer) -> Settlement:

@@ -1,9 +1,11 @@
 """A step of an alert as the delivery reads it: what it decides by; the rest stays the bytes that came."""
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+
+from schemas.tracing import trace_of
 
 ID_BYTES: Final = 15
 
@@ -51,3 +53,8 @@ def message_id(alert: Alert) -> str:
     """Return the `webhook-id` of a step: the same in every attempt, process and replay."""
     text = f"{alert.alert_id}\x00{alert.step}\x00{alert.severity}\x00{alert.at}"
     return "msg_" + hashlib.blake2b(text.encode(), digest_size=ID_BYTES).hexdigest()
+
+
+def trace_headers(record: Any) -> dict[str, str]:
+    """Return what a record of `cx.alerts`, or its dead letter, says of its trace, as headers of HTTP."""
+    return {name: text.decode("ascii") for name, text in trace_of(record.headers)}

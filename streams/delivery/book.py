@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.deliveries import Settlement, encode
+from schemas.tracing import trace_of
 from streams.delivery.log import reader, records, writer
 from streams.errors import CxError, Exit
 from streams.settings import Settings
@@ -106,7 +107,7 @@ class KafkaBook:
         await _patiently(lambda: self._producer.send_and_wait(self._topic, value, key, partition=partition))
 
     async def bury(self, record: Any, settlement: Settlement, why: str) -> None:
-        """Write the dead letter of a record: its key and value, and headers that say what became of it."""
+        """Write the dead letter of a record: its key, value and trace, and what became of it as headers."""
         said = {
             "cx-reason": DEAD_REASON + settlement.ending,
             "cx-detail": why,
@@ -117,7 +118,7 @@ class KafkaBook:
             "cx-receiver": settlement.endpoint,
             "cx-message-id": settlement.message_id,
         }
-        headers = [(name, text.encode()) for name, text in said.items()]
+        headers = [*trace_of(record.headers), *((name, text.encode()) for name, text in said.items())]
         await _patiently(
             lambda: self._producer.send_and_wait(
                 self._dead, record.value, record.key, partition=record.partition, headers=headers

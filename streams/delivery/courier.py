@@ -72,6 +72,8 @@ class Message:
     """The record's value: the alert as it was published."""
     published_s: float
     """When the worker published it: the record's timestamp."""
+    trace: dict[str, str] = field(default_factory=dict)
+    """Headers by which the receiver goes on with the trace of the event that raised the alert."""
     attempts: int = 0
     quiet_s: float = 0.0
     """Time that quiet hours have kept it, seconds: nobody was to be told then."""
@@ -181,7 +183,7 @@ class Courier:
         try:
             body = body_of(receiver.endpoint.format, message.alert, message.value)
             headers = sign(message.id, int(shared.clock.now_s()), body, receiver.keys)
-            answer = await shared.client.post(receiver, headers, body)
+            answer = await shared.client.post(receiver, headers | message.trace, body)
         except BaseException:
             self.breaker.left()
             raise

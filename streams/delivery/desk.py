@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.deliveries import DEAD, Settlement
 from schemas.times import at_time
-from streams.delivery.alert import Alert, decode, message_id
+from streams.delivery.alert import Alert, decode, message_id, trace_headers
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared
 from streams.delivery.payload import OVER
@@ -94,6 +94,7 @@ class Desk:
             alert,
             record.value,
             record.timestamp / 1000,
+            trace=trace_headers(record),
             withdrawn=over,
         )
         siblings = self._by_alert.setdefault(alert.alert_id, [])

@@ -49,6 +49,7 @@ pytestmark = pytest.mark.kafka
 PARTITIONS = 2
 AT_ONCE = 4
 WAIT_S = 30.0
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @dataclass
@@ -61,6 +62,8 @@ class Place:
     takes_s: float = 0.0
     ids: list[str] = field(default_factory=list)
     """The webhook-id of each message that was accepted, in the order of arrival."""
+    traces: set[str | None] = field(default_factory=set)
+    """The different contexts that accepted messages came with."""
     running: "asyncio.Future[None] | None" = None
     """The last delivery in this process."""
 
@@ -70,6 +73,7 @@ class Place:
         await asyncio.sleep(self.takes_s)  # the time that a receiver takes is what kills are to fall into
         if self.status < 300:
             self.ids.append(request.headers["webhook-id"])
+            self.traces.add(request.headers.get("traceparent"))
         return web.Response(status=self.status)
 
     def name(self, topic: str) -> str:
@@ -99,6 +103,7 @@ class Place:
                         f"a{number}".encode(),
                         partition=number % PARTITIONS,
                         timestamp_ms=at_ms,
+                        headers=[("traceparent", TRACE.encode())],
                     )
             await producer.flush()
 
@@ -295,6 +300,7 @@ async def test_two_share_the_partitions_and_hand_them_over(place: Place):
         await until(lambda: len(place.ids) >= 40, "the steps after the hand-over")
         await until(lambda: second.health.partitions == (0, 1), "both partitions")
     assert len(set(place.ids)) == len(place.ids) == 40
+    assert place.traces == {TRACE}
 
 
 async def test_reading_waits_while_too_much_is_under_way(place: Place, monkeypatch: pytest.MonkeyPatch):
@@ -365,7 +371,7 @@ async def test_what_nobody_takes_is_a_dead_letter(place: Place):
 
 
 async def test_dead_letters_are_sent_again_once(place: Place):
-    """After the mend each goes out with its old id; a second run sends nothing, and a failing one says so."""
+    """After the mend each goes out with its old id and trace; a second run sends none, a failure is told."""
     place.status = 410
     await place.announce(1, 2, 3)
     async with place.delivering() as delivery:
@@ -380,6 +386,7 @@ async def test_dead_letters_are_sent_again_once(place: Place):
     assert await place.again() == {"accepted": 3}
     assert await place.again() == {"before": 3}
     assert sorted(place.ids) == sorted(ids)
+    assert place.traces == {TRACE}
     assert {each.ending for each in (await place.settled()).values()} == {"accepted"}
     code, said = await place.command("--again", "--since", "2020-01-01T00:00:00Z")
     assert (code, said) == (0, "0 dead letters were accepted, 3 had been before\n")
@@ -402,7 +409,7 @@ async def test_a_shadow_writes_and_sends_nothing(place: Place):
     lines = [json.loads(each) for each in out.read_text().splitlines()]
     assert {each["body"]["data"]["alert_id"] for each in lines} == {f"a{number}" for number in range(6)}
     assert lines[0]["url"].endswith("/...")
-    assert set(lines[0]["headers"]) == {"webhook-id", "webhook-timestamp"}
+    assert set(lines[0]["headers"]) == {"webhook-id", "webhook-timestamp", "traceparent"}
     assert json.loads(ready) == {"ready": True, "partitions": [0, 1], "paused": False}
     assert 'cx_deliveries_total{receiver="care",result="accepted"} 6.0' in metrics
     assert 'cx_delivery_lag_records{partition="0"} 0.0' in metrics

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.tracing import Trace
 from streams.delivery.book import Memory
 from streams.delivery.client import Answer, Result
 from streams.delivery.courier import Courier
@@ -30,6 +31,10 @@ OK = Answer(Result.ACCEPTED, 200)
 
 
 DAY_S = 86_400.0
+TRACE = (
+    ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ("tracestate", b"vendor=x"),
+)
 
 
 class Office:
@@ -51,9 +56,9 @@ class Office:
             memory=more.pop("memory", Memory()),
         )
 
-    def take(self, offset: int, timestamp: int = int(NOON * 1000), **alert: Any) -> None:
+    def take(self, offset: int, timestamp: int = int(NOON * 1000), headers: Trace = (), **alert: Any) -> None:
         """Have the desk take one step."""
-        self.desk.take(Record(offset, alert_bytes(**alert), timestamp=timestamp))
+        self.desk.take(Record(offset, alert_bytes(**alert), timestamp=timestamp, headers=headers))
 
     async def finish(self) -> None:
         """Let time pass until nothing is under way."""
@@ -209,6 +214,25 @@ async def test_ids_are_kept_for_an_hour_at_least():
     office.take(2)
     await office.finish()
     assert len(office.book.settled) == 2
+
+
+async def test_the_trace_goes_on_in_every_attempt():
+    """The receiver gets the alert's context beside the headers of the webhook, in retries too."""
+    office = Office(BROKEN, OK)
+    office.take(0, headers=TRACE)
+    await office.finish()
+    assert len(office.client.sent) == 2
+    for _, headers, _ in office.client.sent:
+        assert {"webhook-id", "webhook-timestamp", "webhook-signature"} < headers.keys()
+        assert (headers["traceparent"], headers["tracestate"]) == (TRACE[0][1].decode(), "vendor=x")
+
+
+async def test_a_context_that_is_none_is_not_sent():
+    """Whatever stands in the headers of a record, no line of it gets into those of HTTP."""
+    office = Office()
+    office.take(0, headers=(("traceparent", b"00-1\r\nevil: 1"), ("tracestate", b"vendor=x")))
+    await office.finish()
+    assert office.client.sent[0][1].keys() == {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
 async def test_a_step_that_comes_twice_is_sent_once():
