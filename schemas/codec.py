@@ -21,7 +21,8 @@ LATEST_S: Final = 7_258_118_400.0
 RESERVED_PREFIX: Final = b"\x00"
 """Keys that start so belong to the engine: its marker lives among the rows."""
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Headers of a record; Kafka lets one have no value."""
 
 _UNION: Any = reduce(or_, (info.touchpoint for info in TYPES.values()))
 _DECODER: Final[msgspec.json.Decoder[Touchpoint]] = msgspec.json.Decoder(_UNION)

@@ -12,6 +12,11 @@ from streams.settings import Settings
 from streams.topics import INPUTS, OUTPUTS
 
 PARTITIONS = 2
+HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = (
+    (),
+    (("note", b"x"), ("empty", None)),  # Kafka lets a header have no value
+    (("ce_source", None),),
+)
 SETTINGS = EngineSettings(
     bootstrap_servers="",
     app_id="handled",
@@ -34,7 +39,8 @@ def digest(events: int) -> str:
         log.append(SETTINGS.changelog, MARKER_KEY, marker, timestamp_ms=0, partition=number)
     worker.assign(range(PARTITIONS))
     for number, record in enumerate(generate(events, seed=7, poison=0.01)):
-        log.append(record.topic, record.key, record.value, timestamp_ms=1_790_000_000_000)
+        headers = HEADERS[number % len(HEADERS)]
+        log.append(record.topic, record.key, record.value, headers=headers, timestamp_ms=1_790_000_000_000)
         if number % 500 == 0:
             worker.drain()
             worker.sweep_due()

@@ -27,7 +27,7 @@ class Rec:
 
     value: bytes | None
     key: bytes | None = ANNA
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     offset: int = 0
     timestamp: int = LATER_MS
 

@@ -43,7 +43,7 @@ class Observer:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
+        headers: Sequence[tuple[str, bytes | None]],
     ) -> None:
         """Look at one record of an output topic or of the changelog."""
         self.taken += 1
@@ -55,7 +55,7 @@ class Observer:
         elif topic == self._alerts and value is not None:
             self._take_alert(orjson.loads(value))
         elif topic == self._dead_letters:
-            self.rejected[dict(headers)[REASON_HEADER].decode()] += 1
+            self.rejected[(dict(headers)[REASON_HEADER] or b"").decode()] += 1
 
     def _take_score(self, key: bytes, value: bytes | None) -> None:
         if value is None:

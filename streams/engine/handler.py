@@ -26,8 +26,8 @@ class Record(Protocol):
         ...
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Kafka headers."""
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Kafka headers; one may have no value."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Bucket(msgspec.Struct, array_like=True, frozen=True):

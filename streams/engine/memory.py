@@ -28,7 +28,7 @@ from streams.engine.sweep import SweepCursor
 from streams.engine.watermark import InputState, watermark
 
 SWEEP_SLICE = 500
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)

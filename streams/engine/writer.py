@@ -22,7 +22,7 @@ TIMEOUTS = 2.0
 """So many transaction timeouts are waited for: the broker has aborted it long since, and a client that lost
 its sender would wait for ever."""
 
-Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
 
 
 class Writer:

@@ -27,7 +27,7 @@ REPLAY_BATCH: Final = 500
 UNKNOWN: Final = "unknown"
 """The reason of a record that no worker of ours wrote."""
 _PATH: Final = re.compile(r"^\w+ at (\$.*?): saw ")
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class _Envelope(msgspec.Struct):
@@ -53,7 +53,7 @@ class DeadLetter:
     def said(self, name: str) -> str:
         """Return a header of the worker as text; empty where there is none."""
         found = [value for each, value in self.headers if each == name]
-        return found[-1].decode("utf-8", "replace") if found else ""
+        return (found[-1] or b"").decode("utf-8", "replace") if found else ""
 
     @property
     def reason(self) -> str:
@@ -80,7 +80,7 @@ class DeadLetter:
     def source(self) -> str:
         """Return the CloudEvents `source`, or `unknown` where it cannot be read."""
         for name, value in self.headers:
-            if name == "ce_source":
+            if name == "ce_source" and value is not None:
                 return value.decode("utf-8", "replace")
         try:
             return _ENVELOPE.decode(self.value or b"").source or UNKNOWN

@@ -45,10 +45,10 @@ def named_sources(sources: Sequence[str]) -> frozenset[str]:
     return frozenset(sources[:MOST_SOURCES])
 
 
-def source_of(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> str:
+def source_of(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> str:
     """Return the source that a rejected record names; `UNKNOWN` where it does not."""
     for name, content in headers:
-        if name == "ce_source":
+        if name == "ce_source" and content is not None:
             return content.decode("utf-8", "replace")
     try:
         return _SOURCED.decode(value or b"").source or UNKNOWN
@@ -97,7 +97,7 @@ class Intake:
         """Count an event that was read and not applied to a row: duplicate, anonymous or suppressed."""
         self.others[channel, self.label(event.source), outcome] += 1
 
-    def rejected(self, value: bytes | None, headers: Sequence[tuple[str, bytes]], reason: str) -> None:
+    def rejected(self, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], reason: str) -> None:
         """Count a rejected record under the source that it names."""
         source = self.label(source_of(value, headers)) if self.sources else OTHER
         self.rejects[source, reason] += 1

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from enum import Enum
+from hashlib import blake2b
 from math import exp2
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ _rank: Final = msgspec.json.encode
 
 def event_hash(source: str, event_id: str) -> bytes:
     """Return the 6 bytes by which a row remembers an event."""
-    return hashlib.blake2b(f"{source}\x00{event_id}".encode(), digest_size=ID_BYTES).digest()
+    return blake2b(f"{source}\x00{event_id}".encode(), digest_size=ID_BYTES).digest()
 
 
 class Scorer:

@@ -4,8 +4,8 @@ Each fact has one rule by which two of its kind become one: the earliest, the la
 the facts of an entry depend on its events alone. Times are whole seconds since the epoch.
 """
 
-import hashlib
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final
 
 from schemas.fields import CHANNELS
@@ -61,7 +61,7 @@ THOUSANDTHS: Final = 1000
 
 def key_of(kind: int, name: str) -> bytes:
     """Return the register's key of something with an id of its own."""
-    return hashlib.blake2b(f"{kind}\x00{name}".encode(), digest_size=ID_BYTES).digest()
+    return blake2b(f"{kind}\x00{name}".encode(), digest_size=ID_BYTES).digest()
 
 
 def stamp(at_s: int, event: bytes, rank: int = 0, *, solved: bool = False) -> int:

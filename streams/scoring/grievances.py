@@ -1,5 +1,7 @@
 """What in the register calls for somebody to act: failures of service, and broken promises."""
 
+from typing import Final
+
 from streams.scoring.facts import COMPLAINT, REASON, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import NO_CODE, Case, CustomerState
@@ -16,6 +18,13 @@ _SEVERITY = {
 }
 _RANKS = {cause: rank for rank, cause in enumerate(_SEVERITY)}
 """The rank of each cause, the gravest first."""
+# Members of an enum are looked up each time they are named.
+_BROKEN: Final = Cause.BROKEN
+_FAILURE: Final = Cause.FAILURE
+_REOPENED: Final = Cause.REOPENED
+_REPEAT: Final = Cause.REPEAT
+_TARGET: Final = Cause.TARGET
+_UNANSWERED: Final = Cause.UNANSWERED
 
 
 class Grievances:
@@ -57,22 +66,22 @@ class Grievances:
         return found
 
     def _broken_cause(self, case: Case, at_s: float) -> Cause | None:
-        return Cause.BROKEN if case.key in self._broken and at_s < case.until_s else None
+        return _BROKEN if case.key in self._broken and at_s < case.until_s else None
 
     def _service_cause(self, case: Case, at_s: float) -> Cause | None:
         judge, key = self._judge, case.key
         if key == judge.repeat_key:
             until_s = case.since_s + self._repeat_s if case.kind == REASON else case.until_s
-            return Cause.REPEAT if at_s < until_s else None
+            return _REPEAT if at_s < until_s else None
         if at_s >= case.until_s:
             return None
         if case.kind == COMPLAINT:
-            return Cause.UNANSWERED if case.unanswered else None
+            return _UNANSWERED if case.unanswered else None
         if key == judge.target_key:
-            return Cause.TARGET
+            return _TARGET
         if key & 1 and case.weight >= self._grave and key not in self._broken:
-            return Cause.FAILURE
-        return Cause.REOPENED if key == judge.reopened_key else None
+            return _FAILURE
+        return _REOPENED if key == judge.reopened_key else None
 
     def floor(self, state: CustomerState, at_s: float) -> int:
         """Return the severity below which nothing about the customer lies while its failures stand."""

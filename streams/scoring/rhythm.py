@@ -8,7 +8,7 @@ an age of T days, the probability of no engagement in the next h days is (Batisl
 
 import math
 from datetime import UTC, date, datetime, timedelta
-from math import exp2
+from math import exp2, expm1, log1p
 from typing import Final
 
 from streams.scoring.policy import DAY_S, Policy, RhythmSection
@@ -107,15 +107,15 @@ class Silence:
         """Return log(1 - P0(horizon)); `last` and `age` in days from the first, `horizon` in days."""
         n = self.r + repeats
         z = math.log(self.a / (self.b + repeats)) + n * math.log((self.alpha + age) / (self.alpha + last))
-        log_alive = -(z + math.log1p(math.exp(-z))) if z > 0 else -math.log1p(math.exp(z))
-        buys = -math.expm1(-n * math.log1p(horizon / (self.alpha + age)))
+        log_alive = -(z + log1p(math.exp(-z))) if z > 0 else -log1p(math.exp(z))
+        buys = -expm1(-n * log1p(horizon / (self.alpha + age)))
         return log_alive + math.log(buys)
 
     def logit_p0(self, rhythm: Rhythm, at_s: float, horizon: float) -> float:
         """Return the log-odds of no engagement in the next `horizon` days, clamped to +-12."""
         log_active = self.log_active(rhythm.repeats, self._last(rhythm), self._age(rhythm, at_s), horizon)
         # log1p(-exp(x)) loses all digits where x is near 0; there log(-expm1(x)) is exact
-        log_p0 = math.log(-math.expm1(log_active)) if log_active < 0.0 else -math.inf
+        log_p0 = math.log(-expm1(log_active)) if log_active < 0.0 else -math.inf
         return max(-LOGIT_LIMIT, min(LOGIT_LIMIT, log_p0 - log_active))
 
     def lost(self, rhythm: Rhythm, at_s: float, horizon: float) -> float:
@@ -123,7 +123,7 @@ class Silence:
         last = self._last(rhythm)
         age = self._age(rhythm, at_s)
         now = self.log_active(rhythm.repeats, last, age, horizon)
-        return -math.expm1(now - self.log_active(rhythm.repeats, last, last, horizon))
+        return -expm1(now - self.log_active(rhythm.repeats, last, last, horizon))
 
     def surely_below(self, rhythm: Rhythm, at_s: float, lost: float) -> bool:
         """Tell in a few operations that the share lost is below `lost`; False says nothing.
@@ -143,9 +143,9 @@ class Silence:
         repeats, last = rhythm.repeats, self._last(rhythm)
         if lost >= 1.0:
             return None
-        target = self.log_active(repeats, last, last, horizon) + math.log1p(-lost)
+        target = self.log_active(repeats, last, last, horizon) + log1p(-lost)
         low, high = 0.0, SEARCH_FROM_DAYS
-        above, below = -math.log1p(-lost), self.log_active(repeats, last, last + high, horizon) - target
+        above, below = -log1p(-lost), self.log_active(repeats, last, last + high, horizon) - target
         while below > 0.0:
             low, above, high = high, below, 2.0 * high
             if high > SEARCH_TO_DAYS:

@@ -309,7 +309,8 @@ def test_arrivals_of_a_large_piece_of_work_are_sampled():
     ("value", "headers", "source"),
     [
         (b'{"source": "/shop", "type": 7}', (), "/shop"),
-        (b"", (("ce_source", b"/shop"),), "/shop"),
+        (b"", (("ce_source", None), ("ce_source", b"/shop")), "/shop"),
+        (b"", (("ce_source", None),), "unknown"),
         (b"not json", (), "unknown"),
         (b'{"source": 7}', (), "unknown"),
         (None, (), "unknown"),

@@ -56,12 +56,12 @@ def test_every_record_has_exactly_one_outcome():
 def test_a_reject_becomes_a_dead_letter_byte_for_byte():
     """Value, key and headers are the original's; reason, detail and origin are added as headers."""
     rig = Rig(prefix="p.")
-    headers = (("trace", b"\x00\xff"), ("trace", b""))
+    headers = (("trace", b"\x00\xff"), ("trace", b""), ("ce_source", None))
     done = rig.apply(b"fine?", Rec(b"\xff\x00{", b"k\xff", headers), topic=f"p.{STORE.name}", partition=3)
     first, second = written(done, f"p.{DEAD_LETTERS.name}")
     assert (second.value, second.key) == (b"\xff\x00{", b"k\xff")
-    added = dict(second.headers[2:])
-    assert second.headers[:2] == headers
+    added = dict(second.headers[3:])
+    assert second.headers[:3] == headers
     assert added["cx-reason"] == b"not_json"
     assert (added["cx-topic"], added["cx-partition"]) == (b"p.cx.touchpoints.store", b"3")
     assert (added["cx-offset"], added["cx-timestamp"]) == (b"1", str(LATER_MS).encode())
