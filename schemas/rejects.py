@@ -1,5 +1,6 @@
 """The closed set of reasons to reject a record, and the reject itself: a value, never an exception."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -105,6 +106,26 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 def reject(reason: RejectReason, path: str, seen: str, mend: str = "") -> Reject:
     """Return a reject, with the reason's own mend where none more precise is given."""
     return Reject(reason, path, seen, mend or REASONS[reason].mend)
+
+
+class _Sourced(msgspec.Struct, gc=False):
+    """What is still looked for in a record that was rejected."""
+
+    source: str | None = None
+
+
+_SOURCED: Final = msgspec.json.Decoder(_Sourced)
+
+
+def source_of(value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """Return the CloudEvents `source` that a rejected record names; None where it cannot be read."""
+    for name, content in headers:
+        if name == "ce_source" and content is not None:
+            return content.decode("utf-8", "replace")
+    try:
+        return _SOURCED.decode(value or b"").source
+    except (ValueError, RecursionError):
+        return None
 
 
 DEAD_LETTER_HEADERS: Final[dict[str, str]] = {

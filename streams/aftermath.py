@@ -4,7 +4,6 @@ Actions come in on `cx.actions` as touchpoints of the customer. The sweep judges
 counts customers who were lost, and takes alerts off their topic that were closed long ago.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from schemas.envelope import Touchpoint, time_s
@@ -90,14 +89,16 @@ def _targets(
     for rule, episode in state.episodes.items():
         if casework.alert_id(customer_id, Rule(rule), episode.number) == alert_id:
             return [rule], ""
-    past = alert_id in _past_ids(casework, customer_id, state)
-    return [], "past" if past else "unknown_alert"
+    return [], "past" if _is_past(casework, customer_id, state, alert_id) else "unknown_alert"
 
 
-def _past_ids(casework: Casework, customer_id: str, state: CustomerState) -> Iterator[str]:
+def _is_past(casework: Casework, customer_id: str, state: CustomerState, alert_id: str) -> bool:
+    """Tell whether the id is one of the last that a newer episode of its rule has replaced."""
     for rule, episode in state.episodes.items():
         for number in range(max(1, episode.number - PAST_IDS), episode.number):
-            yield casework.alert_id(customer_id, Rule(rule), number)
+            if casework.alert_id(customer_id, Rule(rule), number) == alert_id:
+                return True
+    return False
 
 
 def follow(casework: Casework, key: bytes, state: CustomerState, at_s: float) -> bool:

@@ -104,5 +104,5 @@ def plain(value: Any) -> Any:
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    names = getattr(type(value), "__slots__", None)
+    names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
     return value if names is None else {name: plain(getattr(value, name)) for name in names}

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.rejects import DEAD_LETTER_HEADERS
+from schemas.rejects import DEAD_LETTER_HEADERS, source_of
 from streams.admin import admin_client
 from streams.connection import client_options, security_options
 from streams.engine.cluster import bounds, reader
@@ -28,13 +27,6 @@ UNKNOWN: Final = "unknown"
 """The reason of a record that no worker of ours wrote."""
 _PATH: Final = re.compile(r"^\w+ at (\$.*?): saw ")
 Headers = tuple[tuple[str, bytes | None], ...]
-
-
-class _Envelope(msgspec.Struct):
-    source: str | None = None
-
-
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +71,7 @@ class DeadLetter:
     @property
     def source(self) -> str:
         """Return the CloudEvents `source`, or `unknown` where it cannot be read."""
-        for name, value in self.headers:
-            if name == "ce_source" and value is not None:
-                return value.decode("utf-8", "replace")
-        try:
-            return _ENVELOPE.decode(self.value or b"").source or UNKNOWN
-        except (ValueError, RecursionError):
-            return UNKNOWN
+        return source_of(self.value, self.headers) or UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import msgspec
-
 from schemas.envelope import Touchpoint
+from schemas.rejects import source_of
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
@@ -31,29 +30,9 @@ class Stamped(Protocol):
         ...
 
 
-class _Sourced(msgspec.Struct, gc=False):
-    """What is still looked for in a record that was rejected."""
-
-    source: str | None = None
-
-
-_SOURCED: Final = msgspec.json.Decoder(_Sourced)
-
-
 def named_sources(sources: Sequence[str]) -> frozenset[str]:
     """Return the sources that get a label of their own."""
     return frozenset(sources[:MOST_SOURCES])
-
-
-def source_of(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """Return the source that a rejected record names; `UNKNOWN` where it does not."""
-    for name, content in headers:
-        if name == "ce_source" and content is not None:
-            return content.decode("utf-8", "replace")
-    try:
-        return _SOURCED.decode(value or b"").source or UNKNOWN
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return UNKNOWN
 
 
 def is_late(event: Touchpoint, event_s: float, record_s: float) -> bool:
@@ -99,7 +78,7 @@ class Intake:
 
     def rejected(self, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], reason: str) -> None:
         """Count a rejected record under the source that it names."""
-        source = self.label(source_of(value, headers)) if self.sources else OTHER
+        source = self.label(source_of(value, headers) or UNKNOWN) if self.sources else OTHER
         self.rejects[source, reason] += 1
 
     def outcomes(self) -> Counter[tuple[str, str, str]]:

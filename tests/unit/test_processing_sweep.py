@@ -1,12 +1,10 @@
 """The sweep: silence up to the watermark, rows that are forgotten, the census."""
 
-import copy
-
 import pytest
 
 from schemas.times import at_time
 from streams.engine.handler import Output
-from streams.scoring.rows import unpack
+from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Rule
 from streams.scoring.state import Episode
 from streams.topics import ALERTS, SCORES, WEB
@@ -103,7 +101,7 @@ def test_an_open_episode_keeps_a_row():
     rig, state = Rig(), row([event("complaint.raised", 0.0)])
     state.episodes[Rule.EXPERIENCE_DROP] = Episode(1, seconds(0), seconds(9), "critical", 2, 0)
     rig.hold(state)
-    still = copy.deepcopy(state)
+    still = unpack(pack(state))
     still.rhythm = shopper().rhythm
     still.episodes[Rule.SILENCE] = Episode(1, seconds(0), None, "lost", 0, still.rhythm.last_day)  # type: ignore[union-attr]  # a shopper has one
     rig.hold(still, b"berta")

@@ -47,6 +47,7 @@ def test_calendars_end():
         at_time(253_402_300_800.0)
 
 
+@pytest.mark.sources
 def test_remembered_dates_are_bounded(monkeypatch: pytest.MonkeyPatch):
     """However many days are asked for, only some are remembered."""
     monkeypatch.setattr(times, "_MOST_DATES", 3)

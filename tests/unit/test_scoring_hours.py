@@ -32,6 +32,7 @@ def test_due(opened: str, zone: str, hours: float, due: str):
     assert found == datetime.fromisoformat(due).timestamp()
 
 
+@pytest.mark.sources
 def test_what_calendars_said_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch):
     """However many days are asked for, only some are remembered, and the answers stay the same."""
     section = scorer().policy.promises

@@ -129,6 +129,7 @@ def test_what_failed_is_named_before_that_something_stands():
     assert "driven by failed delivery and" in reason
 
 
+@pytest.mark.sources
 def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):
     """A reason is never longer than the contract allows, and ends as a sentence."""
     state, step = decided([*LOYAL, FAILED])

@@ -190,6 +190,7 @@ def test_all_is_never_lost():
     assert DEFAULT.churn.silence.expected_by_s(Rhythm(0, 30, 2, 1, [], 1), 90.0, 1.0) is None
 
 
+@pytest.mark.sources
 def test_remembered_months_are_bounded(monkeypatch: pytest.MonkeyPatch):
     """However many days are asked for, only some are remembered."""
     monkeypatch.setattr(rhythms, "MOST_MONTHS", 3)
