@@ -35,8 +35,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev$(LOCAL)]'
 	touch $@
 
-# Compiled where there is a C compiler; tests always run the sources, and one test holds both to the same bits.
-$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
+# Compiled where there is a C compiler; one test holds both forms to the same bits.
+$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/observe/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
 	if command -v cc >/dev/null 2>&1; then $(BIN)/python scripts/compile_core.py; fi
 	touch $@
 
