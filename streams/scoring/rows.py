@@ -234,9 +234,7 @@ def unpack(row: bytes) -> CustomerState:
     state.events = fields[4]
     state.points = fields[5]
     _mass_in(state.mass, fields[6])
-    peaks = state.peaks
-    for place, peak in fields[7].items():
-        peaks[place] = Peak(peak[0], peak[1], peak[2], peak[3])
+    _peaks_in(state.peaks, fields[7])
     rhythm = fields[8]
     if rhythm is not None:
         state.rhythm = Rhythm(rhythm[0], rhythm[1], rhythm[2], rhythm[3], rhythm[4], rhythm[5], rhythm[6])
@@ -283,6 +281,14 @@ def _mass_in(mass: Mass, found: dict[int, float]) -> None:
             mass.a_recent = amount
         else:
             mass.q_recent = amount
+
+
+def _peaks_in(peaks: list[Peak | None], found: dict[int, _Peak]) -> None:
+    for place, peak in found.items():
+        if not 0 <= place < PEAKS:
+            msg = f"a row has no peak at place {place}"
+            raise msgspec.ValidationError(msg)
+        peaks[place] = Peak(peak[0], peak[1], peak[2], peak[3])
 
 
 def _episode_in(fields: _Episode) -> Episode:

@@ -15,7 +15,7 @@ from streams.scoring.policy import policy_from_tables
 from streams.scoring.rhythm import count_half_lives_s
 from streams.scoring.rows import pack, unpack
 from streams.scoring.signals import Intent
-from streams.scoring.state import RING_IDS, VERSION, CustomerState, Episode
+from streams.scoring.state import PEAKS, RING_IDS, VERSION, CustomerState, Episode
 from tests.customers import DEFAULT, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
 
@@ -231,6 +231,16 @@ def test_bytes_that_are_no_row(row: object):
         unpack(msgspec.msgpack.encode(row))
     with pytest.raises(msgspec.DecodeError):
         unpack(b"\xc1")
+
+
+@pytest.mark.parametrize("place", [-1, PEAKS])
+def test_a_peak_at_no_place_is_no_row(place: int):
+    """A moment at a place that no peak has is refused: it would end up in another's, or stop the worker."""
+    fields = msgspec.msgpack.decode(pack(row([event("order.placed")])), strict=True)
+    fields[7] = {place: [1, 2.0, 3.0, b"event"]}
+
+    with pytest.raises(msgspec.DecodeError, match="peak"):
+        unpack(msgspec.msgpack.encode(fields))
 
 
 def test_rows_of_a_newer_version_are_refused():
