@@ -1,7 +1,7 @@
 """The bytes of a row: versioned msgpack arrays, read with their types checked.
 
-The first field is the version. Within a version fields are only added at the ends of the arrays, so that a
-shorter array is read as one whose last fields have their defaults.
+The first field is the version. A row, rhythm or episode that is too short is filled up at its end (`*_ENDS`):
+so rows of version 1 are read. A longer array is refused, so whatever adds a field raises the version.
 """
 
 from typing import Any, Final
@@ -279,8 +279,11 @@ def _mass_in(mass: Mass, found: dict[int, float]) -> None:
             mass.w_service = amount
         elif key == _A_RECENT:
             mass.a_recent = amount
-        else:
+        elif key == _Q_RECENT:
             mass.q_recent = amount
+        else:
+            msg = f"a row has no sum {key}"
+            raise msgspec.ValidationError(msg)
 
 
 def _peaks_in(peaks: list[Peak | None], found: dict[int, _Peak]) -> None:

@@ -243,6 +243,15 @@ def test_a_peak_at_no_place_is_no_row(place: int):
         unpack(msgspec.msgpack.encode(fields))
 
 
+def test_a_weight_of_no_sum_is_no_row():
+    """A sum that nobody knows is refused: it would be taken for another."""
+    fields = msgspec.msgpack.decode(pack(row([event("order.placed")])), strict=True)
+    fields[6] = {8: 5.0}
+
+    with pytest.raises(msgspec.DecodeError, match="sum"):
+        unpack(msgspec.msgpack.encode(fields))
+
+
 def test_rows_of_a_newer_version_are_refused():
     """A row that a newer version wrote is refused with the command that mends: its fields may mean more."""
     state = row([event("order.placed")])
