@@ -14,7 +14,6 @@ from schemas.families.promises import PromiseMadeData
 from schemas.families.voice import ReviewPostedData, SurveyAnsweredData
 from schemas.fields import CHANNELS
 from schemas.rejects import Reject
-from schemas.times import at_time
 from schemas.touchpoints import TYPES
 
 
@@ -139,16 +138,3 @@ def test_table_of_types(name: str):
         assert not info.data_optional
     else:
         assert info.data_optional
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "1970-01-01T00:00:00Z"),
-        (1_777_800_000.25, "2026-05-03T09:20:00.250000Z"),
-        (-1.0, "1969-12-31T23:59:59Z"),
-    ],
-)
-def test_at_time(seconds: float, text: str):
-    """Seconds since the epoch become RFC 3339 in UTC."""
-    assert at_time(seconds) == text
