@@ -3,7 +3,8 @@
         python scripts/compile_core.py            build the extension modules beside their sources
         python scripts/compile_core.py --clean    remove them
 
-Optional: without a C compiler the sources run as they are. Tests import the sources in any case.
+Optional: without a C compiler the sources run as they are. Tests import the sources, unless
+CX_TEST_COMPILED is set.
 """
 
 import shutil
