@@ -21,7 +21,7 @@ LOCAL  := $(shell command -v java >/dev/null 2>&1 || { command -v mvn >/dev/null
 
 # Tests of what is compiled, which run on both forms of it.
 HOT_TESTS := tests/property tests/simulation tests/unit/test_stories.py $(wildcard $(patsubst %,tests/unit/test_%*.py, \
-  aftermath announcing casework observe outages processing schemas scoring suppression))
+  aftermath announcing casework observe outages processing replay schemas scoring suppression))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench faults soak sbom clean

@@ -40,14 +40,14 @@ class EngineSettings:
     rows and scores are packed and written than with 2,000, at 0.84 of the CPU."""
     compute_s: float = 0.2
     """Longest stretch of work before a transaction is written, whatever waits."""
-    gather_s: float = 0.030
+    gather_s: float = 0.022
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""
     gather_bytes: int = 256 << 10
     settle_s: float = 0.003
     """Wait for the other inputs' chunks of a fetch: they come one by one, and share a transaction."""
     flush_min_s: float = 0.020
-    flush_per_partition_s: float = 0.0075
+    flush_per_partition_s: float = 0.0055
     flush_max_s: float = 1.0
     max_batch_bytes: int = 256 << 10
     """Size of a batch of changelog rows or outputs; a larger record travels alone."""
