@@ -453,12 +453,18 @@ def test_a_client_that_does_not_read_is_let_go(
 ):
     """Its slot is free again after the time-out, and nobody need know of it."""
     monkeypatch.setattr(server_module, "MOST_CLIENTS", 1)
-    monkeypatch.setattr(server_module._Handler, "timeout", 1.0)
-    served = start()
-    monkeypatch.setattr(AdminServer, "metrics", lambda *_: (bytes(50_000_000), "text/plain"))
+    monkeypatch.setattr(server_module._Handler, "timeout", 2.0)
+    served, read = start(), threading.Event()
+
+    def metrics(*_: object) -> tuple[bytes, str]:
+        read.set()
+        return bytes(50_000_000), "text/plain"
+
+    monkeypatch.setattr(AdminServer, "metrics", metrics)
     with closing(connect(served)) as client:
         client.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        until(lambda: served.get("/customers/anna")[0] == 503, "the slot is taken")
+        assert read.wait(30.0)  # before that it would be turned away for the next one
+        assert served.get("/customers/anna")[0] == 503
         until(lambda: served.get("/customers/anna")[0] == 200, "the slot is free again")
     assert caplog.text == ""
 
