@@ -380,9 +380,13 @@ def test_a_worker_in_this_process_is_told_to_stop_by_a_signal(kafka: str, topic_
 
 
 BROKEN = """
-from streams.scoring import state
+import msgspec
 
-state.pack = lambda _: 1 / 0  # before anybody takes it: compiled modules keep what they have imported
+whole = msgspec.msgpack.Encoder
+msgspec.msgpack.Encoder = type("Broken", (), {"encode": lambda *_: 1 / 0})
+from streams.scoring import rows  # compiled modules keep what they have taken at their import
+
+msgspec.msgpack.Encoder = whole
 
 from streams.cli.worker import run_worker
 from streams.settings import load_settings
