@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.envelope import Touchpoint, time_s
+from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
@@ -34,6 +35,8 @@ class Log:
     entries: list[Entry] = field(default_factory=list)
     rejects: Counter[str] = field(default_factory=Counter)
     anonymous: int = 0
+    forgotten: set[str] = field(default_factory=set)
+    """Customers whose events are left out, as a worker would from the moment it is told."""
 
     def engagements(self, policy: Policy) -> "Engagements":
         """Return when customers engaged; raises CxError where nobody ever did."""
@@ -90,10 +93,15 @@ def read_log(lines: Iterable[bytes], policy: Policy) -> Log:
             log.rejects[event.reason] += 1
         elif event.subject is None:
             log.anonymous += 1
+        elif isinstance(event, CustomerForgotten):
+            log.forgotten.add(event.subject)
         else:
             number = numbers.setdefault(event.subject, len(numbers))
             topic = _topic_index(type(event), event.channel)
             log.entries.append((time_s(event), event.source, event.id, number, topic, event))
+    if log.forgotten:
+        gone = {numbers[name] for name in log.forgotten if name in numbers}
+        log.entries = [entry for entry in log.entries if entry[3] not in gone]
     if not log.entries:
         msg = "the log has no event of a known customer"
         if log.rejects:

@@ -19,6 +19,7 @@ from streams.backtest.population import Lives
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import count_half_lives_s
+from streams.topics import INPUTS
 
 if TYPE_CHECKING:
     from streams.scoring.state import CustomerState
@@ -58,6 +59,8 @@ class Walk:
         self._rhythms = np.full((len(log.customers), 3), np.nan)
         self._history = History()
         self._next = 0
+        self._read_s: dict[str, float] = {}
+        """The newest event so far of each channel: what is due later is not called broken yet."""
 
     @property
     def engagements(self) -> Engagements:
@@ -93,7 +96,7 @@ class Walk:
         return fits[-1]
 
     def _move_to(self, at_s: float) -> None:
-        """Apply the events before `at_s`, and let go of who was not active lately."""
+        """Apply the events before `at_s`, break what is overdue, and let go of who was not active lately."""
         entries, states, apply = self._log.entries, self._states, self._base.apply
         number = self._next
         while number < len(entries) and entries[number][0] < at_s:
@@ -103,10 +106,12 @@ class Walk:
                 state = states[customer] = self._base.new(event_s)
             apply(state, event, event_s, topic)
             self._active[customer] = state
+            self._read_s[event.channel or INPUTS[topic].default_channel] = event_s
             number += 1
         self._next = number
         oldest_day = at_s / DAY_S - self._plan.active_days
         for customer, state in list(self._active.items()):
+            self._base.expire(state, at_s, self._read_s)
             rhythm = state.rhythm
             if rhythm is None:  # has not engaged yet
                 continue

@@ -93,6 +93,8 @@ def report_rejects(question: "Question") -> None:
         click.echo(f"rejected: {count} {reason}", err=True)
     if question.log.anonymous:
         click.echo(f"anonymous: {question.log.anonymous}", err=True)
+    if question.log.forgotten:
+        click.echo(f"forgotten: {len(question.log.forgotten)} customers", err=True)
 
 
 def progress_bar(what: str) -> tuple[Progress, Callable[[int, int], None]]:

@@ -110,15 +110,17 @@ def test_rejects_are_told(log: Path):
 
 
 def test_standard_input_is_a_log(tmp_path: Path):
-    """A log may come through a pipe, and an anonymous visitor is counted, not scored."""
+    """A log may come through a pipe; anonymous visitors and forgotten customers are counted, not scored."""
     event = orjson.loads(order("x", 1))
+    forget = event | {"type": "cx.customer.forgotten.v1", "data": {"proof": "0" * 64}}
     del event["subject"]
-    lines = [*buyers(60, 120), orjson.dumps(event | {"anonymousid": "visitor"})]
+    lines = [*buyers(60, 120), orjson.dumps(event | {"anonymousid": "visitor"}), orjson.dumps(forget)]
     out = tmp_path / "p.toml"
     result = run("fit", "-", "--horizon", "20d", "--every", "7d", "--out", out, stdin=b"\n".join(lines))
 
     assert result.exit_code == 0
     assert "anonymous: 1" in result.stderr
+    assert "forgotten: 1" in result.stderr
     assert "rows that were made before need `cx rebuild`" in result.output
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.times import at_time
 from streams.backtest.log import Engagements, read_log
 from streams.backtest.plan import Plan, grid, next_fit, under_horizon
 from streams.backtest.run import ask, backtest, fit
@@ -277,6 +278,37 @@ def test_who_has_not_engaged_yet_is_not_asked_about():
     assert found.rows.at_s[found.rows.customer == late].min() > START_S + 100 * DAY_S
     assert found.policy.churn.spend == 0.0
     assert found.policy.churn.typical_spend == default_policy().churn.typical_spend
+
+
+@pytest.mark.parametrize(("others", "breaks"), [("web", True), ("store", False)])
+def test_a_promise_that_nobody_kept_is_broken_as_by_a_worker(others: str, *, breaks: bool):
+    """An overdue delivery adds to the risk once its channel has been read past it, and never before."""
+    due = at_time(START_S + 70.5 * DAY_S)
+    lines = [orjson.dumps(orjson.loads(line) | {"channel": others}) for line in buyers(40, 120, seed=2)]
+    waits = {"promised": order("waits", 58, promised_at=due), "plain": order("waits", 58)}
+    found = {name: walked([line, *lines], refit=False)[0] for name, line in waits.items()}
+    rows = found["plain"].rows
+    own = rows.customer == 0
+    more = found["promised"].scores["ours"][own] - found["plain"].scores["ours"][own]
+    overdue = rows.at_s[own] > START_S + 70.5 * DAY_S
+
+    assert 0 < overdue.sum() < len(overdue)
+    assert np.all(more[~overdue] == 0.0)
+    assert np.all((more[overdue] > 0.5) == breaks)
+    assert np.array_equal(found["promised"].scores["ours"][~own], found["plain"].scores["ours"][~own])
+
+
+def test_who_is_to_be_forgotten_teaches_nothing():
+    """The events of a forgotten customer are left out, those before the word and those after it."""
+    policy = default_policy()
+    word = orjson.loads(order("gone", 5)) | {"type": "cx.customer.forgotten.v1", "data": {"proof": "0" * 64}}
+    others = buyers(5, 60)
+    log = read_log([order("gone", 1), *others, orjson.dumps(word), order("gone", 9)], policy)
+
+    assert log.forgotten == {"gone"}
+    assert [entry[:3] for entry in log.entries] == [entry[:3] for entry in read_log(others, policy).entries]
+    with pytest.raises(CxError, match="no event of a known customer"):
+        read_log([order("gone", 1), orjson.dumps(word)], policy)
 
 
 def test_bad_experience_is_weighed_by_what_it_did():
