@@ -12,6 +12,7 @@ from schemas.money import minor_digits
 from schemas.rejects import RejectReason
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
+from streams.observe.kpis import priced_by
 from streams.observe.metrics import BY_NAME, Kind
 from streams.observe.stakes import at_risk_by_store
 from streams.observe.watch import Reading
@@ -83,8 +84,8 @@ def kpi_families(reading: Reading, policy: Policy) -> Iterator[Family]:
     """Yield what the customers live through, by channel."""
     kpis = reading.tally.kpis
     yield family("cx_moment_points_total", kpis.moments(policy.driver_names))
-    priced = {policy.currency, *policy.currencies}
-    yield family("cx_unpriced_engagements_total", kpis.unpriced(policy.rhythm.engagement, priced))
+    unpriced = kpis.unpriced(policy.rhythm.engagement, priced_by(policy))
+    yield family("cx_unpriced_engagements_total", unpriced)
     yield family("cx_currency_minor_units", {policy.currency: 10 ** minor_digits(policy.currency)})
     yield family("cx_survey_answers_total", kpis.answers)
     yield family("cx_contacts_total", kpis.contacts)

@@ -18,7 +18,7 @@ from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
 from streams.observe.histogram import Histogram, add_all, observe_under
-from streams.scoring.policy import DAY_S
+from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import LastExperience
 
 WAIT_BUCKETS_S: Final = (10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
@@ -30,7 +30,8 @@ NPS_PROMOTER, NPS_DETRACTOR = 9.0, 6.0
 TOP_TWO, BOTTOM_TWO = 0.75, 0.25
 EASY, HARD = 4.0 / 6.0, 2.0 / 6.0
 MOST_CURRENCIES: Final = 40
-"""Currencies counted apart, the first met: three letters of a producer's choice must not grow without end."""
+"""Currencies without a rate that are counted apart, the first met: three letters of a producer's choice must
+not grow without end."""
 
 
 @dataclass(slots=True)
@@ -53,8 +54,10 @@ class Kpis:
     moments is negative. Names are made when somebody asks."""
     spent: Counter[tuple[type[Touchpoint], str, str]] = field(default_factory=Counter)
     """Events with an amount that name its currency, by (type, channel, currency)."""
+    priced: frozenset[str] = frozenset()
+    """Currencies that the policy has a rate for: none of them becomes `other`, however many others came."""
     currencies: set[str] = field(default_factory=set)
-    """Those of `spent`; all others are `other` in it."""
+    """The others that were added under their own code; all further ones are `other`."""
     pending: list[Contact] = field(default_factory=list)
     """Contacts for the judgement of first-contact resolution; drained when committed."""
 
@@ -78,14 +81,18 @@ class Kpis:
         issue = event.data.issue_id or event.data.reason or ""
         self.pending.append(Contact(hash((key, issue)), event_s, channel))
 
-    def spend(self, kind: type[Touchpoint], channel: str, currency: str, events: int = 1) -> None:
-        """Count events with an amount in `currency`."""
-        if currency not in self.currencies:
-            if len(self.currencies) < MOST_CURRENCIES:
-                self.currencies.add(currency)
-            else:
-                currency = DROPPED
-        self.spent[kind, channel, currency] += events
+    def spend(self, kind: type[Touchpoint], channel: str, currency: str) -> None:
+        """Count an event with an amount in `currency`, by its code: a transaction has only so many events."""
+        self.spent[kind, channel, currency] += 1
+
+    def _label(self, currency: str) -> str:
+        """Return what a currency is counted as in a sum of many transactions."""
+        if currency in self.priced or currency in self.currencies:
+            return currency
+        if currency == DROPPED or len(self.currencies) >= MOST_CURRENCIES:
+            return DROPPED
+        self.currencies.add(currency)
+        return currency
 
     def unpriced(self, engagement: Container[str], priced: Container[str]) -> Counter[tuple[str, str]]:
         """Return the engagements whose amount counts nothing, by (channel, currency).
@@ -118,13 +125,18 @@ class Kpis:
         for key, weight in other.felt.items():
             self.felt[key] = self.felt.get(key, 0.0) + weight
         for (kind, channel, currency), events in other.spent.items():
-            self.spend(kind, channel, currency, events)
+            self.spent[kind, channel, self._label(currency)] += events
 
     def copy(self) -> "Kpis":
         """Return counters that share nothing with these, without the pending contacts."""
-        copy = Kpis()
+        copy = Kpis(priced=self.priced)
         copy.add(self)
         return copy
+
+
+def priced_by(policy: Policy) -> frozenset[str]:
+    """Return the currencies that a policy has a rate for, its own with them."""
+    return frozenset((policy.currency, *policy.currencies))
 
 
 def answer_of(survey: str, goodness: float) -> str:

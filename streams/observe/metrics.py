@@ -112,7 +112,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         WORKER,
         "channel currency",
         "Accepted engagements whose amount counts nothing, because the policy has no rate for its currency "
-        "(`other`: of a currency beyond the first 40 that were met).",
+        "(`other`: of a currency beyond the first 40 of these).",
         "records",
     ),
     _gauge(
@@ -191,7 +191,8 @@ METRICS: Final[tuple[Metric, ...]] = (
         SWEEP,
         "store",
         "The same sum by the profile's home_store_id: the 20 stores with most of this worker's customers, at "
-        "least 5; all others are `other`, customers without a store `none`.",
+        "least 5; all others are `other`, customers without a store `none`. A store of one of these names is "
+        "`other` too.",
         "minor units",
     ),
     _gauge(

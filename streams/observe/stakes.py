@@ -22,6 +22,8 @@ REPEAT: Final = "repeat"
 LAPSING: Final = "lapsing"
 NO_STORE: Final = "none"
 OTHER: Final = "other"
+RESERVED: Final = (NO_STORE, OTHER)
+"""Labels that are no store's: one that calls itself so is counted with the others."""
 MOST_STORES: Final = 20
 """Stores with a label of their own: whatever profiles say, series stay bounded."""
 LEAST_CUSTOMERS: Final = 5
@@ -67,7 +69,8 @@ class Stores:
         store = NO_STORE
         if held := state.profile.get(_HOME_STORE):
             named = str(held[1])
-            store = named if named in self.customers or len(self.customers) < MOST_COUNTED else OTHER
+            known = named in self.customers or len(self.customers) < MOST_COUNTED
+            store = named if known and named not in RESERVED else OTHER
         self.customers[store] += 1
         if value is not None:
             self.at_risk[store] = self.at_risk.get(store, 0.0) + value

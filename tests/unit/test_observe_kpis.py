@@ -19,7 +19,7 @@ from streams.observe.census import Census
 from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
 from streams.observe.histogram import Histogram
 from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, is_late, named_sources
-from streams.observe.kpis import MOST_CURRENCIES, PRICED, Kpis, answer_of
+from streams.observe.kpis import MOST_CURRENCIES, PRICED, Kpis, answer_of, priced_by
 from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
 from streams.processing import Processor
@@ -191,17 +191,37 @@ def test_an_amount_of_no_engagement_is_not_reported():
     assert unpriced(seen(refund, channel="web")) == {}
 
 
+def spent(*currencies: str) -> Kpis:
+    """Return the figures of a transaction with an order in each of these currencies."""
+    kpis = Kpis()
+    for currency in currencies:
+        kpis.spend(OrderPlaced, "web", currency)
+    return kpis
+
+
+STRANGE = [f"X{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(MOST_CURRENCIES + 5)]
+
+
 def test_currencies_without_end_share_a_label():
-    """Beyond a number of them new ones are `other`, in a tally and in the sum of tallies (G8)."""
+    """Beyond a number of them new ones are `other`, in the sum of tallies and in a copy of it (G8)."""
     total = Kpis()
-    for number in range(MOST_CURRENCIES + 5):
-        one = Kpis()
-        one.spend(OrderPlaced, "web", f"X{chr(65 + number // 26)}{chr(65 + number % 26)}")
-        total.add(one)
-    total.spend(OrderPlaced, "web", "XAA")
-    found = unpriced(total)
-    assert len(found) == MOST_CURRENCIES + 1
-    assert (found["web", "other"], found["web", "XAA"]) == (5, 2)
+    for currency in STRANGE:
+        total.add(spent(currency))
+    total.add(spent("XAA"))
+    for each in (total, total.copy()):
+        found = unpriced(each)
+        assert len(found) == MOST_CURRENCIES + 1
+        assert (found["web", "other"], found["web", "XAA"]) == (5, 2)
+
+
+def test_a_currency_with_a_rate_is_never_one_of_the_others():
+    """However many codes without a rate came before it, in one transaction or in many."""
+    total = Kpis(priced=priced_by(DEFAULT.policy))
+    total.add(spent(*STRANGE, "USD"))
+    total.add(spent("EUR", "USD"))
+    for each in (total, total.copy()):
+        assert sum(unpriced(each).values()) == len(STRANGE)
+        assert each.spent[OrderPlaced, "web", "USD"] == 2
 
 
 def test_what_an_engagement_without_a_rate_is_worth():

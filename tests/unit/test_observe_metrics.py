@@ -329,7 +329,7 @@ def a_watch(
         censuses={number: a_census(1) for number in range(4)},
         event_clock=False,
         partitions=4,
-        scorer=None,
+        scorer=DEFAULT,
     )
     owned = {each.partition: SimpleNamespace(state=SimpleNamespace(rows=rows)) for each in partitions}
     lane = SimpleNamespace(
@@ -338,6 +338,12 @@ def a_watch(
         partitions=owned,
     )
     return Watch(observed, lane)  # type: ignore[arg-type]
+
+
+def test_what_is_watched_knows_the_currencies_with_a_rate():
+    """From its first transaction on: later one of them may be among the others already."""
+    watch = a_watch(())
+    assert watch.observed.tally.kpis.priced == {"EUR", *DEFAULT.policy.currencies}
 
 
 def test_a_census_of_a_partition_that_went_away_is_not_counted():

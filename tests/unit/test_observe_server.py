@@ -333,7 +333,7 @@ def test_a_web_page_cannot_ask_through_a_browser(start: Start):
 def test_without_a_token_only_the_loopback_address_is_served(host: str):
     """A worker that others can reach refuses to start without a token, and says how to make one (G9)."""
     with pytest.raises(CxError) as refused:
-        AdminServer(Settings(metrics_host=host), Watch(SimpleNamespace(scorer=DEFAULT)))  # type: ignore[arg-type]
+        AdminServer(Settings(metrics_host=host), Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally())))  # type: ignore[arg-type]
     assert refused.value.code is Exit.USAGE
     assert "CX_API_TOKEN_FILE" in refused.value.mend
 
@@ -345,21 +345,23 @@ def test_an_empty_token_is_none(tmp_path: Path):
     with pytest.raises(CxError, match="is empty"):
         AdminServer(
             Settings(metrics_host="127.0.0.1", api_token_file=str(path)),
-            Watch(SimpleNamespace(scorer=DEFAULT)),  # type: ignore[arg-type]
+            Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally())),  # type: ignore[arg-type]
         )
 
 
 def test_a_token_lets_other_addresses_be_served(token_file: Path):
     """With a token, the address may be any."""
     settings = Settings(metrics_host="0.0.0.0", api_token_file=str(token_file))  # noqa: S104  # not bound here
-    assert AdminServer(settings, Watch(SimpleNamespace(scorer=DEFAULT))).token == "s3cret"  # type: ignore[arg-type]  # noqa: S105
+    assert AdminServer(settings, Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally()))).token == "s3cret"  # type: ignore[arg-type]  # noqa: S105
 
 
 def test_a_port_in_use_is_named_with_the_mend():
     """Two workers on one machine: the second says which port, and what to do."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        server = AdminServer(Settings(metrics_port=port), Watch(SimpleNamespace(scorer=DEFAULT)))  # type: ignore[arg-type]
+        server = AdminServer(
+            Settings(metrics_port=port), Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally()))
+        )  # type: ignore[arg-type]
         with pytest.raises(CxError, match=f"port {port}") as refused:
             server.bind()
     assert "CX_METRICS_PORT" in refused.value.mend

@@ -99,6 +99,15 @@ def test_a_store_of_few_customers_is_not_named():
     assert at_risk_by_store([a_store("anna's", 4, 1.0), a_store("anna's", 1, 1.0)]) == {"anna's": 2.0}
 
 
+def test_a_store_that_is_called_as_no_store_is_one_of_the_others():
+    """`none` is who has no store, and nobody else, however large a store of that name is."""
+    stores = Stores()
+    for store in ("none", "none", "other", "north", ""):
+        stores.take(bought(0, store=store), 1.0)
+    assert stores.customers == {"other": 3, "north": 1, "none": 1}
+    assert at_risk_by_store([stores] * 5) == {"other": 15.0, "north": 5.0, "none": 5.0}
+
+
 def test_stores_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
     """Beyond a number of them new ones are counted together; those that are known go on (G8)."""
     monkeypatch.setattr(stakes, "MOST_COUNTED", 2)
