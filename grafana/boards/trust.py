@@ -153,7 +153,7 @@ def _alerts() -> tuple[Panel, ...]:
         _bars(
             8,
             "Raised before the first complaint, 30 days",
-            "Of alerts of customers who complained or left: before they said so.",
+            "Of the alerts that were opened: the share of customers who had not complained by then.",
             "percentunit",
             (
                 share(

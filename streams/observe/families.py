@@ -14,8 +14,10 @@ from streams.observe.census import Census
 from streams.observe.histogram import Histogram
 from streams.observe.kpis import priced_by
 from streams.observe.metrics import BY_NAME, Kind
+from streams.observe.outcomes import ANY_RULE, BIN_LABELS, GROUPS, WHEN
 from streams.observe.stakes import at_risk_by_store
 from streams.observe.watch import Reading
+from streams.scoring.lifecycle import LOST, RETURNED
 from streams.scoring.policy import Policy
 from streams.scoring.rules import SEVERITIES, Rule
 
@@ -69,6 +71,13 @@ def _every_alert() -> dict[tuple[str, str, str], int]:
     return {(rule.label, severity, "opened"): 0 for rule in Rule for severity in SEVERITIES}
 
 
+def _every_outcome() -> dict[tuple[str, str, str], int]:
+    """Return 0 for every outcome: a share is wrong where one part begins at 0 and the other does not."""
+    return {
+        (rule.label, outcome, group): 0 for rule in Rule for outcome in (RETURNED, LOST) for group in GROUPS
+    }
+
+
 def output_families(reading: Reading) -> Iterator[Family]:
     """Yield what goes out, and how quickly."""
     tally = reading.tally
@@ -101,21 +110,22 @@ def kpi_families(reading: Reading, policy: Policy) -> Iterator[Family]:
 def outcome_families(reading: Reading) -> Iterator[Family]:
     """Yield what waits to be told, and whether the alerts were right, in time and well calibrated."""
     outcomes = reading.tally.outcomes
+    rules, bins = [rule.label for rule in Rule], dict.fromkeys(BIN_LABELS, 0)
     yield family("cx_waiting_alerts", {str(each): desk.waiting for each, desk in reading.desks.items()})
     yield family("cx_announcements_left", {str(each): desk.left for each, desk in reading.desks.items()})
     yield family("cx_suppressed_steps_total", outcomes.suppressed)
     yield family("cx_alert_outcomes_total", outcomes.results)
-    yield family("cx_inferred_outcomes_total", outcomes.inferred)
+    yield family("cx_inferred_outcomes_total", _every_outcome() | outcomes.inferred)
     yield family("cx_lost_customers_total", outcomes.losses)
-    yield family("cx_foretold_losses_total", outcomes.foretold)
+    yield family("cx_foretold_losses_total", dict.fromkeys([*rules, ANY_RULE], 0) | outcomes.foretold)
     yield family("cx_budget_passed_total", outcomes.passed)
     yield family("cx_alert_actions_total", outcomes.actions)
     yield family("cx_incidents_total", outcomes.incidents)
     yield histogram("cx_alert_lead_seconds", outcomes.lead_s)
-    yield family("cx_raised_alerts_total", outcomes.raised)
-    yield family("cx_matured_predictions_total", outcomes.predicted)
-    yield family("cx_matured_churned_total", outcomes.came_true)
-    yield family("cx_matured_probability_total", outcomes.probability)
+    yield family("cx_raised_alerts_total", dict.fromkeys(WHEN, 0) | outcomes.raised)
+    yield family("cx_matured_predictions_total", bins | outcomes.predicted)
+    yield family("cx_matured_churned_total", bins | outcomes.came_true)
+    yield family("cx_matured_probability_total", bins | outcomes.probability)
     yield family("cx_matured_squared_error_total", outcomes.squared_error)
 
 

@@ -355,7 +355,8 @@ METRICS: Final[tuple[Metric, ...]] = (
         "cx_raised_alerts_total",
         WORKER,
         "when",
-        "Alerts of customers who complained or left: before_complaint, after_complaint.",
+        "Alerts that were opened, by whether the customer had complained by then: before_complaint (also of "
+        "who never does), after_complaint.",
         "alerts",
     ),
     _counter(

@@ -10,6 +10,10 @@ from streams.scoring.policy import DAY_S
 
 LEAD_BUCKETS_S: Final = tuple(days * DAY_S for days in (0.0, 1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0))
 BINS: Final = 10
+BIN_LABELS: Final = tuple(f"{number / BINS:g}" for number in range(1, BINS + 1))
+GROUPS: Final = ("told", "untold", "holdout")
+ANY_RULE: Final = "any"
+WHEN: Final = ("before_complaint", "after_complaint")
 ROUNDING: Final = 1e-9
 
 
@@ -37,7 +41,7 @@ class Outcomes:
     incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Steps of the guard of silent inputs, by (channel, step): opened, closed."""
     raised: Counter[str] = field(default_factory=Counter)
-    """Alerts of customers who complained or left, by when: before_complaint, after_complaint."""
+    """Alerts that were opened, by whether the customer had complained before: one of `WHEN`."""
     predicted: Counter[str] = field(default_factory=Counter)
     """Matured predictions by bin of their probability."""
     came_true: Counter[str] = field(default_factory=Counter)
@@ -90,4 +94,4 @@ class Outcomes:
 
 def bin_of(probability: float) -> str:
     """Return the upper bound of the bin of a probability, such as 0.7 for 0.6 < p <= 0.7."""
-    return f"{max(1, ceil(probability * BINS - ROUNDING)) / BINS:g}"
+    return BIN_LABELS[max(1, ceil(probability * BINS - ROUNDING)) - 1]

@@ -1,6 +1,7 @@
 """The table of metrics, and what a scrape shows of a worker."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType, SimpleNamespace
@@ -19,7 +20,7 @@ from streams.observe.histogram import observe_under
 from streams.observe.intake import Intake
 from streams.observe.kpis import HANDLING_BUCKETS_S, REPLY_BUCKETS_S, WAIT_BUCKETS_S, Kpis
 from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
-from streams.observe.outcomes import Outcomes
+from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Tally
 from streams.observe.watch import Reading, Waiting, Watch
 from streams.scoring.policy import Policy
@@ -235,6 +236,18 @@ def test_every_alert_is_there_before_it_is_opened():
         if name == "cx_alert_steps_total"
     }
     assert opened == {(rule.label, severity) for rule in Rule for severity in SEVERITIES}
+
+
+def test_every_outcome_is_there_before_it_matures():
+    """The first sweep judges many at once: no part of a share may begin at 0 and another beyond it."""
+    found = scrape(a_reading(tally=Tally()))
+    names = Counter(name for (name, _), value in found.items() if value == 0)
+    bins = {dict(labels)["bin"] for name, labels in found if name == "cx_matured_predictions_total"}
+    assert bins == {bin_of(number / 20) for number in range(21)}
+    assert names["cx_matured_churned_total"] == names["cx_matured_probability_total"] == len(bins)
+    assert names["cx_inferred_outcomes_total"] == len(Rule) * 2 * 3
+    assert names["cx_foretold_losses_total"] == len(Rule) + 1
+    assert names["cx_raised_alerts_total"] == 2
 
 
 def test_every_reject_reason_is_there_before_it_happens():
