@@ -1,13 +1,18 @@
-"""The figures that docs/model.md tells, on the whole public sets; run by hand: pytest -m long."""
+"""The figures that docs/model.md and docs/concepts.md tell, on whole sets; run by hand: pytest -m long."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from click.testing import CliRunner
 
+from streams.backtest.worlds import WORLDS
+from streams.backtest.worlds_bench import MUTED, OURS, Figures, bench
 from streams.cli.main import cx
 from streams.errors import CxError
+from streams.scoring.policy import default_policy
 
 pytestmark = pytest.mark.long
 
@@ -63,3 +68,31 @@ def test_the_second_half_of_cdnow_from_the_first():
     assert figures["models"]["bgnbd"]["auc"] == pytest.approx(0.316, abs=0.005)
     assert figures["models"]["mbgnbd"]["auc"] == pytest.approx(0.760, abs=0.005)
     assert figures["models"]["ours"]["auc"] >= 0.780
+
+
+def row_of(name: str) -> list[str]:
+    """Return the cells of a world in the table of docs/concepts.md."""
+    text = (Path(__file__).parents[2] / "docs/concepts.md").read_text()
+    [row] = re.findall(rf"^\| `{name}` \| (.*) \|$", text, re.MULTILINE)
+    return [cell.strip() for cell in row.split("|")]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_table_of_worlds_is_right(name: str):
+    """Each figure that the concepts give of a world is the one that `cx bench-model` prints."""
+    models = bench(WORLDS[name], default_policy()).models
+    beside = (models[OURS], models[MUTED], models["mbgnbd"])
+
+    def three(figure: str, form: str) -> str:
+        ours, muted, mbg = (f"{getattr(model, figure):{form}}".lstrip("0") for model in beside)
+        return f"{ours} ({muted}, {mbg})"
+
+    ours: Figures = models[OURS]
+    assert row_of(name) == [
+        three("auc", ".3f"),
+        f"{ours.ece:.3f}".lstrip("0"),
+        f"{ours.detected:.0%}",
+        "" if ours.detected_driven is None else three("detected_driven", ".0%"),
+        three("false_alarms", ".0%"),
+        three("lead_days", ".0f"),
+    ]
