@@ -143,7 +143,7 @@ def load_routes(path: Path) -> Routes:
         try:
             routes = msgspec.convert(tables, Routes)
         except msgspec.ValidationError as error:
-            found = [str(error)]
+            found = list(_ill_formed(tables)) or [str(error)]
         else:
             found = list(lint(routes))
             if not found:
@@ -151,6 +151,16 @@ def load_routes(path: Path) -> Routes:
     lines = "".join(f"\n  {line}" for line in found)
     msg = f"{path} is not right:{lines}"
     raise _wrong(msg, "docs/operations.md, Delivering alerts, has an example")
+
+
+def _ill_formed(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Name the endpoints with a value that cannot be; the file as a whole does not say which they are."""
+    endpoints = tables.get("endpoints")
+    for name, table in endpoints.items() if isinstance(endpoints, dict) else ():
+        try:
+            msgspec.convert(table, Endpoint)
+        except msgspec.ValidationError as error:
+            yield f"endpoints.{name}: {error}"
 
 
 def lint(routes: Routes) -> Iterator[str]:
