@@ -36,6 +36,9 @@ LEAST_BAD: Final = 300
 BAD_TERMS: Final = 0.1
 MATURE: Final = 2.0
 """Horizons that must have passed since the first period: its rows are a population of new customers."""
+MOST_FADED: Final = 20.0
+"""Horizons after which the newest that came true fades no further: one event of a wrong year makes a gap of
+decades, in which all weights would become 0."""
 PRECISION: Final = 5.0
 """Of the priors of b0..b4, in rows of full information: a few dozen rows move them."""
 TERMS_PRECISION: Final = 20.0
@@ -121,6 +124,7 @@ class Fitter:
         if min(labels.sum(), len(labels) - labels.sum()) < LEAST_OF_EACH:
             return None
         age_days = (at_s - matured.at_s) / DAY_S - days
+        age_days -= max(0.0, age_days.min() - MOST_FADED * days)
         return _Lesson(matured, labels, np.exp2(-age_days / days))
 
     def _coefficients(self, lesson: _Lesson, index: int, population: Population) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.special import expit
 
+from schemas.times import at_time
 from streams.backtest.baselines import PROBABILITIES, RECENCY
 from streams.backtest.budget import BUDGETS, Docket, Spent, losses, spend
 from streams.backtest.log import Engagements, Floats
@@ -74,7 +75,7 @@ def judge(dataset: str, plan: Plan, walked: Walked, grid: Grid, engagements: Eng
     kept = np.flatnonzero(walked.period >= grid.judged_from)
     rows, periods = walked.rows.take(kept), walked.period[kept]
     labels = engagements.silent(rows.customer, rows.at_s, plan.horizon_days).astype(np.float64)
-    _demand_both(labels, plan)
+    _demand_both(labels, plan, grid)
     scores = {name: column[kept] for name, column in walked.scores.items()}
     scores[OURS] = expit(scores[OURS])
     lost = losses(engagements, plan.horizon_days, grid.times_s[grid.judged_from], grid.end_s)
@@ -169,10 +170,12 @@ def _differences(ours: list[float | None], theirs: list[float | None]) -> list[f
     ]
 
 
-def _demand_both(labels: Floats, plan: Plan) -> None:
+def _demand_both(labels: Floats, plan: Plan, grid: Grid) -> None:
     if not len(labels):
-        msg = f"no customer was active within {plan.active_days} days in any judged period"
-        raise CxError(msg, mend="give a longer --active", code=Exit.USAGE)
+        first, last = (at_time(grid.times_s[place])[:10] for place in (grid.judged_from, -1))
+        msg = f"no customer was active within {plan.active_days} days in any judged period, {first} to {last}"
+        mend = "give a longer --active; or mend an event of a wrong year, if the log does not reach so far"
+        raise CxError(msg, mend=mend, code=Exit.USAGE)
     if labels.min() == labels.max():
         what = "every" if labels[0] else "no"
         other = "longer" if labels[0] else "shorter"

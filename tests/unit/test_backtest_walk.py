@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from schemas.times import at_time
+from streams.backtest.fit import Fitter
 from streams.backtest.log import Engagements, read_log
 from streams.backtest.plan import Plan, grid, next_fit, under_horizon
 from streams.backtest.run import ask, backtest, fit
@@ -166,6 +167,19 @@ def test_columns_are_what_the_scoring_weighs(lived: tuple[Walked, Walk]):
     assert np.isclose(rows.logit, own, atol=1e-9).mean() > 0.5
 
 
+def test_after_a_gap_of_decades_something_is_left_to_learn_from(lived: tuple[Walked, Walk]):
+    """A log with one event of a wrong year can be fitted: the newest that came true does not fade to 0."""
+    found, walk = lived
+    base, lives = under_horizon(default_policy(), 30), walk._lives(float(found.rows.at_s.max()))
+    soon, late = (
+        Fitter(base, walk.engagements).fit(found.rows, lives, found.rows.at_s.max() + days * DAY_S)
+        for days in (21 * 90, 200_000)
+    )
+
+    assert soon.learnt_days == 30
+    assert late.policy == soon.policy
+
+
 def test_a_new_horizon_gets_shorter_company():
     """A horizon that the policy does not have comes with a third and two thirds of it."""
     policy = under_horizon(default_policy(), 273)
@@ -210,7 +224,11 @@ def test_too_little_to_learn_keeps_the_policy():
             "the log spans 36 days: too few to see what follows 30 days",
         ),
         ([order("a", 1), order("a", 100)], Plan(30, 60, 7, 90), "no period is left to judge after a warm-up"),
-        ([order("a", 0), order("a", 200)], MONTH, "no customer was active within 60 days"),
+        (
+            [order("a", 0), order("a", 200)],
+            MONTH,
+            "no customer was active within 60 days in any judged period, 2026-04-16 to 2026-06-18",
+        ),
         ([order("a", 1), order("a", 200)], Plan(30, 1, 7), "no customer was active within 1 days"),
         ([order("a", day) for day in range(0, 200, 5)], MONTH, "no customer stayed away for 30 days"),
         (
