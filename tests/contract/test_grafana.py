@@ -34,6 +34,7 @@ PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in board["pane
 OTHERS = {
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
+    "process_start_time_seconds",
     "python_gc_collections_total",
     "up",
     "ALERTS",

@@ -199,6 +199,17 @@ def test_records_of_the_future_are_an_error():
     assert found[1] == ("ok", "the newest record was sent 30 s ago")
 
 
+def test_a_topic_with_more_partitions_than_the_others_is_no_fault_of_its_producers():
+    """Its older records lie where they belonged: the partition counts are the error, and have a line."""
+    before = SimpleNamespace(key=b"anna", partition=partition_of(b"anna", 4), timestamp=0)
+    assert partition_of(b"anna", 6) != before.partition
+    names = [each.name for each in INPUTS]
+    samples = {name: [before] for name in names}
+    grown = {names[0]: 6, **dict.fromkeys(names[1:], 4)}
+    assert said(producers(samples, grown)) == [("ok", "4 newest records lie on the partition of their key")]
+    assert [status for status, _ in said(producers(samples, dict.fromkeys(names, 6)))] == ["error"] * 4
+
+
 def test_a_worker_whose_clock_is_off_is_a_warning():
     """Silence and deadlines are judged by it."""
     assert list(clock("http://w", time.time() - 1)) == []
