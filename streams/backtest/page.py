@@ -1,15 +1,14 @@
 """A backtest as one HTML page with its pictures, readable without a network."""
 
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from streams.backtest.baselines import RECENCY, TITLES
+from streams.backtest.folder import unwritable
 from streams.backtest.judge import OURS, Pair, Standing, Verdict, document
-from streams.errors import CxError, Exit
 
 PAGE: Final = "index.html"
 CSS: Final = """
@@ -58,11 +57,8 @@ CAPTIONS: Final = {
 def write_report(verdict: Verdict, folder: Path) -> Path:
     """Write the page, its pictures and the figures as JSON into `folder`; return the page's path.
 
-    Raises CxError without matplotlib, or where the folder cannot be written.
+    Needs matplotlib; raises CxError where the folder cannot be written.
     """
-    if find_spec("matplotlib") is None:
-        msg = "the pictures of a report need matplotlib"
-        raise CxError(msg, mend="pip install 'cx-signals[report]'")
     from streams.backtest.pictures import pictures  # noqa: PLC0415  # an extra's dependency
 
     drawn = pictures(verdict)
@@ -74,8 +70,7 @@ def write_report(verdict: Verdict, folder: Path) -> Path:
         page = folder / PAGE
         page.write_text(page_of(verdict, drawn), encoding="utf-8")
     except OSError as error:
-        msg = f"cannot write the report to {folder}: {error.strerror}"
-        raise CxError(msg, mend="give --report a folder that you may write to", code=Exit.USAGE) from error
+        raise unwritable(folder, error.strerror or "") from error
     return page
 
 

@@ -9,6 +9,7 @@ import orjson
 from rich import box
 from rich.table import Table
 
+from streams.backtest.folder import demand
 from streams.cli.asking import parse_days, progress_bar, question_options, read_question, report_rejects
 from streams.cli.tables import print_tables
 
@@ -51,6 +52,8 @@ def backtest(  # noqa: PLR0913  # one parameter an option
     mature, as `cx fit` does; a policy that brings a fit of its own stays as it is, unless --refit says
     otherwise. Exit codes: 0 done, 2 the log is too short or has nothing to tell apart.
     """
+    if report is not None:
+        demand(report)
     gc.disable()  # nothing here forms cycles, and the collector would walk every kept event again and again
     question = read_question(events, dataset, policy_path, horizon, active, every, warmup)
     report_rejects(question)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from streams.backtest import page
+from streams.backtest import folder
 from streams.cli import asking
 from streams.cli.main import cx
 from streams.demo.datasets import Dataset
@@ -168,16 +168,28 @@ def test_a_missing_extra_says_what_to_install(log: Path, monkeypatch: pytest.Mon
         run("backtest", log)
     assert refused.value.mend == "pip install 'cx-signals[fit]'"
     monkeypatch.undo()
-    monkeypatch.setattr(page, "find_spec", lambda _: None)
+    monkeypatch.setattr(folder, "find_spec", lambda _: None)
     with pytest.raises(CxError) as refused:
-        run("backtest", log, "--horizon", "30d", "--every", "28d", "--report", log.parent / "r")
+        run("backtest", "no/such/file", "--report", log.parent / "r")
     assert refused.value.mend == "pip install 'cx-signals[report]'"
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_replay(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A file in the way of the folder, or a right that is missing, is told before the log is read."""
+    with pytest.raises(CxError, match=r"cannot write the report to .* is no folder"):
+        run("backtest", "no/such/file", "--report", log / "r")
+    monkeypatch.setattr(folder.os, "access", lambda *_: False)
+    with pytest.raises(CxError, match=f"nothing may be written to {log.parent}\n"):
+        run("backtest", "no/such/file", "--report", log.parent / "new" / "r")
+
+
 def test_what_cannot_be_written_is_told(log: Path):
-    """A file in the way of the report's folder, or a name that no disk takes, ends with what to do."""
+    """A folder in the place of the page, or a name that no disk takes, ends with what to do."""
+    (log.parent / "in-the-way" / "index.html").mkdir(parents=True)
     with pytest.raises(CxError, match="cannot write the report"):
-        run("backtest", log, "--horizon", "30d", "--every", "28d", "--report", log / "r")
+        run("backtest", log, "--horizon", "30d", "--every", "28d", "--report", log.parent / "in-the-way")
     with pytest.raises(CxError, match="cannot write"):
         run("fit", log, "--horizon", "30d", "--every", "28d", "--out", log.parent / ("p" * 300))
 
