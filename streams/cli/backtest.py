@@ -16,6 +16,11 @@ from streams.cli.tables import print_tables
 if TYPE_CHECKING:
     from streams.backtest.judge import Verdict
 
+AS_IT_IS = (
+    "note: the policy brings a rhythm, coefficients or a calibration of its own and is judged as it is\n"
+    "  try: --refit, to fit it as outcomes mature"
+)
+
 
 @click.command()
 @question_options
@@ -62,6 +67,8 @@ def backtest(  # noqa: PLR0913  # one parameter an option
     from streams.backtest.run import backtest as run  # noqa: PLC0415
 
     learns = not is_fitted(question.policy) if refit is None else refit
+    if refit is None and not learns:
+        click.echo(AS_IT_IS, err=True)
     bar, move = progress_bar("replaying")
     with bar:
         verdict = run(question, refit=learns, progress=move)
