@@ -90,7 +90,7 @@ def test_a_given_policy_stays_as_it_is(log: Path, fitted: Path):
 
 
 def test_a_policy_without_a_fit_is_where_fits_start(log: Path, tmp_path: Path):
-    """A policy that only names a currency is fitted as time goes on; one with a rhythm is not, and it is said."""
+    """A policy that only names a currency is fitted on the way; one with a rhythm is judged as it is."""
     path = tmp_path / "euro.toml"
     path.write_text('currency = "CHF"\n[churn]\ncomplaint = 0.8\n')
     options = ("backtest", log, "--horizon", "30d", "--every", "14d", "--json", "--policy", path)
