@@ -253,7 +253,7 @@ def test_an_operator_needs_no_right_beyond_its_own(secured: SecuredKafka, topic_
         assert found.exit_code == 0, found.output
         return found.stdout
 
-    assert f"created {topic_prefix}{WEB.name} (2 partitions)" in operate("topics", "create")
+    assert f"created {topic_prefix}{WEB.name} (2 partitions, kept 389 days)" in operate("topics", "create")
     given = variables(secured.as_user("cx", forget_key_file=key))
     live = LiveWorker(secured.users, topic_prefix, tmp_path, **given)
     try:
