@@ -51,7 +51,9 @@ check: $(READY)
 
 # Two at a time: much of the time a test of Kafka waits. A file stays together, for its fixtures.
 # First what workers run: a compiler takes types at their word, and stops where the sources go on.
-test: check $(COMPILED)
+# It takes about a minute, and so do the checks: side by side.
+test: $(READY)
+	$(MAKE) -j2 --output-sync=target check $(COMPILED)
 	rm -f .coverage .coverage.*
 	if ls streams/scoring/*.so >/dev/null 2>&1; then \
 	  CX_TEST_COMPILED=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not sources and not long" $(HOT_TESTS); fi

@@ -13,6 +13,7 @@ SETTLE_S = 1.5
 EVERYTHING = "working on partitions [0, 1, 2, 3]"
 
 
+@pytest.mark.apart
 async def test_one_two_three_one_workers(rig: Rig) -> None:
     """Scaling out and in, by SIGTERM and by kill -9, while records keep coming, changes no count."""
     await rig.create()
@@ -40,6 +41,7 @@ async def test_one_two_three_one_workers(rig: Rig) -> None:
     await rig.verdict()
 
 
+@pytest.mark.apart
 async def test_frozen_worker_is_replaced_and_returns(rig: Rig) -> None:
     """A worker frozen past the session timeout writes nothing after its partitions were taken over."""
     await rig.create()
@@ -66,6 +68,7 @@ async def test_frozen_worker_is_replaced_and_returns(rig: Rig) -> None:
     await rig.verdict()
 
 
+@pytest.mark.apart
 async def test_two_processes_with_one_static_id(rig: Rig) -> None:
     """A frozen static member whose replacement is at work does no harm when it wakes; one of them ends."""
     await rig.create()

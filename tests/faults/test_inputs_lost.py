@@ -34,6 +34,7 @@ async def prepared(rig: Rig) -> AIOKafkaAdminClient:
     return admin
 
 
+@pytest.mark.apart
 async def test_records_deleted_before_they_were_applied(rig: Rig) -> None:
     """Retention that overtook a worker stops the partition; adopting counts the loss and goes on."""
     admin = await prepared(rig)
@@ -59,6 +60,7 @@ async def test_records_deleted_before_they_were_applied(rig: Rig) -> None:
     marker.check()
 
 
+@pytest.mark.apart
 async def test_topic_deleted_and_made_anew(rig: Rig) -> None:
     """A recreated input stops every partition, also one grown past the marker; adopting applies it all."""
     admin = await prepared(rig)
