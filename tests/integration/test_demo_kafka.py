@@ -43,7 +43,7 @@ def test_a_demo_ends_by_itself_and_leaves_nothing_behind(kafka: str, tmp_path: P
         env={**os.environ, "TMPDIR": str(tmp_path), "CX_TOPIC_PREFIX": "of.another."},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
