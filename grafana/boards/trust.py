@@ -14,8 +14,8 @@ def _month(metric: str, by: str = "", matchers: str = "") -> str:
     return f"sum{grouped}(increase({metric}{{{inside}}}[{MONTH}]))"
 
 
-def _rate(metric: str, by: str) -> str:
-    return f"sum by ({by}) (rate({metric}{{{WORKER}}}[$__rate_interval]))"
+def _rate(metric: str, by: str, *also: str) -> str:
+    return f"sum by ({by}) (rate({metric}{{{', '.join((*also, WORKER))}}}[$__rate_interval]))"
 
 
 def _bars(*about: Any, **options: Any) -> Panel:
@@ -193,10 +193,15 @@ def _alerts() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Delivery by result",
-            "accepted; lost as refused, gone, expired or undecodable; held back as paused, muted or withdrawn.",
+            "Delivery by result, and attempts that failed",
+            "accepted; lost as refused, gone, expired or undecodable; held back as paused, muted or withdrawn. "
+            "Each request that failed, by how.",
             "ops",
             (_rate("cx_deliveries_total", "receiver, result"), "{{receiver}} {{result}}"),
+            (
+                _rate("cx_delivery_attempts_total", "receiver, result", 'result!="accepted"'),
+                "{{receiver}} attempt: {{result}}",
+            ),
             least=0.0,
             height=5,
         ),
