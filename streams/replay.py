@@ -74,14 +74,20 @@ class Replay:
     """The newest event of each channel, seconds."""
     outlier: Outlier | None = None
     """The event that decided on `at_s`, if it alone did."""
+    watched: str | None = None
+    events: list[Touchpoint] = field(default_factory=list)
+    """All events of the customer `watched` that count, in file order: a life can be lived again with them."""
 
 
-def replay(lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None) -> Replay:
+def replay(
+    lines: Iterable[bytes], scorer: Scorer, *, at_s: float | None = None, watched: str | None = None
+) -> Replay:
     """Score every customer in `lines` (one touchpoint of JSON a line; empty lines are passed over).
 
     `at_s` leaves out later events and is where all are evaluated at the end; None is the newest event time.
+    The events of the customer `watched` are kept.
     """
-    result = Replay()
+    result = Replay(watched=watched)
     admitted: dict[str, list[_Admitted]] = {}
     for number, line in enumerate(lines):
         if line and not line.isspace():
@@ -147,6 +153,8 @@ def _admit(  # one line's way through the file's totals
         result.duplicates += 1
         return
     result.accepted += 1
+    if event.subject == result.watched:
+        result.events.append(event)
     customer.state.newest_s = max(customer.state.newest_s, event_s)
     if event_s > result.newest_s.get(channel, 0.0):
         result.newest_s[channel] = event_s
@@ -160,6 +168,8 @@ def _forget(customer_id: str, result: Replay, admitted: dict[str, list[_Admitted
     result.forgotten.add(customer_id)
     result.customers.pop(customer_id, None)
     admitted.pop(customer_id, None)
+    if customer_id == result.watched:
+        result.events.clear()
 
 
 def _apply_all(

@@ -19,8 +19,11 @@ from streams.cli.score import document, report_losses, report_outlier
 from streams.cli.tables import print_tables
 from streams.demo.words import printable
 from streams.errors import CxError, Exit
-from streams.replay import replay
+from streams.replay import Customer, Replay, replay
+from streams.rulebook.life import Life
 from streams.scoring.apply import Scorer
+from streams.scoring.cases import alert_step
+from streams.scoring.explain import Document
 from streams.scoring.policy import load_policy
 from streams.settings import load_settings, read_secret
 
@@ -47,7 +50,8 @@ def explain(  # options are the command's arguments
 ) -> None:
     """Explain where CUSTOMER stands, from the events of a file or by a worker.
 
-    Every point of both scores and every part of the risk is named, with the reason of its driver. A token
+    Every point of both scores and every part of the risk is named, with the reason of its driver. Alerts of
+    a file have the dates at which a worker that was never behind would have raised them. A token
     that the worker asks for is read from the file that the setting api_token_file names. Exit codes: 0 done,
     2 no such customer, 4 no worker that can answer.
     """
@@ -67,13 +71,23 @@ def explain(  # options are the command's arguments
 
 def _from_file(customer: str, events: str, scorer: Scorer, at_s: float | None) -> dict[str, Any]:
     with open_events(events) as lines:
-        result = replay(lines, scorer, at_s=at_s)
+        result = replay(lines, scorer, at_s=at_s, watched=customer)
     report_losses(result)
     report_outlier(result)
     known = result.customers.get(customer)
     if known is None:
         raise _unknown(customer, events, result.customers)
-    return document(scorer, customer, known, result.at_s)
+    return document(scorer, customer, Customer(known.state, _steps(customer, scorer, result)), result.at_s)
+
+
+def _steps(customer: str, scorer: Scorer, result: Replay) -> list[Document]:
+    """Return the steps of the customer's alerts, with silence looked for each day (decision 0005).
+
+    The scores stay those of the replay: they are the same, and so to the last bit those of `cx score`.
+    """
+    life = Life(scorer, customer, result.events, read_s=result.newest_s, tell=alert_step)
+    life.until(result.at_s)
+    return [step.document for step in life.steps]
 
 
 def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxError:

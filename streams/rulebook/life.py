@@ -1,7 +1,7 @@
 """One customer's life under a policy: events at their times, and between them the timer that sees silence."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.envelope import Touchpoint, time_s
@@ -16,15 +16,22 @@ from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
 DAY_S = 86400.0
+Teller = Callable[[Scorer, str, CustomerState, Decision], Document]
+"""Makes the document of a step, of the row as it is when the step is decided."""
 _TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """A step of an alert: when it was taken, and its document (`schemas.outputs.ChurnAlert`)."""
+    """A step of an alert: when it was taken, and its document."""
 
     at_s: float
     document: Document
+
+
+def as_case(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> Document:
+    """Return a step as the case that a worker publishes (`schemas.outputs.ChurnAlert`)."""
+    return alert_document(scorer, customer_id, state, decision, generation=FILE_GENERATION, announced=True)
 
 
 class Life:
@@ -35,7 +42,7 @@ class Life:
     evaluations are tried at once, and done one by one only where the last of them would change something:
     for whole logs, where what holds for less than a stride is not worth its time. `read_s` is the newest
     event time of each channel, which judges whether a promise can be called broken; without it every channel
-    counts as read up to any time.
+    counts as read up to any time. `tell` makes the documents of the steps.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class Life:
         sweep_every_s: float = DAY_S,
         stride: int = 1,
         read_s: Mapping[str, float] | None = None,
+        tell: Teller = as_case,
     ) -> None:
         self.scorer = scorer
         self.customer_id = customer_id
@@ -58,6 +66,7 @@ class Life:
         self._one_by_one_s = 0.0
         self._passed_s = 0
         self._read_s = read_s
+        self._tell = tell
         self.first_s = time_s(self._events[0])
         self._sweep_s = self.first_s
         self.state = scorer.new(self.first_s)
@@ -127,12 +136,5 @@ class Life:
 
     def _keep(self, decisions: list[Decision]) -> None:
         for decision in decisions:
-            document = alert_document(
-                self.scorer,
-                self.customer_id,
-                self.state,
-                decision,
-                generation=FILE_GENERATION,
-                announced=True,
-            )
+            document = self._tell(self.scorer, self.customer_id, self.state, decision)
             self.steps.append(Lived(decision.glance.at_s, document))

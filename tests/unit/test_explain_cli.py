@@ -92,6 +92,45 @@ def test_json_is_that_of_score(events: str):
     assert json.loads(run("anna", "--events", events, "--json").stdout) == json.loads(lines[0])
 
 
+def test_silence_is_dated_when_a_worker_would_have_seen_it(tmp_path: Path):
+    """Not at the customer's next event or the end of the file: a timer looks each day, as a worker's does."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join([*LIFE[:24], line("page.viewed", 600), line("order.placed", 700)]))
+    found = json.loads(run("anna", "--events", str(path), "--json").stdout)
+    scored = json.loads(CliRunner().invoke(score, [str(path), "--json"]).stdout)
+
+    def dated(document: dict[str, Any]) -> list[tuple[str, str, str]]:
+        return [(each["rule"], each["step"], each["at"][:10]) for each in document["alerts"]]
+
+    assert dated(found) == [
+        ("silence", "opened", "2027-02-10"),
+        ("churn_risk", "opened", "2027-03-03"),
+        ("silence", "resolved", "2027-03-03"),
+        ("churn_risk", "escalated", "2027-03-30"),
+        ("churn_risk", "resolved", "2027-12-02"),
+    ]
+    assert dated(scored) == [
+        ("churn_risk", "opened", "2027-08-24"),
+        ("churn_risk", "resolved", "2027-12-02"),
+    ]
+    assert found["alerts"][0].keys() == scored["alerts"][0].keys()
+    assert {**found, "alerts": []} == {**scored, "alerts": []}
+
+
+def test_a_promise_is_broken_only_where_its_channel_was_read(tmp_path: Path):
+    """The walk knows how far the file goes in each channel, as `cx score` does; a repeat counts once."""
+    order = line("order.placed", 1, id="o", order_id="o-1", promised_at="2026-01-05T00:00:00Z")
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join([order, line("call.ended", 9), order]))
+    silent = run("anna", "--events", str(path), "--at", "2026-01-12T00:00:00Z")
+    path.write_bytes(b"\n".join([order, line("page.viewed", 9), order]))
+    heard = run("anna", "--events", str(path), "--at", "2026-01-12T00:00:00Z")
+
+    assert "No alerts." in silent.stdout
+    assert "2026-01-05 02:00  experience drop 1 opened, high" in heard.stdout
+    assert heard.stderr == "duplicates: 1\n"
+
+
 def test_rejects_are_told(events: str):
     """What did not become part of the ledger is counted on standard error."""
     assert run("anna", "--events", events).stderr == "rejected: 1 not_json\n"

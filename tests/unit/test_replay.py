@@ -51,6 +51,18 @@ def test_of_nothing_comes_nothing():
     assert (found.customers, found.at_s) == ({}, 0.0)
 
 
+def test_the_events_of_who_is_watched_are_kept():
+    """Every event that counts, the neutral ones too, in file order; of who is to be forgotten none."""
+    other = changed(line("page.viewed"), subject="berta")
+    lines = [line("order.placed", 2.0), line("page.viewed", 1.0), other, line("order.placed", 2.0)]
+    found = replay(lines, DEFAULT, watched="anna")
+    assert found.events == [event("order.placed", 2.0), event("page.viewed", 1.0)]
+    for asked, kept in (("anna", 0), ("berta", 2)):
+        request = changed(line("customer.forgotten", 3.0, proof="0" * 64, alert_ids=[]), subject=asked)
+        assert len(replay([*lines, request], DEFAULT, watched="anna").events) == kept
+    assert replay(lines, DEFAULT).events == []
+
+
 def test_later_events_are_left_out_and_counted():
     """With a time given, what happened after it is not known yet; the time itself still is."""
     lines = [line("order.placed", day) for day in (1.0, 2.0, 3.0, 4.0)]
