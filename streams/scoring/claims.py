@@ -13,10 +13,12 @@ from schemas.envelope import Touchpoint
 from schemas.families import customers, orders, promises, store, support, voice
 from schemas.fields import CHANNELS, Data
 from schemas.touchpoints import TYPES
+from streams.scoring.deadlines import RECITED, WORDS, name_due, say_again
 from streams.scoring.facts import (
     AGREED,
     CHANNEL,
     COMPLAINT,
+    DUE,
     FAILED,
     GLAD,
     GONE,
@@ -32,6 +34,7 @@ from streams.scoring.facts import (
     REASON,
     REOPENED,
     REPLIED,
+    SAID,
     SOLVED,
     STATE,
     THOUSANDTHS,
@@ -96,7 +99,11 @@ class Learning:
 
     def due(self, case: Case, at: datetime | None, channel: int) -> None:
         """Enter a deadline that was said."""
-        say_due(case, int(at.timestamp()) if at is not None else 0, channel, self.at_s)
+        facts, due_s = case.facts, int(at.timestamp()) if at is not None else 0
+        if DUE in facts:
+            say_again(case, due_s, channel, self.at_s)
+        else:
+            say_due(case, due_s, channel, self.at_s)
 
     def wrote(self) -> None:
         """Enter that the company wrote to or called the customer: only the newest times are kept."""
@@ -138,8 +145,17 @@ def _delivered(to: Learning, data: orders.DeliveryEndData, signals: Signals) -> 
     case = to.about(ORDER, name, data)
     keep(case, to.at_s)
     if data.promised_at is not None:
-        to.due(case, data.promised_at, to.channel)
+        _recite(case, int(data.promised_at.timestamp()))
     return ()
+
+
+def _recite(case: Case, due_s: int) -> None:
+    """Enter the deadline that a delivery names: nearly always the one that is known."""
+    facts = case.facts
+    if due_s == facts.get(DUE) and SAID in facts and WORDS not in facts:
+        facts[RECITED] = facts.pop(SAID)
+    else:
+        name_due(case, due_s)
 
 
 def _delivery_failed(to: Learning, data: orders.DeliveryEndData, signals: Signals) -> Signals:
