@@ -162,10 +162,17 @@ class Watch:
         )
 
     def behind_s(self) -> float:
-        """Return how far the worker is behind, in seconds, by its input that is furthest."""
-        now_s = time.time()
-        inputs = [each for owner in self.engine().partitions for each in owner.inputs]
-        return max((lag_s(each, now_s, now_s - self.started_s) or 0.0 for each in inputs), default=0.0)
+        """Return how far the worker is behind, in seconds, by its input that is furthest.
+
+        An input at its end is so as of the broker's last answer: under the wall clock the watermark tells how
+        long ago that was.
+        """
+        now_s, partitions = time.time(), self.engine().partitions
+        inputs = [each for owner in partitions for each in owner.inputs]
+        found = [lag_s(each, now_s, now_s - self.started_s) or 0.0 for each in inputs]
+        if not self.observed.event_clock:
+            found += [now_s - each.watermark_s for each in partitions if math.isfinite(each.watermark_s)]
+        return max(found, default=0.0)
 
     def find(self, customer_id: str) -> Found:
         """Return a customer's committed row, from the partition where the key belongs."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import math
 import socket
 import threading
 import time
@@ -45,7 +46,7 @@ def a_snapshot(**other: Any) -> Snapshot:
         problem="",
         rows=1,
         queue_bytes=0,
-        watermark_s=0.0,
+        watermark_s=-math.inf,
         sweep_passes=0,
         transactions=1,
         counts={"accepted": 3},
@@ -198,6 +199,17 @@ def test_a_worker_that_is_too_far_behind_is_not_ready(start: Start):
     assert (status, body["ready"], body["most_behind_s"]) == (503, False, 60.0)
     assert body["behind_s"] >= 90.0
     served.server._most_behind_s = 600.0
+    assert served.get("/readyz")[0] == 200
+
+
+def test_a_worker_that_the_broker_does_not_answer_is_not_ready(start: Start):
+    """Its lag is 0 as of the last answer; under the event clock a watermark is no time of an answer."""
+    served = start(ready_lag_s=60.0)
+    for silent_s, status in ((30.0, 200), (90.0, 503)):
+        seen = a_snapshot(watermark_s=time.time() - silent_s)
+        served.lane.snapshot = lambda seen=seen: seen
+        assert served.get("/readyz")[0] == status
+    served.observed.event_clock = True
     assert served.get("/readyz")[0] == 200
 
 
