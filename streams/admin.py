@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -92,9 +92,10 @@ async def ensure_topics(settings: Settings) -> tuple[str, ...]:
         missing = [state for state in states if not state.partitions]
         if missing:
             await _create(admin, missing, settings)
-            await wait_for_leaders(admin, [state.name for state in missing])
+            made = await wait_for_leaders(admin, [state.name for state in missing])
             # Another program may have made some of them meanwhile, with a count of its own.
-            _refuse_other_counts(await _describe(admin, _table(settings)), settings.partitions)
+            seen = [replace(state, partitions=made.get(state.name, state.partitions)) for state in states]
+            _refuse_other_counts(seen, settings.partitions)
         return tuple(state.name for state in missing)
 
 
@@ -292,17 +293,26 @@ async def _ask(admin: AIOKafkaAdminClient, request: Any) -> Any:
     return await client.send(client.get_random_node(), request)
 
 
-async def wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
-    """Wait until each partition of `names` has a leader: a topic is announced before it can be written."""
+async def wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, int]:
+    """Wait until each partition of `names` has a leader, and return how many partitions each topic has.
+
+    A topic is announced before it can be written, and each node of a cluster hears of it at a time of its
+    own: another question, to another node, may be answered as if the topic were not there.
+    """
     deadline = time.monotonic() + LEADER_TIMEOUT_S
-    while not await _led(admin, names):
+    while (found := await _led(admin, names)) is None:
         if time.monotonic() > deadline:
             msg = f"no leader for {', '.join(names)} within {LEADER_TIMEOUT_S:g} s"
             raise CxError(msg, mend="check that all brokers run: cx topics check")
         await asyncio.sleep(POLL_S)
+    return found
 
 
-async def _led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> bool:
-    described = await admin.describe_topics(list(names))
-    parts = [each["partitions"] for each in described]
-    return all(part and all(each["leader"] >= 0 for each in part) for part in parts)
+async def _led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, int] | None:
+    """Return the partitions of each topic; None while one has no leader."""
+    described = {each["topic"]: each["partitions"] for each in await admin.describe_topics(list(names))}
+    for name in names:
+        parts = described.get(name)
+        if not parts or any(part["leader"] < 0 for part in parts):
+            return None
+    return {name: len(described[name]) for name in names}

@@ -2,9 +2,13 @@
 
 import logging
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from aiokafka.admin import NewTopic
 from click.testing import CliRunner
 
 from streams import admin, reach
@@ -16,7 +20,7 @@ from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
 from streams.settings import Settings
-from streams.topics import ALERTS, COMPACTED, INPUTS, SCORES, STORE, WEB
+from streams.topics import ALERTS, COMPACTED, INPUTS, SCORES, STORE, TOPICS, WEB
 
 GOOD = {"cleanup.policy": "delete", "max.message.bytes": "8388608"}
 WEB_4 = TopicState("cx.touchpoints.web", WEB, 4, GOOD)
@@ -71,6 +75,71 @@ def test_the_order_of_a_list_in_a_configuration_does_not_matter():
     """`delete,compact` is the same clean-up as `compact,delete`."""
     config = ALERTS.config | {"cleanup.policy": "delete,compact"}
     assert problems([TopicState("cx.alerts", ALERTS, 4, config)]) == ()
+
+
+class Cluster:
+    """An admin client of nodes that hear of new topics late: its answers in turn, then the last for ever."""
+
+    def __init__(self, *answers: dict[str, list[int]]) -> None:
+        self.answers = list(answers)
+        self.created: list[str] = []
+
+    async def list_topics(self) -> list[str]:
+        """Return no topic: the node that is asked first knows of none."""
+        return []
+
+    async def create_topics(self, wanted: list[NewTopic]) -> SimpleNamespace:
+        """Take the topics, whoever else has made them."""
+        self.created = [each.name for each in wanted]
+        return SimpleNamespace(topic_errors=[(each.name, 0, "") for each in wanted])
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, object]]:
+        """Return the leaders of each partition, as the node knows them that is asked now."""
+        known = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [
+            {"topic": name, "partitions": [{"leader": leader} for leader in known[name]]}
+            for name in names
+            if name in known
+        ]
+
+
+def cluster_of(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, list[int]]) -> Cluster:
+    """Let `ensure_topics` talk to such a cluster."""
+    cluster = Cluster(*answers)
+
+    @asynccontextmanager
+    async def connected(_: Settings) -> AsyncIterator[Cluster]:
+        yield cluster
+
+    monkeypatch.setattr(admin, "admin_client", connected)
+    return cluster
+
+
+async def test_topics_count_as_made_once_a_node_knows_their_leaders(monkeypatch: pytest.MonkeyPatch):
+    """Nodes that know nothing yet, not all topics or no leader are asked again; a later one may be behind."""
+    names = [topic.name for topic in TOPICS]
+    known = {name: [0, 1] for name in names}
+    without_a_leader = known | {names[-1]: [0, -1]}
+    not_all = {name: known[name] for name in names[1:]}
+    cluster = cluster_of(monkeypatch, {}, not_all, without_a_leader, known, {})
+    assert await ensure_topics(Settings(partitions=2)) == tuple(names) == tuple(cluster.created)
+
+
+async def test_topics_that_another_program_made_meanwhile_are_held_against_the_count(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Whoever was first chose the number of partitions: another one is refused."""
+    cluster_of(monkeypatch, {topic.name: [0, 1, 2] for topic in TOPICS})
+    with pytest.raises(CxError, match="have 3 partitions, not 2"):
+        await ensure_topics(Settings(partitions=2))
+
+
+async def test_topics_without_leaders_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch):
+    """Where a partition gets no leader in time, the topics are named."""
+    monkeypatch.setattr(admin, "LEADER_TIMEOUT_S", 0.05)
+    cluster_of(monkeypatch, {topic.name: [-1] for topic in TOPICS})
+    with pytest.raises(CxError, match=r"no leader for cx\.touchpoints\.web, "):
+        await ensure_topics(Settings(partitions=1))
 
 
 async def test_a_broker_that_is_not_there_is_named_with_the_command_that_starts_one():
