@@ -34,6 +34,7 @@ MODULES = (
     "streams/scoring/cases.py",
     "streams/scoring/churn.py",
     "streams/scoring/claims.py",
+    "streams/scoring/deadlines.py",
     "streams/scoring/episodes.py",
     "streams/scoring/explain.py",
     "streams/scoring/facts.py",

@@ -47,6 +47,7 @@ BEFORE: Final = 16  # the one before it
 WAITED: Final = 17  # gravest: weight in thousandths and time of a wait about an order
 BROKEN: Final = 18  # latest deadline that was missed, as far as the fulfilling channel has been read
 AGREED: Final = 19  # earliest: an agent made a promise of their own about the issue
+# 40 to 51 are those of deadlines.py
 
 RANK_OPENED: Final = 0
 RANK_SOLVED: Final = 1
