@@ -47,6 +47,8 @@ MOST_CLIENTS: Final = 32
 MOST_PROBES: Final = 8
 """Of the open paths: slots that no slow reader of another one can take."""
 CUSTOMERS: Final = "/customers/"
+PRIVATE_HEX: Final = "(umask 077; openssl rand -hex 32"
+"""Others on the machine must not read it: the doctor would warn of a file that they can."""
 OPEN_PATHS: Final = ("/healthz", "/readyz")
 JSON: Final = "application/json"
 
@@ -319,11 +321,11 @@ def is_loopback(host: str) -> bool:
 def _require_token(settings: Settings, token: str) -> None:
     if settings.api_token_file and not token:
         msg = f"the token's file {settings.api_token_file} is empty"
-        raise CxError(msg, mend=f"openssl rand -hex 32 > {settings.api_token_file}", code=Exit.USAGE)
+        raise CxError(msg, mend=f"{PRIVATE_HEX} > {settings.api_token_file})", code=Exit.USAGE)
     if not token and not is_loopback(settings.metrics_host):
         msg = (
             f"metrics_host {settings.metrics_host or '(all addresses)'} can be reached from other machines, "
             "and there is no token to keep strangers from customers' data"
         )
-        mend = "openssl rand -hex 32 > token, then set CX_API_TOKEN_FILE=token; or CX_METRICS_HOST=127.0.0.1"
+        mend = f"{PRIVATE_HEX} > token), then set CX_API_TOKEN_FILE=token; or CX_METRICS_HOST=127.0.0.1"
         raise CxError(msg, mend=mend, code=Exit.USAGE)

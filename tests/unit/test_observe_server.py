@@ -347,18 +347,19 @@ def test_without_a_token_only_the_loopback_address_is_served(host: str):
     with pytest.raises(CxError) as refused:
         AdminServer(Settings(metrics_host=host), Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally())))  # type: ignore[arg-type]
     assert refused.value.code is Exit.USAGE
-    assert "CX_API_TOKEN_FILE" in refused.value.mend
+    assert "(umask 077; openssl rand -hex 32 > token), then set CX_API_TOKEN_FILE=token" in refused.value.mend
 
 
 def test_an_empty_token_is_none(tmp_path: Path):
     """A file that somebody forgot to fill must not open the door to `Bearer `."""
     path = tmp_path / "token"
     path.write_text("\n")
-    with pytest.raises(CxError, match="is empty"):
+    with pytest.raises(CxError, match="is empty") as refused:
         AdminServer(
             Settings(metrics_host="127.0.0.1", api_token_file=str(path)),
             Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally())),  # type: ignore[arg-type]
         )
+    assert refused.value.mend == f"(umask 077; openssl rand -hex 32 > {path})"
 
 
 def test_a_token_lets_other_addresses_be_served(token_file: Path):
