@@ -2,7 +2,7 @@
 #   make demo    real events in, scores, alerts and metrics up
 #   make test    everything that can run here; the last lines say what was skipped and why
 #   make check   format, lint, types, import contracts
-#   make faults  kills, stops and partitions of real workers and brokers (FAULTS=short|long)
+#   make faults  kills, stops and partitions of real workers and brokers (FAULTS=short; long: and all other long tests)
 #   make bench   speed, recovery, latency (ARGS="--quick --json FILE")
 #   make soak    a worker under steady load, its memory and latency watched (SOAK=1h)
 #   make sbom    what a worker is made of, as CycloneDX on standard output
@@ -62,7 +62,7 @@ test: $(READY)
 	$(BIN)/coverage report --omit='streams/scoring/*' --fail-under=90
 
 faults: $(COMPILED)
-	$(BIN)/python -m pytest tests/faults $(if $(filter long,$(FAULTS)),,-m "not long") $(ARGS)
+	$(BIN)/python -m pytest $(if $(filter long,$(FAULTS)),tests/faults tests -m "faults or long",tests/faults -m "not long") $(ARGS)
 
 bench: $(COMPILED)
 	$(BIN)/python tests/bench/bench.py $(ARGS)
