@@ -110,6 +110,22 @@ def _rules(policy: Policy, _: Policy) -> Iterator[Advice]:
         yield Advice(key="rules.lost", why="everybody is lost at once", suggestion="0.3 to 0.7")
 
 
+def _announcements(policy: Policy, _: Policy) -> Iterator[Advice]:
+    section = policy.announcements
+    if not section.per_1000_a_week:
+        yield Advice(
+            key="announcements.per_1000_a_week",
+            why="people are told of no alert, but for those that are critical the moment they open",
+            suggestion="as many as a team can answer, such as 10",
+        )
+    if section.holdout_share == 1.0:
+        yield Advice(
+            key="announcements.holdout_share",
+            why="every customer is held out: people are told of no alert at all",
+            suggestion="0.05 to 0.2, or 0 to hold out nobody",
+        )
+
+
 def _drivers(policy: Policy, default: Policy) -> Iterator[Advice]:
     for name, driver in policy.drivers.items():
         before = default.drivers.get(name)
@@ -156,6 +172,7 @@ _CHECKS: Final[tuple[Callable[[Policy, Policy], Iterator[Advice]], ...]] = (
     _bands,
     _churn,
     _rules,
+    _announcements,
     _drivers,
     _evidence,
 )

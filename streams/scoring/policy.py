@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from importlib.resources import files
@@ -297,7 +297,7 @@ def load_policy(path: Path | str | None) -> Policy:
 
 def policy_from_tables(tables: Mapping[str, Any], *, name: str = "policy") -> Policy:
     """Lay `tables` over the default policy and check the result; raises CxError with every problem."""
-    problems = [*_unknown_keys(tables, Policy, ""), *_unknown_drivers(tables)]
+    problems = [*_unknown(tables, Policy, ""), *_unknown_drivers(tables)]
     if not problems:
         try:
             policy = msgspec.convert(_overlay(_default_tables(), tables), Policy)
@@ -319,21 +319,33 @@ def _overlay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _unknown_keys(tables: Mapping[str, Any], section: type[msgspec.Struct], path: str) -> Iterator[str]:
-    hints = get_type_hints(section)
-    for key, value in tables.items():
-        if key not in hints:
-            yield f"unknown key `{path}{key}`" + _did_you_mean(key, hints)
-        elif isinstance(value, dict):
-            inner = _struct_in(hints[key])
-            if inner is None:
-                continue
-            if get_origin(hints[key]) is dict:
-                for name, table in value.items():
-                    if isinstance(table, dict):
-                        yield from _unknown_keys(table, inner, f"{path}{key}.{name}.")
+def _unknown(value: Any, hint: Any, path: str) -> Iterator[str]:
+    """Name the keys that no section has, and the words that are not of a closed set."""
+    kind = get_origin(hint)
+    if kind is Literal and isinstance(value, str):
+        yield from _unknown_word(value, get_args(hint), path)
+    elif kind is tuple and isinstance(value, list):
+        for inner in value:
+            yield from _unknown(inner, get_args(hint)[0], path)
+    elif kind is dict and isinstance(value, dict):
+        names, values = get_args(hint)
+        for name, inner in value.items():
+            yield from _unknown(name, names, f"a name in {path}")
+            yield from _unknown(inner, values, f"{path}.{name}")
+    elif isinstance(hint, type) and issubclass(hint, msgspec.Struct) and isinstance(value, Mapping):
+        hints = get_type_hints(hint)
+        for name, inner in value.items():
+            key = f"{path}.{name}" if path else name
+            if name in hints:
+                yield from _unknown(inner, hints[name], key)
             else:
-                yield from _unknown_keys(value, inner, f"{path}{key}.")
+                yield f"unknown key `{key}`" + _did_you_mean(name, hints)
+
+
+def _unknown_word(word: str, known: tuple[str, ...], path: str) -> Iterator[str]:
+    if word not in known:
+        words = ", ".join(f'"{each}"' for each in known)
+        yield f"{path} can be {words}, not `{word}`" + _did_you_mean(word, known)
 
 
 def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
@@ -345,13 +357,7 @@ def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
             yield f"drivers.{name}: no touchpoint gives this driver" + _did_you_mean(name, known)
 
 
-def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    if get_origin(hint) is dict:
-        hint = get_args(hint)[1]
-    return hint if isinstance(hint, type) and issubclass(hint, msgspec.Struct) else None
-
-
-def _did_you_mean(word: str, known: Mapping[str, Any]) -> str:
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean `{close[0]}`?" if close else ""
 

@@ -30,6 +30,8 @@ ADVISED: list[tuple[str, dict[str, Any]]] = [
     ("rules.reopen_after_days", {"rules": {"reopen_after_days": 0.0}}),
     ("rules.drop_open", {"rules": {"drop_open": -80.0}}),
     ("rules.lost", {"rules": {"lost": 0.0}}),
+    ("announcements.per_1000_a_week", {"announcements": {"per_1000_a_week": 0.0}}),
+    ("announcements.holdout_share", {"announcements": {"holdout_share": 1.0}}),
     ("drivers.stockout.value", {"drivers": {"stockout": {"value": 70.0}}}),
     ("drivers.purchase.value", {"drivers": {"purchase": {"value": 30.0}}}),
     ("drivers.returned.weight", {"drivers": {"returned": {"weight": 2.0}}}),

@@ -75,6 +75,29 @@ LINT: list[tuple[str, str]] = [
         "drivers.purchse: no touchpoint gives this driver, did you mean `purchase`?",
     ),
     ("[drivers.zzz]\nweight = 2", "drivers.zzz: no touchpoint gives this driver"),
+    (
+        '[churn.calibration]\nkind = "isoton"',
+        'churn.calibration.kind can be "none", "platt", "isotonic", not `isoton`, did you mean `isotonic`?',
+    ),
+    (
+        '[drivers.complaint]\ngroup = "xyzzy"',
+        'drivers.complaint.group can be "", "routine", not `xyzzy`',
+    ),
+    (
+        "[rules.act_within_hours]\nhihg = 3",
+        (
+            'a name in rules.act_within_hours can be "low", "medium", "high", "critical", not `hihg`, '
+            "did you mean `high`?"
+        ),
+    ),
+    (
+        '[promises]\ndelivery_channels = ["store", "ap"]',
+        (
+            'promises.delivery_channels can be "web", "app", "store", "phone", "ivr", "email", "chat", '
+            '"sms", "social", "review", "product", "other", not `ap`, did you mean `app`?'
+        ),
+    ),
+    ("[churn.calibration]\nkind = 5", "Expected `str`, got `int` - at `$.churn.calibration.kind`"),
     ("drivers = 3", "Expected `object`, got `int` - at `$.drivers`"),
     ("[drivers]\npurchase = 3", "Expected `object`, got `int` - at `$.drivers[...]`"),
     ("version = {a = 1}", "Expected `str`, got `object` - at `$.version`"),
