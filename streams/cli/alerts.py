@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import orjson
+from aiokafka.errors import TopicAuthorizationFailedError
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from schemas.deliveries import Pause
 from schemas.money import money
 from schemas.outputs import Rule
 from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
@@ -54,22 +55,34 @@ def list_(file: Path | None, *, limit: int, as_json: bool, **flags: Any) -> None
     """List the open alerts, the gravest first, as the topic has them now."""
     wanted = _wanted(flags)
     settings = load_settings(flags, file=file)
-    found, silent = asyncio.run(_read(settings, wanted))
+    found, silent, lasting = asyncio.run(_read(settings, wanted))
     for each in silent:
         detail = printable(each["detail"])
         click.echo(f"silent source since {_minute(each['since'])}: {detail}; silence is held back", err=True)
+    if lasting is not None:
+        click.echo(f"delivery is paused{_how_long(lasting)}; cx alerts resume", err=True)
     if as_json:
         click.echo(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
     elif found:
         _print(found[:limit])
         left = f" (the {limit} gravest are shown)" if len(found) > limit else ""
-        click.echo(f"{len(found):,} alerts{left}; cx alerts show ID")
+        click.echo(f"{_count(len(found), 'alert')}{left}; cx alerts show ID")
     else:
         click.echo("no alerts" if wanted.over_too else "no open alerts")
 
 
-async def _read(settings: Settings, wanted: Wanted) -> tuple[list[Alert], list[Alert]]:
-    return await read(settings, wanted), await silent_sources(settings)
+async def _read(settings: Settings, wanted: Wanted) -> tuple[list[Alert], list[Alert], Pause | None]:
+    return await read(settings, wanted), await silent_sources(settings), await _lasting_pause(settings)
+
+
+async def _lasting_pause(settings: Settings) -> Pause | None:
+    """Return the pause that lasts; None also where it may not be read."""
+    try:
+        return (await read_pauses(settings)).current
+    except (CxError, TopicAuthorizationFailedError):
+        # The role `reader` has no right to cx.delivery, which a broker tells as a topic that does not exist.
+        # The alerts were just read: what would ail them was said.
+        return None
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:
@@ -116,9 +129,7 @@ def pause_(file: Path | None, reason: str, **flags: Any) -> None:
         click.echo("paused: nothing is sent until `cx alerts resume`")
         return
     lasting = asyncio.run(read_pauses(settings)).current
-    why = f": {printable(lasting.reason)}" if lasting and lasting.reason else ""
-    since = f" for {ago(time.time() - lasting.from_s)}" if lasting else ""
-    click.echo(f"already paused{since}{why}")
+    click.echo(f"already paused{_how_long(lasting) if lasting else ''}")
 
 
 @alerts.command("resume")
@@ -128,6 +139,16 @@ def resume_(file: Path | None, **flags: Any) -> None:
     settings = load_settings(flags, file=file)
     done = asyncio.run(resume(settings))
     click.echo("resumed: what is announced from now on is sent" if done else "nothing was paused")
+
+
+def _how_long(pause: Pause) -> str:
+    """Return for how long a pause has lasted, and why."""
+    why = f": {printable(pause.reason)}" if pause.reason else ""
+    return f" for {ago(time.time() - pause.from_s)}{why}"
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _print(found: list[Alert]) -> None:
@@ -140,7 +161,7 @@ def _print(found: list[Alert]) -> None:
 
 
 def _narrow(alert: Alert) -> Iterator[Text | Padding]:
-    stands = f"{printable(alert['customer_id'])}, {plain(status_of(alert))}, {_age(alert)}"
+    stands = f"{printable(alert['customer_id'])}, {plain(status_of(alert))} since {_minute(alert['at'])}"
     yield _severity(alert) + Text(f" {plain(alert['rule'])}: {stands}")
     yield Padding(Text(f"{printable(alert['reason'])} ({alert['alert_id']})"), (0, 0, 0, 4))
 
@@ -156,14 +177,10 @@ def _table(found: list[Alert]) -> Table:
             _severity(each),
             plain(each["rule"]),
             plain(status_of(each)),
-            _age(each),
+            _minute(each["at"]),
             Text(printable(each["reason"])),
         )
     return table
-
-
-def _age(alert: Alert) -> str:
-    return ago(max(0.0, time.time() - datetime.fromisoformat(alert["at"]).timestamp()))
 
 
 def _severity(alert: Alert) -> Text:
@@ -226,7 +243,7 @@ def _lived_through(alert: Alert) -> Iterator[str]:
         outcome = plain(each["outcome"] or "no outcome")
         yield f"{plain(each['rule'])} of {_minute(each['opened_at'])}: {outcome}"
     if alert["messages_30d"]:
-        yield f"{alert['messages_30d']} messages in 30 days"
+        yield f"{_count(alert['messages_30d'], 'message')} in 30 days"
 
 
 def _life(alert: Alert) -> Iterator[str]:

@@ -115,12 +115,11 @@ def _stakes(scorer: Scorer, state: CustomerState, decision: Decision, found: Ass
     if amount is not None and probability is not None:
         digits = minor_digits(policy.currency)
         yearly = value.yearly(state, found.at_s) / 10.0**digits
+        years = "1 year" if value.years == 1.0 else f"{value.years:g} years"
         at_risk = {
             "amount": round(amount),
             "currency": policy.currency,
-            "formula": (
-                f"{probability:.2f} x {yearly:.{digits}f} {policy.currency} a year x {value.years:g} years"
-            ),
+            "formula": f"{probability:.2f} x {yearly:.{digits}f} {policy.currency} a year x {years}",
         }
     within_s = policy.rules.act_within_hours[SEVERITIES[decision.severity]] * HOUR_S
     return {

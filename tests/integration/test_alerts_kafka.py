@@ -60,5 +60,7 @@ def test_alerts_are_read_as_they_were_committed(kafka: str, topic_prefix: str):
     assert [each["step"] for each in shown] == ["opened", "escalated"]
     assert run(alerts, ["pause", "--reason", "a wave", *options]).output.startswith("paused")
     assert run(alerts, ["pause", *options]).output.startswith("already paused for moments: a wave")
+    listing = run(alerts, ["list", "--json", *options]).stderr
+    assert listing == "delivery is paused for moments: a wave; cx alerts resume\n"
     assert run(alerts, ["resume", *options]).output.startswith("resumed")
     assert run(alerts, ["resume", *options]).output == "nothing was paused\n"

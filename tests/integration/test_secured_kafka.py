@@ -20,15 +20,16 @@ from aiokafka.errors import (
 )
 from click.testing import CliRunner
 
-from streams.acls import Grant, grants
+from streams.acls import Grant, Operation, grants
 from streams.admin import admin_client, allow, describe_topics, ensure_topics
 from streams.app import engine_settings
 from streams.cli.main import cx as program
 from streams.connection import client_options
+from streams.delivery.pauses import pause
 from streams.engine.preflight import check_cluster
 from streams.errors import CxError
 from streams.settings import Settings
-from streams.topics import INPUTS, OUTPUTS, SCORES, WEB
+from streams.topics import DELIVERY, INPUTS, OUTPUTS, SCORES, WEB
 from tests.live_worker import LiveWorker, Sent, read_topic, send, until
 from tests.secured import PASSWORDS, SecuredKafka, variables
 
@@ -174,6 +175,24 @@ async def test_a_right_that_is_missing_is_named_before_the_start(secured: Secure
     with pytest.raises(CxError, match="refused") as caught:
         await describe_topics(cx(secured, topic_prefix, "reader"))
     assert caught.value.mend == "cx topics acls --role operator"
+
+
+@pytest.mark.parametrize("operations", [(), ("Describe",)], ids=str)
+def test_a_reader_lists_alerts_without_a_right_to_the_pause(
+    secured: SecuredKafka, topic_prefix: str, operations: tuple[Operation, ...]
+):
+    """Whether the topic of the delivery is hidden from it or only closed to it."""
+    ours = cx(secured, topic_prefix)
+    asyncio.run(ensure_topics(ours))
+    asyncio.run(pause(ours))
+    rights = list(grants("reader", ours))
+    if operations:
+        rights.append(Grant("topic", f"{topic_prefix}{DELIVERY.name}", operations, "sees it"))
+    asyncio.run(allow(ours, "User:reader", rights))
+    who = {**secured.as_user("reader", topic_prefix=topic_prefix, app_id=ours.app_id), "partitions": 2}
+    env = {name: str(value) for name, value in variables(who).items()}
+    found = CliRunner(env=env).invoke(program, ["alerts", "list"], catch_exceptions=False)
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "no open alerts\n", "")
 
 
 async def allowed(settings: Settings) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from click.testing import CliRunner, Result
 
 from schemas.deliveries import Pause, Pauses
@@ -51,6 +52,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> Steps:
                 yield each
 
     monkeypatch.setattr(alertbook, "_records", read)
+    monkeypatch.setattr(module, "read_pauses", Held().read_pauses)
     return steps
 
 
@@ -115,7 +117,7 @@ def test_the_gravest_are_first_and_a_table_is_cut(topic: Steps):
     assert "id0" not in result.output
     assert "3 alerts (the 2 gravest are shown); cx alerts show ID" in result.output
     assert "waiting" in result.output
-    assert "1 alerts; cx alerts show ID" in run("list", "--severity", "low").output
+    assert "\n1 alert; cx alerts show ID" in run("list", "--severity", "low").output
 
 
 def test_a_narrow_terminal_shows_each_sentence_in_full(topic: Steps, monkeypatch: pytest.MonkeyPatch):
@@ -127,7 +129,7 @@ def test_a_narrow_terminal_shows_each_sentence_in_full(topic: Steps, monkeypatch
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     shown = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(alerts, ["list"]).output)
-    assert shown.startswith("high churn risk: anna, waiting, ")
+    assert shown.startswith("high churn risk: anna, waiting since 2026-10-28 00:00\n")
     assert " ".join(shown.split()).find(f"{reason} ({topic[0][1].decode()})") > 0
 
 
@@ -140,6 +142,46 @@ def test_a_silent_source_is_named_beside_the_list(topic: Steps):
     result = run("list", "--json")
     said = "silent source since 2026-05-01 06:00: no event of web for 7.0 h?; silence is held back\n"
     assert result.stderr == said
+    assert len(orjson.loads(result.stdout)) == 1
+
+
+@pytest.mark.usefixtures("topic")
+def test_an_alert_has_the_time_of_its_last_step():
+    """An age would count from today, and of a history that is read under its own clock tell years."""
+    listed = re.sub(r" +", " ", run("list").output)
+    assert " high churn risk taken on 2026-10-28 12:00 " in listed
+
+
+@pytest.mark.usefixtures("topic")
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("a wave\x1b", "delivery is paused for 2 hours: a wave?; cx alerts resume\n"),
+        ("", "delivery is paused for 2 hours; cx alerts resume\n"),
+        (None, ""),
+    ],
+)
+def test_a_pause_is_told_beside_the_list(reason: str | None, said: str, monkeypatch: pytest.MonkeyPatch):
+    """Who looks at what is open learns that nobody is told; on standard error, for programs read the list."""
+    held = Held()
+    held.reason = reason
+    monkeypatch.setattr(module, "read_pauses", held.read_pauses)
+    result = run("list", "--json")
+    assert result.stderr == said
+    assert len(orjson.loads(result.stdout)) == 1
+
+
+@pytest.mark.usefixtures("topic")
+@pytest.mark.parametrize("refusal", [CxError("cx.delivery does not exist"), TopicAuthorizationFailedError()])
+def test_who_may_not_read_the_pause_is_shown_the_list(refusal: Exception, monkeypatch: pytest.MonkeyPatch):
+    """A reader has no right to the topic of the delivery."""
+
+    async def refuse(_: Settings) -> Pauses:
+        raise refusal
+
+    monkeypatch.setattr(module, "read_pauses", refuse)
+    result = run("list", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
     assert len(orjson.loads(result.stdout)) == 1
 
 
@@ -224,6 +266,13 @@ def test_a_case_tells_what_happened_and_what_to_do(topic: Steps, words: str):
     output = run("show", "id").output
     assert words in output
     assert "purchase +2.0" not in output, "what lifts the score is not what weighs"
+
+
+def test_one_message_is_no_messages(topic: Steps):
+    """A count of one has its word."""
+    first = orjson.loads(topic[0][2] or b"")
+    topic[:] = [(0, b"id", orjson.dumps({**first, **MORE, "messages_30d": 1}))]
+    assert "1 message in 30 days" in run("show", "id").output
 
 
 def test_what_is_at_stake_has_the_digits_of_its_currency(topic: Steps):

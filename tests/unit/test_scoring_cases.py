@@ -144,6 +144,14 @@ def test_expected_by_is_when_half_the_chance_is_lost():
     assert found["lost"] == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize(("years", "words"), [(1.0, "1 year"), (2.5, "2.5 years"), (0.5, "0.5 years")])
+def test_value_at_risk_is_reckoned_in_words(years: float, words: str):
+    """The formula has the years of the policy, as a person says them."""
+    bought = [event("order.placed", 15 * n, total=5000, currency="EUR") for n in range(24)]
+    found = alert([*bought, FAILED], by=scorer(value={"years": years}))
+    assert found["value_at_risk"]["formula"].endswith(f" EUR a year x {words}")
+
+
 def test_never_expected():
     """Who would not lose half the chance within 20 years is expected by no day."""
     patient = scorer(rhythm={"alpha_days": 1e6, "a": 1e-9})

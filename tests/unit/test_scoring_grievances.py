@@ -301,6 +301,7 @@ def test_the_case_of_a_broken_promise():
     value = found["value_at_risk"]
     assert value["currency"] == "EUR"
     share, yearly = (float(part.split()[0]) for part in value["formula"].split(" x ")[:2])
+    assert value["formula"].endswith(" EUR a year x 1 year")
     assert value["amount"] == pytest.approx(share * yearly * 100, rel=0.05)
     assert 1_100 < yearly < 1_400
     chances = [each["probability"] for each in found["churn_by_horizon"]]
