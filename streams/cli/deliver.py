@@ -29,6 +29,7 @@ from streams.delivery.signing import sign
 from streams.errors import CxError, Exit
 from streams.observe.logs import configure
 from streams.settings import Settings, load_settings
+from streams.words import speak, tell
 
 STOP_S = 20.0
 """Longest orderly stop; supervisors kill after 30 s."""
@@ -76,6 +77,7 @@ def deliver(
         msg = "--since is without effect without --again"
         raise CxError(msg, mend="cx deliver --again --since TIME", code=Exit.USAGE)
     settings = load_settings(flags, file=file)
+    speak(settings.log_format)
     routes, receivers = read_routes(settings)
     if not receivers:
         _nobody(settings, wanted=again or endpoint is not None)
@@ -101,9 +103,7 @@ def _nobody(settings: Settings, *, wanted: bool) -> None:
     said = NO_ENDPOINT.format(settings.routes)
     if wanted:
         raise CxError(said, mend=NO_ENDPOINT_MEND, code=Exit.USAGE)
-    click.echo(
-        f"warning: {said}: alerts are counted, and nobody is told\n  try: {NO_ENDPOINT_MEND}", err=True
-    )
+    tell("warning", f"{said}: alerts are counted, and nobody is told", NO_ENDPOINT_MEND)
 
 
 def _show(routes: Routes, receivers: dict[str, Receiver]) -> None:
@@ -194,9 +194,8 @@ async def run_delivery(
             loop.add_signal_handler(number, told_to_stop)
         server.start(loop)
         doing = "delivering to" if shadow is None else "nothing is sent; writing what would go to"
-        click.echo(
-            f"{doing} {', '.join(sorted(receivers)) or 'nobody'}; metrics {server.url}/metrics", err=True
-        )
+        whom = ", ".join(sorted(receivers)) or "nobody"
+        tell("info", f"{doing} {whom}; metrics {server.url}/metrics")
         await delivery.run()
 
 
@@ -204,7 +203,7 @@ def _give_up() -> NoReturn:
     """End the process at once: without a broker, its clients would wait for ever."""
     said = f"the delivery could not stop in order within {STOP_S:g} s"
     mend = "look whether the broker is there: cx doctor; what is in doubt is sent once more, with the same id"
-    click.echo(f"error: {said}\n  try: {mend}", err=True)
+    tell("error", said, mend)
     sys.stderr.flush()
     os._exit(Exit.STOPPED)
 

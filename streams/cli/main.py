@@ -10,6 +10,7 @@ import click
 
 from streams import __version__
 from streams.errors import CxError, Exit
+from streams.words import tell, tell_of_a_bug
 
 COMMANDS = {
     "alerts": "streams.cli.alerts:alerts",
@@ -70,17 +71,15 @@ def main() -> None:
     try:
         cx.main(standalone_mode=True)
     except CxError as error:
-        click.echo(f"error: {error.message}", err=True)
-        if error.mend:
-            click.echo(f"  try: {error.mend}", err=True)
+        tell("error", error.message, error.mend)
         sys.exit(error.code)
     except OSError as error:  # click itself is quiet of a pipe that nobody reads any more
-        click.echo(f"error: {error}", err=True)
+        tell("error", str(error))
         with suppress(OSError):
             sys.stdout.close()  # what could not be written would fail again when Python ends
         sys.exit(Exit.ENVIRONMENT)
-    except Exception:  # noqa: BLE001  # shown as Python shows it; only the exit code is ours
-        sys.excepthook(*sys.exc_info())
+    except Exception as error:  # noqa: BLE001  # shown as Python shows it; only the exit code is ours
+        tell_of_a_bug(error)
         sys.exit(Exit.CRASHED)
 
 

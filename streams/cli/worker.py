@@ -1,8 +1,9 @@
 """`cx worker`: one worker, in this process, until it is told to stop.
 
-Another program starts one with `worker_command()`, reads the line `ready: ...` from its standard output (or
-asks GET /readyz until it answers 200), and ends it with SIGTERM: exit code 0. Exit code 5 means that it
-stopped itself because going on could have lost or doubled events.
+Another program starts one with `worker_command()`, reads the line `ready: ...` from its standard output (the
+`event` of a JSON line under `log_format = json`; or asks GET /readyz until it answers 200), and ends it with
+SIGTERM: exit code 0. Exit code 5 means that it stopped itself because going on could have lost or doubled
+events.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from streams.observe.server import AdminServer
 from streams.observe.watch import Watch
 from streams.processing import Processor, build_processor
 from streams.settings import Settings, load_settings
+from streams.words import speak, tell
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ def worker(file: Path | None, *, create_topics: bool, quiet: bool, **flags: Any)
     topics or port, 5 stopped because going on could have lost or doubled events.
     """
     settings = load_settings(flags, file=file)
+    speak(settings.log_format)
     configure(settings)
     if create_topics:
         asyncio.run(ensure_topics(settings))
@@ -79,7 +82,7 @@ def say_ready(engine: Snapshot, url: str) -> None:
     numbers = ", ".join(str(each.partition) for each in engine.partitions) or "none (others have them)"
     customers = sum(each.rows for each in engine.partitions)
     recovered = f"{customers:,} customers recovered in {engine.stats.ready_seconds:.2f} s"
-    click.echo(f"ready: partitions {numbers}; {recovered}; metrics {url}/metrics")
+    tell("info", f"ready: partitions {numbers}; {recovered}; metrics {url}/metrics", err=False)
 
 
 def run_worker(
@@ -186,6 +189,6 @@ def _stop_loudly(error: BaseException) -> NoReturn:
     sys.stdout.flush()
     said = known.message if known else f"the worker stopped itself: {type(error).__name__}: {error}"
     mend = known.mend if known else _mend(error)
-    click.echo(f"error: {said}" + (f"\n  try: {mend}" if mend else ""), err=True)
+    tell("error", said, mend)
     sys.stderr.flush()
     os._exit(code)

@@ -27,6 +27,7 @@ from streams.engine.preflight import check_cluster
 from streams.engine.settings import EngineSettings
 from streams.engine.stats import Snapshot, Stats
 from streams.errors import CxError, Exit
+from streams.words import tell
 
 log = logging.getLogger(__name__)
 
@@ -389,10 +390,11 @@ class Lane:
 
 def exit_loudly(error: BaseException) -> None:
     """Say why, then end the process at once: its open transactions are aborted by whoever comes next."""
-    code = error.code if isinstance(error, CxError) else Exit.STOPPED
-    log.critical("the worker stops: %s", error, exc_info=None if isinstance(error, CxError) else error)
+    if not isinstance(error, CxError):
+        log.critical("the worker stops itself", exc_info=error)
+        error = CxError(f"the worker stopped itself: {type(error).__name__}: {error}", code=Exit.STOPPED)
     logging.shutdown()
     sys.stdout.flush()
-    sys.stderr.write(f"Error: {error}\n")
+    tell("error", error.message, error.mend)
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(error.code)
