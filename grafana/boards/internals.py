@@ -16,6 +16,9 @@ def _increase(metric: str) -> str:
     return f"sum by (instance) (increase({metric}{{{WORKER}}}[$__rate_interval]))"
 
 
+COMMITTED = _rate("cx_transactions_total", matchers='result="committed"')
+
+
 def _figures() -> tuple[Panel, ...]:
     workers = stats(
         6,
@@ -63,7 +66,7 @@ def _transactions() -> tuple[Panel, ...]:
             "From begin to commit: what the broker costs.",
             "s",
             (
-                f"{_rate('cx_commit_seconds_total')} / ({_rate('cx_transactions_total')} > 0)",
+                f"{_rate('cx_commit_seconds_total')} / ({COMMITTED} > 0)",
                 "{{instance}}",
             ),
             least=0.0,
@@ -79,28 +82,36 @@ def _transactions() -> tuple[Panel, ...]:
         lines(
             8,
             "Rebalances, fences and heals",
-            "Grow at deployments only. Fenced: another process took over. Healed: read again from the log.",
+            "Grow at deployments only. Fenced: another process took over. Healed: read again from the log. "
+            "Out of range: an input no longer has the next record, a person has to decide.",
             "short",
             (_increase("cx_rebalances_total"), "rebalances {{instance}}"),
             (_increase("cx_fenced_total"), "fenced {{instance}}"),
             (_increase("cx_heals_total"), "healed {{instance}}"),
             (_increase("cx_refused_chunks_total"), "chunks refused {{instance}}"),
+            (_increase("cx_out_of_range_total"), "out of range {{instance}}"),
             least=0.0,
         ),
         lines(
             8,
-            "Last recovery",
-            "From the last assignment until work went on.",
+            "Time without work",
+            "From an assignment until work went on: the last time, and all of a step of the picture together.",
             "s",
-            (_each("cx_ready_seconds"), "{{instance}}"),
+            (_each("cx_ready_seconds"), "{{instance}} last"),
+            (_increase("cx_assignment_seconds_total"), "{{instance}} together"),
+            (
+                f"{_increase('cx_assignment_seconds_total')} / clamp_min({_increase('cx_assignments_total')}, 1)",
+                "{{instance}} each",
+            ),
             least=0.0,
         ),
         lines(
             8,
             "Recovery",
-            "Rows of the changelog read: progress while a worker is not ready.",
-            "ops",
-            (_rate("cx_recovery_rows_total"), "rows, {{instance}}"),
+            "Offsets of the changelog that are still to be read, and rows read: a worker is ready soon after 0.",
+            "short",
+            (_each("cx_recovery_left_offsets"), "{{instance}} still to read"),
+            (_increase("cx_recovery_rows_total"), "{{instance}} rows read"),
             least=0.0,
         ),
     )

@@ -218,9 +218,11 @@ def _annotations() -> Sequence[Any]:
         f"count by (policy_version) (cx_build_info{{{WORKER}}}) "
         f"unless count by (policy_version) (cx_build_info{{{WORKER}}} offset 2m)"
     )
+    incidents = f"sum by (channel, step) (increase(cx_incidents_total{{{WORKER}}}[2m])) > 0"
     return (
         _annotation("Rebalances", rebalances, "orange"),
         _annotation("Policy changes", policies, "purple"),
+        _annotation("Incidents of silent channels", incidents, "red"),
     )
 
 

@@ -22,6 +22,10 @@ def _quantile(quantile: float, ledger: str) -> str:
     return f"histogram_quantile({quantile}, {buckets})"
 
 
+def _gap(most: str) -> str:
+    return f'sum(cx_customers_by_gap{{le="{most}", {WORKER}}})'
+
+
 def _bands(which: str) -> str:
     return f'sum(cx_customers_by_band{{band=~"{which}", {WORKER}}})'
 
@@ -98,12 +102,14 @@ def _feeling() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Experience of the worst tenth, the middle and the best tenth",
-            "A fall of the lowest line alone is a failure that hits some; all together, one that hits everybody.",
+            "Experience: worst tenth, middle, best tenth, and the gap to service",
+            "A fall of the lowest line alone is a failure that hits some; all together, one that hits everybody. "
+            "Gap: of 100 customers, those who were served well and feel more than 20 points worse.",
             "none",
             (_quantile(0.1, "experience"), "worst tenth"),
             (_quantile(0.5, "experience"), "median"),
             (_quantile(0.9, "experience"), "best tenth"),
+            (f"100 - 100 * {_gap('20')} / ({_gap('+Inf')} > 0)", "of 100 with a gap"),
             least=0.0,
             most=100.0,
             colors=(("worst tenth", BAD), ("median", "blue"), ("best tenth", GOOD)),

@@ -106,10 +106,11 @@ def _alerts() -> tuple[Panel, ...]:
         ),
         _bars(
             8,
-            "Told to nobody, 30 days",
-            "Episodes that were decided and not announced, by reason.",
+            "Told to nobody, and what people did, 30 days",
+            "Episodes that were decided and not announced, by reason; actions of people on alerts, by what became of them.",
             "short",
-            (f"{_month('cx_suppressed_steps_total', 'reason')} > 0", "{{reason}}"),
+            (f"{_month('cx_suppressed_steps_total', 'reason')} > 0", "not told: {{reason}}"),
+            (f"{_month('cx_alert_actions_total', 'action, result')} > 0", "{{action}}: {{result}}"),
             decimals=0,
         ),
         _bars(
@@ -207,10 +208,11 @@ def _alerts() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Delivery: waiting, and breakers that are open",
-            "Alerts that wait for a receiver; a breaker that is open counts 1.",
+            "Delivery: waiting, not read, and breakers that are open",
+            "Alerts that wait for a receiver, alerts not read yet; a breaker that is open counts 1.",
             "short",
             (f"sum by (receiver) (cx_delivery_pending{{{WORKER}}})", "{{receiver}} waiting"),
+            (f"sum(cx_delivery_lag_records{{{WORKER}}})", "not read yet"),
             (f"max by (receiver) (cx_delivery_breaker_open{{{WORKER}}})", "{{receiver}} breaker"),
             least=0.0,
             height=5,

@@ -32,6 +32,7 @@ class Figures:
         self.breaker_open = self._made("cx_delivery_breaker_open")
         self.pending = self._made("cx_delivery_pending")
         self.lag = self._made("cx_delivery_lag_records")
+        self.answered = self._made("cx_delivery_answered_timestamp_seconds")
         self.paused = self._made("cx_delivery_paused")
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -229,16 +229,20 @@ class Delivery:
         self._shared.figures.paused.set(pauses.paused)
 
     async def _note_lag(self) -> None:
-        """Note how far behind its partitions are."""
+        """Note how far behind its partitions are, and when the broker said so: it may be away since."""
         waiting = {}
-        for tp in self._consumer.assignment() & self._desks.keys():
+        for tp in self._consumer.assignment():
             end = self._consumer.last_stable_offset(tp)
             if end is not None:
                 # The position passes what no record shows: the ends of the workers' transactions.
                 waiting[tp] = max(0, end - await self._consumer.position(tp))
-        self._shared.figures.lag.clear()
+        figures = self._shared.figures
+        figures.lag.clear()
+        figures.answered.clear()
         for tp, records in waiting.items():
-            self._shared.figures.lag.labels(str(tp.partition)).set(records)
+            figures.lag.labels(str(tp.partition)).set(records)
+        for tp in waiting.keys() - self._consumer.paused():
+            figures.answered.labels(str(tp.partition)).set(self._consumer.last_poll_timestamp(tp) / 1000)
 
     def _is_alive(self) -> bool:
         """Tell whether this process has been at work lately: after a standstill it may have been replaced."""

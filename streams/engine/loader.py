@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from streams.engine.cluster import bounds
 from streams.engine.errors import Inconsistent
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
+from streams.engine.stats import Stats
 
 POLL_MS = 200
 
@@ -20,36 +21,49 @@ class Loaded:
 
     rows: dict[bytes, bytes] = field(default_factory=dict)
     marker: Marker | None = None
-    records: int = 0
 
 
-async def read_changelog(consumer: Any, changelog: str, partitions: Collection[int]) -> dict[int, Loaded]:
-    """Return the rows and marker of each partition; `consumer` is a `reader`.
+async def read_changelog(
+    consumer: Any, changelog: str, partitions: Collection[int], stats: Stats | None = None
+) -> dict[int, Loaded]:
+    """Return the rows and marker of each partition; `consumer` is a `reader`, `stats` those of a recovery.
 
     Raises `Inconsistent` where there are rows without a marker: they were not written by this engine.
     """
-    found = await read_newest(consumer, changelog, partitions)
+    found = await read_newest(consumer, changelog, partitions, stats)
     for number, loaded in found.items():
         find_marker(f"{changelog}[{number}]", loaded)
     return found
 
 
-async def read_newest(consumer: Any, topic: str, partitions: Collection[int]) -> dict[int, Loaded]:
-    """Return the newest value of each key of a compacted topic, by partition; tombstoned keys are gone."""
+async def read_newest(
+    consumer: Any, topic: str, partitions: Collection[int], stats: Stats | None = None
+) -> dict[int, Loaded]:
+    """Return the newest value of each key of a compacted topic, by partition; tombstoned keys are gone.
+
+    What was read, and how much is left, is noted in `stats` on the way.
+    """
+    stats = Stats() if stats is None else stats
     found = {TopicPartition(topic, number): Loaded() for number in partitions}
     consumer.assign(list(found))
     begin, end = await bounds(consumer, list(found))
     for tp in found:
         consumer.seek(tp, begin[tp])
     left = {tp for tp in found if end[tp] > begin[tp]}
+    stats.recovery_left = sum(end[tp] - begin[tp] for tp in left)
     while left:
         for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
             take(found[tp], records)
+            stats.recovery_rows += len(records)
+        owed = 0
         for tp in list(left):
             # The position passes commit markers, which no record shows.
-            if await consumer.position(tp) >= end[tp]:
+            if (position := await consumer.position(tp)) >= end[tp]:
                 left.discard(tp)
                 consumer.pause(tp)
+            else:
+                owed += end[tp] - position
+        stats.recovery_left = owed
         await asyncio.sleep(0)
     return {tp.partition: loaded for tp, loaded in found.items()}
 
@@ -57,7 +71,6 @@ async def read_newest(consumer: Any, topic: str, partitions: Collection[int]) ->
 def take(loaded: Loaded, records: Collection[Any]) -> None:
     """Replay changelog records, tombstones too."""
     rows = loaded.rows
-    loaded.records += len(records)
     for record in records:
         if record.value is None:
             rows.pop(record.key, None)

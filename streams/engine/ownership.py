@@ -121,12 +121,11 @@ class Ownership:
     async def _read(self, fresh: list[Owned]) -> None:
         async with reader(self.settings) as consumer:
             numbers = [each.state.number for each in fresh]
-            found = await read_changelog(consumer, self.settings.changelog, numbers)
+            found = await read_changelog(consumer, self.settings.changelog, numbers, self.stats)
             markers = {number: loaded.marker for number, loaded in found.items()}
             settled = await settle(consumer, self.settings, markers)
         for each in fresh:
             number = each.state.number
-            self.stats.recovery_rows += found[number].records
             if problem := settled.problems.get(number):
                 self._stop(each, problem, found[number])
             else:

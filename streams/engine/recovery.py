@@ -101,6 +101,8 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
     async def _recover(self, generation: int) -> None:
         started = monotonic()
         lane = self.app.lane
+        # What an attempt that was given up had left is another's by now, or read from the start.
+        lane.stats.recovery_left = 0
         self._set_recovery_started()
         changelog = lane.settings.changelog
         await self._wait(self._complete(generation))
@@ -108,6 +110,8 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await self._wait(lane.load(assigned, generation))
         await self._go_on(generation)
         lane.stats.ready_seconds = monotonic() - started
+        lane.stats.assignments += 1
+        lane.stats.assignment_seconds += lane.stats.ready_seconds
         log.info(
             "working on partitions %s after %.2f s", sorted(lane.partitions.loaded()), monotonic() - started
         )

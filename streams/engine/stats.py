@@ -24,9 +24,15 @@ class Stats:
     kept: int = 0
     """Partitions that kept their memory over a rebalance."""
     recovery_rows: int = 0
+    recovery_left: int = 0
+    """Offsets of the changelog that are still to be read; compaction has left fewer records."""
     recovery_seconds: float = 0.0
     ready_seconds: float = 0.0
     """Time from the last assignment until work went on."""
+    assignments: int = 0
+    """Assignments after which work went on."""
+    assignment_seconds: float = 0.0
+    """Time until then, summed over them."""
     out_of_range: int = 0
     """Times that a position of an input could not be read on from."""
     swept: int = 0

@@ -78,6 +78,11 @@ def _every_outcome() -> dict[tuple[str, str, str], int]:
     }
 
 
+def _every_incident(reading: Reading) -> dict[tuple[str, str], int]:
+    """Return 0 for every channel that was heard of: its first silence is an increase."""
+    return {(channel, step): 0 for channel in reading.tally.newest_event_s for step in ("opened", "closed")}
+
+
 def output_families(reading: Reading) -> Iterator[Family]:
     """Yield what goes out, and how quickly."""
     tally = reading.tally
@@ -120,7 +125,7 @@ def outcome_families(reading: Reading) -> Iterator[Family]:
     yield family("cx_foretold_losses_total", dict.fromkeys([*rules, ANY_RULE], 0) | outcomes.foretold)
     yield family("cx_budget_passed_total", outcomes.passed)
     yield family("cx_alert_actions_total", outcomes.actions)
-    yield family("cx_incidents_total", outcomes.incidents)
+    yield family("cx_incidents_total", _every_incident(reading) | outcomes.incidents)
     yield histogram("cx_alert_lead_seconds", outcomes.lead_s)
     yield family("cx_raised_alerts_total", dict.fromkeys(WHEN, 0) | outcomes.raised)
     yield family("cx_matured_predictions_total", bins | outcomes.predicted)

@@ -450,8 +450,24 @@ METRICS: Final[tuple[Metric, ...]] = (
         "partitions",
     ),
     _counter("cx_recovery_rows_total", WORKER, "", "Records of the changelog read to recover.", "rows"),
+    _gauge(
+        "cx_recovery_left_offsets",
+        NOW,
+        "",
+        "Offsets of the changelog that a recovery has still to read; compaction has left fewer rows.",
+        "offsets",
+    ),
     _counter("cx_recovery_seconds_total", WORKER, "", "Time spent reading the changelog.", "seconds"),
     _gauge("cx_ready_seconds", NOW, "", "Time from the last assignment until work went on.", "seconds"),
+    _counter("cx_assignments_total", WORKER, "", "Assignments after which work went on.", "times"),
+    _counter(
+        "cx_assignment_seconds_total",
+        WORKER,
+        "",
+        "Time from an assignment until work went on, summed over these; a partition was lost or stopped, or "
+        "the group rebalanced.",
+        "seconds",
+    ),
     _counter(
         "cx_out_of_range_total",
         WORKER,
@@ -511,6 +527,14 @@ DELIVERY: Final[tuple[Metric, ...]] = tuple(
             ),
             _gauge("cx_delivery_pending", NOW, "receiver", "Alerts that wait for a receiver.", "alerts"),
             _gauge("cx_delivery_lag_records", NOW, "partition", "Alerts not read yet.", "records"),
+            _gauge(
+                "cx_delivery_answered_timestamp_seconds",
+                NOW,
+                "partition",
+                "When the broker last said what is new in a partition; left out while the delivery holds as "
+                "much as it may, and does not ask.",
+                "unix time",
+            ),
             _gauge("cx_delivery_paused", NOW, "", "1 while all delivery is paused, else 0.", "boolean"),
         ),
     )

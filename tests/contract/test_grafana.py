@@ -84,7 +84,11 @@ def test_a_dashboard_has_variables_annotations_and_one_question(uid: str):
     """Data source, job and instance can be chosen; rebalances and policy changes are marked."""
     board = BOARDS[uid]
     assert [each["name"] for each in board["templating"]["list"]] == ["datasource", "job", "instance"]
-    assert [each["name"] for each in board["annotations"]["list"]] == ["Rebalances", "Policy changes"]
+    assert [each["name"] for each in board["annotations"]["list"]] == [
+        "Rebalances",
+        "Policy changes",
+        "Incidents of silent channels",
+    ]
     assert board["description"].endswith("?")
     assert len(board["panels"]) <= 20
 

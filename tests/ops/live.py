@@ -225,6 +225,7 @@ class LiveDelivery:
     def __init__(self) -> None:
         self._figures = Figures(["crm"])
         self._figures.lag.labels("0").set(0)
+        self._figures.answered.labels("0").set(time.time())
         self._server, self._thread = start_http_server(0, "127.0.0.1", self._figures.registry)
         self.target = f"127.0.0.1:{self._server.server_port}"
 

@@ -10,6 +10,7 @@ from faust.types import TP
 from streams.engine import recovery
 from streams.engine.recovery import LaneRecovery
 from streams.engine.settings import EngineSettings
+from streams.engine.stats import Stats
 from streams.errors import CxError
 
 SETTINGS = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web", "store"))
@@ -59,3 +60,38 @@ async def test_a_newer_generation_is_another_matter() -> None:
     """What was assigned before says nothing of now."""
     with pytest.raises(RebalanceAgain):
         await made({TP("web", 1)}, set())._complete(2)
+
+
+async def test_each_assignment_counts_with_the_time_until_work_went_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that ends before that counts nothing, and what it had left to read is owed by nobody any more."""
+    stats = Stats(recovery_left=40)
+    clock = iter([10.0, 20.0, 23.0, 23.0, 30.0, 32.0, 32.0])
+    monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
+    found = made(set(), set())
+    left = []
+
+    async def load(*_: Any) -> None:
+        left.append(stats.recovery_left)
+
+    found.app.lane = SimpleNamespace(
+        settings=SETTINGS, stats=stats, load=load, partitions=SimpleNamespace(loaded=list)
+    )
+    found._set_recovery_started = int
+    found._wait = lambda waited: waited
+    found._complete = load
+    ends = iter([RebalanceAgain, None, None])
+
+    async def go_on(_: int) -> None:
+        if error := next(ends):
+            raise error
+
+    found._go_on = go_on
+    with pytest.raises(RebalanceAgain):
+        await found._recover(1)
+    assert (stats.assignments, stats.assignment_seconds) == (0, 0.0)
+    await found._recover(1)
+    await found._recover(1)
+    assert (stats.assignments, stats.assignment_seconds, stats.ready_seconds) == (2, 5.0, 2.0)
+    assert set(left) == {0}

@@ -261,6 +261,31 @@ def test_every_reject_reason_is_there_before_it_happens():
     assert reasons == {reason.value: 0 for reason in RejectReason} | {"not_json": 1}
 
 
+def test_every_channel_may_fall_silent_for_the_first_time():
+    """A channel that was heard of has its incidents at 0: the first one is an increase."""
+    tally = Tally()
+    tally.intake.accepted[OrderPlaced, "web", "other"] = [1.0, NOW, 0.0]
+    tally.outcomes.incidents["store", "opened"] = 1
+    found = scrape(a_reading(tally=tally))
+    shown = {labels: value for (name, labels), value in found.items() if name == "cx_incidents_total"}
+    assert shown == {
+        (("channel", "store"), ("step", "opened")): 1,
+        (("channel", "web"), ("step", "closed")): 0,
+        (("channel", "web"), ("step", "opened")): 0,
+    }
+
+
+def test_a_recovery_and_the_time_without_work_are_shown():
+    """How much is left to read, and all assignments, not the last one alone."""
+    stats = Stats(recovery_rows=5, recovery_left=70, assignments=2, assignment_seconds=5.0, ready_seconds=2.0)
+    found = scrape(a_reading(engine=Snapshot(stats, ())))
+    assert found["cx_recovery_left_offsets", ()] == 70
+    assert found["cx_recovery_rows_total", ()] == 5
+    assert found["cx_assignments_total", ()] == 2
+    assert found["cx_assignment_seconds_total", ()] == 5
+    assert found["cx_ready_seconds", ()] == 2
+
+
 def test_histograms_are_cumulative():
     """A bucket holds everything at most its bound: the last holds all."""
     found = scrape(a_reading())
