@@ -289,6 +289,25 @@ async def test_the_end_of_a_transaction_is_no_alert_that_waits(place: Place):
         )
 
 
+async def test_an_empty_topic_has_a_lag_as_of_the_last_answer(place: Place):
+    """Soon after the start every partition has its lag, and goes on to say that the broker answers."""
+    async with place.delivering() as delivery:
+        read = delivery._shared.figures.registry.get_sample_value
+
+        def shown(name: str) -> list[float | None]:
+            return [read(name, {"partition": number}) for number in ("0", "1")]
+
+        await until(lambda: shown("cx_delivery_lag_records") == [0.0, 0.0], "the lag of an empty topic")
+        started_s = time.time()
+        await until(
+            lambda: all(
+                (at_s or 0.0) > started_s for at_s in shown("cx_delivery_answered_timestamp_seconds")
+            ),
+            "answers after the start",
+        )
+        assert max(filter(None, shown("cx_delivery_answered_timestamp_seconds"))) <= time.time()
+
+
 async def test_two_share_the_partitions_and_hand_them_over(place: Place):
     """A second delivery gets a partition; when the first leaves, nothing is lost and nothing sent twice."""
     async with place.delivering() as second:

@@ -129,6 +129,9 @@ async def test_a_restart_goes_on_where_it_stood(workers: Workers) -> None:
     await rig.feed(2_000, seed=5)
     app = await drained(workers)
     assert app.lane.stats.recovery_rows > 0
+    assert app.lane.stats.recovery_left == 0
+    assert app.lane.stats.assignments >= 1
+    assert app.lane.stats.assignment_seconds >= app.lane.stats.ready_seconds > 0
     assert app.lane.stats.records == 2_000
     await workers.stop(app)
     await rig.verdict()
