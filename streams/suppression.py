@@ -26,7 +26,9 @@ GUARD: Final = PREFIX
 FORGOTTEN: Final = b"\x01"
 """Value of a forgotten customer's row: an empty one would be a tombstone."""
 LEAST_KEY_CHARACTERS: Final = 16
-MEND: Final = "openssl rand -hex 32 > forget.key, and set CX_FORGET_KEY_FILE=forget.key everywhere"
+MEND: Final = (
+    "(umask 077; openssl rand -hex 32 > forget.key), and set CX_FORGET_KEY_FILE=forget.key everywhere"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from streams.settings import read_secret
 PREFIX: Final = "whsec_"
 LEAST_BYTES: Final = 24
 MOST_BYTES: Final = 64
-NEW_KEY: Final = 'echo "whsec_$(openssl rand -base64 32)" > FILE'
+NEW_KEY: Final = '(umask 077; echo "whsec_$(openssl rand -base64 32)" > FILE)'
 
 
 class Key:
