@@ -14,6 +14,7 @@ from streams.settings import Settings, read_secret
 
 TLS = frozenset({"SSL", "SASL_SSL"})
 SASL = frozenset({"SASL_PLAINTEXT", "SASL_SSL"})
+UNENCRYPTED = ", or SASL_PLAINTEXT where the broker has no TLS and nobody listens on the way"
 T = TypeVar("T")
 
 
@@ -60,6 +61,7 @@ def check_security(settings: Settings) -> None:
 def _contradictions(settings: Settings) -> tuple[tuple[bool, str, str], ...]:
     protocol = settings.security_protocol
     tls_files = [name for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile") if getattr(settings, name)]
+    encrypted = protocol == "SSL" or bool(tls_files)
     named = bool(settings.sasl_username or settings.sasl_password_file)
     return (
         (
@@ -70,7 +72,7 @@ def _contradictions(settings: Settings) -> tuple[tuple[bool, str, str], ...]:
         (
             named and protocol not in SASL,
             f"sasl_username and sasl_password_file have no effect with security_protocol {protocol}",
-            f"set CX_SECURITY_PROTOCOL={'SASL_SSL' if protocol == 'SSL' or tls_files else 'SASL_PLAINTEXT'}",
+            "set CX_SECURITY_PROTOCOL=SASL_SSL" + ("" if encrypted else UNENCRYPTED),
         ),
         (
             protocol in SASL and not (settings.sasl_username and settings.sasl_password_file),

@@ -17,7 +17,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from streams.admin import TopicState, admin_client
 from streams.connection import TLS, security_options
 from streams.engine.preflight import INIT_PRODUCER_ID
-from streams.observe.findings import Finding, alter, error, ok, warning
+from streams.observe.findings import Finding, alter, counted, error, ok, warning
 from streams.settings import Settings
 from streams.topics import INPUTS
 
@@ -113,7 +113,7 @@ def credentials(settings: Settings, certificate_ends_s: float | None) -> Iterato
         certificate_ends_s is not None
         and (days := (certificate_ends_s - time.time()) / DAY_S) < CERTIFICATE_DAYS
     ):
-        message = f"the broker's certificate ends in {days:,.0f} days"
+        message = f"the broker's certificate ends in {counted(days, 'day', 'days')}"
         yield warning("credentials", message, "renew it before then: clients will not trust it any more")
     who = f" as {settings.sasl_username!r} ({settings.sasl_mechanism})" if settings.sasl_username else ""
     who = who or (" with a certificate" if settings.ssl_certfile else "")
@@ -176,13 +176,12 @@ def replication(cluster: Cluster, states: Collection[TopicState], settings: Sett
     if fewest and cluster.brokers > 1 and fewest < min(SAFE_COPIES, cluster.brokers):
         found = True
         names = sorted({each.topic for each in cluster.copies if each.replicas == fewest})
-        message = f"{_some(names)}: {fewest} copy on {cluster.brokers} brokers; a lost disk loses data"
+        kept = counted(fewest, "copy", "copies")
+        message = f"{_some(names)}: {kept} on {cluster.brokers} brokers; a lost disk loses data"
         yield warning("replication", message, "kafka-reassign-partitions.sh, and CX_REPLICATION_FACTOR=3")
     if fewest and not found:
         alone = "; a lost disk loses the state" if fewest == 1 else ""
-        yield ok(
-            "replication", f"{fewest} {'copy' if fewest == 1 else 'copies'} of each partition, in sync{alone}"
-        )
+        yield ok("replication", f"{counted(fewest, 'copy', 'copies')} of each partition, in sync{alone}")
 
 
 def _min_in_sync(cluster: Cluster, states: Collection[TopicState], settings: Settings) -> Iterator[Finding]:
@@ -193,7 +192,8 @@ def _min_in_sync(cluster: Cluster, states: Collection[TopicState], settings: Set
         least = int(state.config.get("min.insync.replicas", "1"))
         command = alter(settings.bootstrap_servers, [state.name], "min.insync.replicas={}")
         if replicas and least > replicas:
-            message = f"{state.name}: min.insync.replicas {least} with {replicas} copies: writes are refused"
+            kept = counted(replicas, "copy", "copies")
+            message = f"{state.name}: min.insync.replicas {least} with {kept}: writes are refused"
             yield error("replication", message, command.format(max(1, replicas - 1)))
         elif replicas > 1 and least == replicas:
             message = f"{state.name}: min.insync.replicas {least} of {replicas}: one broker away stops writes"

@@ -18,7 +18,7 @@ from streams.engine.cluster import bounds
 from streams.engine.marker import MARKER_KEY, Marker, Position, decode_marker
 from streams.engine.wire import TopicInfo, describe
 from streams.errors import CxError
-from streams.observe.findings import Finding, alter, error, ok, warning
+from streams.observe.findings import Finding, alter, counted, error, ok, warning
 from streams.observe.placement import MEND as PARTITIONER
 from streams.observe.placement import partition_of
 from streams.scoring.policy import DAY_S, load_policy
@@ -223,7 +223,7 @@ def retention(states: Collection[TopicState], settings: Settings) -> Iterator[Fi
         return
     shortest_s = min(kept.values())
     lost = 2.0 ** (-shortest_s / DAY_S / half_life_days)
-    days = "for ever" if shortest_s == math.inf else f"{shortest_s / DAY_S:,.0f} days"
+    days = "for ever" if shortest_s == math.inf else counted(shortest_s / DAY_S, "day", "days")
     if lost <= LOST_SHARE:
         yield ok("retention", f"the inputs are kept {days}: a rebuild would lose {lost:.0%} of the evidence")
         return

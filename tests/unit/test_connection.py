@@ -96,7 +96,12 @@ def test_a_key_is_opened_with_the_password_of_its_file(certificates: Certificate
     ("given", "said", "mend"),
     [
         ({"ssl_cafile": "ca.pem"}, "ssl_cafile has no effect", "CX_SECURITY_PROTOCOL=SSL"),
-        ({"sasl_username": "cx"}, "have no effect", "CX_SECURITY_PROTOCOL=SASL_PLAINTEXT"),
+        (
+            {"sasl_username": "cx"},
+            "have no effect",
+            "CX_SECURITY_PROTOCOL=SASL_SSL, or SASL_PLAINTEXT where the broker has no TLS",
+        ),
+        ({"sasl_username": "cx", "security_protocol": "SSL"}, "have no effect", "PROTOCOL=SASL_SSL"),
         ({"sasl_username": "cx", "ssl_cafile": "c"}, "no effect", "CX_SECURITY_PROTOCOL=SASL_SSL"),
         ({"security_protocol": "SASL_SSL", "sasl_username": "cx"}, "needs a user", "CX_SASL_PASSWORD_FILE"),
         (

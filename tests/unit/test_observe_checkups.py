@@ -58,6 +58,7 @@ def test_a_broker_must_have_transactions_and_enough_of_its_like():
         (kept(), 2, 3, ("ok", "3 copies of each partition, in sync")),
         (kept(replicas=1, in_sync=1), 1, 1, ("ok", "1 copy of each partition, in sync; a lost disk loses")),
         (kept(replicas=1, in_sync=1), 1, 3, ("warning", "cx.scores: 1 copy on 3 brokers")),
+        (kept(replicas=2, in_sync=2), 1, 3, ("warning", "cx.scores: 2 copies on 3 brokers")),
         (kept(in_sync=2), 2, 3, ("warning", "cx.scores[0] has copies that are not in sync")),
         (kept(leader=-1), 2, 3, ("error", "nobody leads cx.scores[0]")),
         (kept(), 1, 3, ("warning", "cx.scores: a write that reached one broker of 3 counts as safe")),
@@ -66,7 +67,7 @@ def test_a_broker_must_have_transactions_and_enough_of_its_like():
             kept(replicas=1, in_sync=1),
             2,
             1,
-            ("error", "cx.scores: min.insync.replicas 2 with 1 copies: writes are refused"),
+            ("error", "cx.scores: min.insync.replicas 2 with 1 copy: writes are refused"),
         ),
     ],
 )
@@ -117,6 +118,8 @@ def test_a_certificate_that_ends_soon_is_a_warning():
     soon, last = said(credentials(given, time.time() + 7.2 * DAY_S))
     assert soon == ("warning", "the broker's certificate ends in 7 days")
     assert last == ("ok", "let in by SSL with a certificate")
+    soon, _ = said(credentials(given, time.time() + 1.2 * DAY_S))
+    assert soon == ("warning", "the broker's certificate ends in 1 day")
 
 
 def look(marker: Marker, begin: int = 0, end: int = 10, topic_id: str = "a") -> Look:
@@ -168,6 +171,7 @@ def test_retention_is_held_against_the_policys_memory(tmp_path: Path):
     ((status, message),) = said(retention(inputs(7), HERE))
     assert status == "warning"
     assert message.startswith("inputs are kept 7 days: a rebuild would lose 95%")
+    assert said(retention(inputs(1), HERE))[0][1].startswith("inputs are kept 1 day: ")
     (finding,) = retention(inputs(7), HERE)
     assert f"for t in {' '.join(topic.name for topic in INPUTS)}; do kafka-configs.sh" in finding.mend
     assert said(retention(inputs(400), HERE))[0][0] == "ok"
