@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from streams.admin import admin_client, quiet_client
 from streams.connection import client_options
-from streams.engine.wire import describe
+from streams.engine.wire import SPREAD_S, describe
 from streams.errors import CxError
 from streams.reach import unreachable
 from streams.settings import Settings
@@ -61,7 +61,7 @@ async def _started(client: Any, options: dict[str, Any]) -> AsyncIterator[None]:
 async def partitions_of(settings: Settings, topic: str) -> int:
     """Return the partition count of `topic`; raises `CxError` where nobody has made it."""
     async with admin_client(settings) as admin:
-        found = (await describe(admin, [topic])).get(topic)
+        found = (await describe(admin, [topic], wait_s=SPREAD_S)).get(topic)
     if found is None:
         msg = f"the topic {topic} does not exist"
         raise CxError(msg, mend="cx topics create")

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,14 +16,11 @@ from aiokafka.errors import (
 )
 
 from streams.engine.settings import EngineSettings
-from streams.engine.wire import describe
+from streams.engine.wire import SPREAD_S, describe
 from streams.errors import CxError
 from streams.reach import unreachable
 
 CONNECT_TIMEOUT_S = 10.0
-SPREAD_S = 2.0
-"""For so long a topic may be unknown to the node that is asked."""
-POLL_S = 0.1
 INIT_PRODUCER_ID = 22
 """Key of the request that every broker with transactions answers."""
 REQUEST_TIMEOUT_MS = 20_000
@@ -48,7 +44,7 @@ async def check_cluster(settings: EngineSettings) -> int:
     )
     try:
         await _connect(admin, settings)
-        counts = await _counts_once_known(admin, (*settings.inputs, *settings.outputs))
+        counts = await _partition_counts(admin, (*settings.inputs, *settings.outputs), wait_s=SPREAD_S)
         _require_transactions(admin, settings)
         await _require_rights(admin, settings)
         partitions = _require_topics(settings, counts)
@@ -92,22 +88,9 @@ async def _require_rights(admin: Any, settings: EngineSettings) -> None:
             log.debug("no coordinator for %s yet: %r", name, error)
 
 
-async def _partition_counts(admin: Any, topics: tuple[str, ...]) -> Mapping[str, int]:
+async def _partition_counts(admin: Any, topics: tuple[str, ...], *, wait_s: float = 0.0) -> Mapping[str, int]:
     """Return the partition count of each topic that exists."""
-    return {name: found.partitions for name, found in (await describe(admin, topics)).items()}
-
-
-async def _counts_once_known(admin: Any, topics: tuple[str, ...]) -> Mapping[str, int]:
-    """Return the partition counts; what is missing is asked for again for a moment.
-
-    Each node of a cluster hears of a new topic at a time of its own, and any of them may answer.
-    """
-    deadline = monotonic() + SPREAD_S
-    while True:
-        counts = await _partition_counts(admin, topics)
-        if len(counts) == len(topics) or monotonic() >= deadline:
-            return counts
-        await asyncio.sleep(POLL_S)
+    return {name: found.partitions for name, found in (await describe(admin, topics, wait_s=wait_s)).items()}
 
 
 def _require_topics(settings: EngineSettings, counts: Mapping[str, int]) -> int:

@@ -4,9 +4,11 @@ aiokafka's own metadata request lets the broker create a topic that is asked for
 is not compacted and loses customers.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from time import monotonic
 from typing import Any
 
 from aiokafka.errors import IncompatibleBrokerVersion
@@ -24,6 +26,9 @@ from aiokafka.protocol.types import (
 )
 
 NO_ID = bytes(16)
+SPREAD_S = 2.0
+"""For so long a node of a cluster may not have heard of a topic that another one has made."""
+POLL_S = 0.1
 
 
 class Uuid(AbstractType[bytes]):  # type: ignore[misc]  # aiokafka is untyped here
@@ -127,8 +132,23 @@ class TopicInfo:
     topic_id: str
 
 
-async def describe(connected: Any, topics: Collection[str]) -> Mapping[str, TopicInfo]:
-    """Return those of `topics` that exist. `connected` is a consumer or an admin client."""
+async def describe(
+    connected: Any, topics: Collection[str], *, wait_s: float = 0.0
+) -> Mapping[str, TopicInfo]:
+    """Return those of `topics` that exist. `connected` is a consumer or an admin client.
+
+    Any node may answer, and each hears of a new topic at a time of its own: what is missing is asked for
+    again for `wait_s`, such as `SPREAD_S`.
+    """
+    deadline = monotonic() + wait_s
+    while True:
+        found = await _describe(connected, topics)
+        if len(found) == len(set(topics)) or monotonic() >= deadline:
+            return found
+        await asyncio.sleep(POLL_S)
+
+
+async def _describe(connected: Any, topics: Collection[str]) -> Mapping[str, TopicInfo]:
     client = connected._client  # noqa: SLF001  # the connections of our own clients
     node = client.get_random_node()
     try:

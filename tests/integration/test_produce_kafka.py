@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner
 
+from streams.admin import wait_for_leaders
 from streams.cli.produce import produce
 from streams.demo.generator import generate
 from streams.errors import CxError
@@ -30,6 +31,7 @@ async def create_topics(servers: str, prefix: str) -> None:
             NewTopic(prefix + topic.name, PARTITIONS, 1, topic_configs=topic.config) for topic in INPUTS
         ]
         await admin.create_topics(topics)
+        await wait_for_leaders(admin, [topic.name for topic in topics])
     finally:
         await admin.close()
 

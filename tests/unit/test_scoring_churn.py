@@ -179,7 +179,7 @@ MISTAKES = [
         {"kind": "isotonic", "x": [[0.0, 1.0]] * 3, "y": [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]]},
         "churn.calibration.y: list 3 must go up strictly",
     ),
-    ({"kind": "isotonc"}, "Invalid enum value 'isotonc'"),
+    ({"kind": "isotonc"}, "not `isotonc`, did you mean `isotonic`?"),
 ]
 
 
