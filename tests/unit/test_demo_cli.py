@@ -59,7 +59,8 @@ def test_a_demo_in_memory_prints_what_it_did_for_programs():
     result = run("--memory", "--for", "1.5s", "--rate", "4000", "--json", "--seed", "3")
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["consumed"] == found["produced"] > 1000
+    # It ends when its time is over: on a busy machine what was sent last is not counted by then.
+    assert 1000 < found["consumed"] <= found["produced"]
     assert 0 <= found["duplicates"] + sum(found["rejected"].values()) < found["consumed"]
     assert sum(found["bands"].values()) == found["customers"] > 0
     assert sum(found["alerts_by_rule"].values()) > 0
