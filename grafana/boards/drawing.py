@@ -16,6 +16,7 @@ NAMED: Final = {
     "yellow": "#c9a227",
     "green": "#3d8b40",
     "blue": "#3b82c4",
+    "purple": "#8e62b8",
 }
 NAMED_ELSE: Final = "#333333"
 CELL_PX: Final = 60

@@ -102,9 +102,9 @@ def _feeling() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Experience: worst tenth, middle, best tenth, and the gap to service",
-            "A fall of the lowest line alone is a failure that hits some; all together, one that hits everybody. "
-            "Gap: of 100 customers, those who were served well and feel more than 20 points worse.",
+            "Experience of the tenths, and of whom service hides it",
+            "A fall of the lowest tenth alone hits some, all together everybody. Gap: those of 100 who were served "
+            "well and feel more than 20 points worse.",
             "none",
             (_quantile(0.1, "experience"), "worst tenth"),
             (_quantile(0.5, "experience"), "median"),
@@ -112,7 +112,12 @@ def _feeling() -> tuple[Panel, ...]:
             (f"100 - 100 * {_gap('20')} / ({_gap('+Inf')} > 0)", "of 100 with a gap"),
             least=0.0,
             most=100.0,
-            colors=(("worst tenth", BAD), ("median", "blue"), ("best tenth", GOOD)),
+            colors=(
+                ("worst tenth", BAD),
+                ("median", "blue"),
+                ("best tenth", GOOD),
+                ("of 100 with a gap", "purple"),
+            ),
         ),
         lines(
             8,
