@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from streams.admin import admin_client, ensure_topics
 from streams.cli.doctor import doctor
 from streams.cli.score import document
 from streams.cli.worker import run_worker, worker_command
-from streams.demo.generator import generate
+from streams.demo.generator import START, generate
 from streams.engine.stats import Snapshot
 from streams.replay import replay
 from streams.settings import Settings
@@ -42,6 +43,7 @@ pytestmark = pytest.mark.kafka
 PARTITIONS = 3
 EVENTS = 3000
 SAMPLE = 40
+WEEKS_AGO = 13
 
 
 def an_event(**changes: Any) -> bytes:
@@ -99,7 +101,9 @@ def world(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
     worker = LiveWorker(kafka, prefix, tmp_path_factory.mktemp("worker"), CX_PARTITIONS=PARTITIONS)
     worker.start("--create-topics")
     # Topics are applied in any order of their events: within 60 days none is later than evidence may be.
-    journeys = generate(EVENTS, seed=5, days=60)
+    # By the clock of a wall they may not be years old: who has been silent for three is forgotten on the way.
+    weeks = (datetime.now(UTC) - START) // timedelta(days=7) - WEEKS_AGO
+    journeys = generate(EVENTS, seed=5, days=60, start=START + weeks * timedelta(days=7))
     events = [Sent(prefix + each.topic, each.key, each.value) for each in journeys]
     topics = (WEB, STORE, SUPPORT, ACTIONS)
     bad = [
