@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from streams.amounts import counted
 from streams.errors import CxError, Exit
 from streams.scoring.policy import DAY_S, Policy, default_policy, policy_from_tables
 
@@ -47,8 +48,8 @@ def grid(plan: Plan, first_s: float, last_s: float) -> Grid:
     count = (span - plan.horizon_days) // plan.every_days
     if count < 1:
         msg = (
-            f"the log spans {span} days: too few to see what follows {plan.horizon_days} days "
-            f"after a first period of {plan.every_days}"
+            f"the log spans {counted(span, 'day', 'days')}: too few to see what follows "
+            f"{plan.horizon_days} days after a first period of {plan.every_days}"
         )
         shorter = max(1, (span - 1) // 4)
         mend = f"ask for a shorter horizon, --horizon {shorter}d, or give a longer log"

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from streams.amounts import counted
 from streams.cli.files import open_events, policy_option
 from streams.demo.datasets import DATASETS
 from streams.errors import CxError, Exit
@@ -94,7 +95,7 @@ def report_rejects(question: "Question") -> None:
     if question.log.anonymous:
         click.echo(f"anonymous: {question.log.anonymous}", err=True)
     if question.log.forgotten:
-        click.echo(f"forgotten: {len(question.log.forgotten)} customers", err=True)
+        click.echo(f"forgotten: {counted(len(question.log.forgotten), 'customer', 'customers')}", err=True)
 
 
 def progress_bar(what: str) -> tuple[Progress, Callable[[int, int], None]]:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from streams.amounts import counted
 from streams.cli.connecting import connection
 from streams.cli.files import parse_time
 from streams.delivery.admin import DeliveryServer
@@ -111,7 +112,8 @@ def _show(routes: Routes, receivers: dict[str, Receiver]) -> None:
     for name, receiver in sorted(receivers.items()):
         used = sum(route.endpoint == name for route in routes.routes)
         default = ", default" if routes.default == name else ""
-        said = f"{receiver.endpoint.format}, {len(receiver.keys)} keys, {used} routes{default}"
+        keys = counted(len(receiver.keys), "key", "keys")
+        said = f"{receiver.endpoint.format}, {keys}, {counted(used, 'route', 'routes')}{default}"
         click.echo(f"{name}: {receiver.url} ({said})")
     tried = "; cx deliver --test ENDPOINT sends a test message" if receivers else ""
     click.echo(f"the routes are right{tried}")

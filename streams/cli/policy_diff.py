@@ -15,6 +15,7 @@ from rich.text import Text
 
 from schemas.money import money
 from schemas.times import at_time
+from streams.amounts import counted
 from streams.cli.files import open_events
 from streams.cli.tables import print_tables
 from streams.demo.words import printable
@@ -81,7 +82,8 @@ def diff(old: str, new: str, events: str, every_s: float, show: int, *, as_json:
 def _report(log: Log, found: Difference, old: Scorer, new: Scorer, *, show: int) -> Iterator[RenderableType]:
     yield Text(f"{old.policy.version} {old.policy.hash} -> {new.policy.version} {new.policy.hash}", "bold")
     span = f"{at_time(log.first_s)[:10]} to {at_time(log.last_s)[:10]}" if log.events else "no time at all"
-    yield Text(f"{log.events:,} events of {len(log.customers):,} customers, {span}")
+    customers = counted(len(log.customers), "customer", "customers")
+    yield Text(f"{counted(log.events, 'event', 'events')} of {customers}, {span}")
     if log.rejected or log.anonymous:
         yield Text(f"left out: {log.rejected:,} rejected, {log.anonymous:,} of nobody known", "dim")
     if not found.changes:

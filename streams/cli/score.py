@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.times import at_time
+from streams.amounts import counted
 from streams.cli.files import at_option, open_events, policy_option
 from streams.demo.words import printable
 from streams.errors import Exit
@@ -99,7 +100,9 @@ def _write_table(scorer: Scorer, result: Replay) -> None:
     }
     bands = Counter(each.band for each in found.values())
     at = f", evaluated at {at_time(result.at_s)}" if found else ""
-    click.echo(f"{result.accepted} events of {len(found)} customers{at}")
+    click.echo(
+        f"{counted(result.accepted, 'event', 'events')} of {counted(len(found), 'customer', 'customers')}{at}"
+    )
     for band in sorted(bands, key=Band, reverse=True):
         click.echo(f"  {band.label:<10}{bands[band]:>8}")
     known = [(each.experience.score, customer_id) for customer_id, each in found.items() if each.band]

@@ -15,9 +15,10 @@ from typing import Any, Final
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from streams.admin import TopicState, admin_client
+from streams.amounts import counted
 from streams.connection import TLS, security_options
 from streams.engine.preflight import INIT_PRODUCER_ID
-from streams.observe.findings import Finding, alter, counted, error, ok, warning
+from streams.observe.findings import Finding, alter, error, ok, warning
 from streams.settings import Settings
 from streams.topics import INPUTS
 

@@ -13,12 +13,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.admin import TopicState
+from streams.amounts import counted
 from streams.connection import client_options
 from streams.engine.cluster import bounds
 from streams.engine.marker import MARKER_KEY, Marker, Position, decode_marker
 from streams.engine.wire import TopicInfo, describe
 from streams.errors import CxError
-from streams.observe.findings import Finding, alter, counted, error, ok, warning
+from streams.observe.findings import Finding, alter, error, ok, warning
 from streams.observe.placement import MEND as PARTITIONER
 from streams.observe.placement import partition_of
 from streams.scoring.policy import DAY_S, load_policy

@@ -38,12 +38,6 @@ def error(subject: str, message: str, mend: str) -> Finding:
     return Finding(Status.ERROR, subject, message, mend)
 
 
-def counted(number: float, one: str, many: str) -> str:
-    """Return a number, rounded to a whole one, with the noun that fits it."""
-    said = f"{number:,.0f}"
-    return f"{said} {one if said == '1' else many}"
-
-
 def alter(servers: str, topics: Iterable[str], config: str) -> str:
     """Return the command that sets `config` (`key=value`, comma-separated) on topics."""
     command = f"kafka-configs.sh --bootstrap-server {servers} --alter --add-config {config} --topic"

@@ -217,7 +217,7 @@ def test_too_little_to_learn_keeps_the_policy():
     [
         ([], MONTH, "no event of a known customer"),
         ([b"{", b"  "], MONTH, "1 lines were rejected"),
-        ([order("a", 1)], MONTH, "the log spans 1 days: too few"),
+        ([order("a", 1)], MONTH, "the log spans 1 day: too few"),
         (
             [order("a", 1), order("a", 36)],
             MONTH,

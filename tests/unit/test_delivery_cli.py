@@ -68,8 +68,8 @@ def test_the_receivers_are_listed_without_their_secrets(folder: Path):
     write(folder)
     listed = run("--check", "--routes", "routes.toml").stdout.splitlines()
     assert listed[:2] == [
-        "care: https://hooks.example.com/... (json, 1 keys, 0 routes, default)",
-        "stores: https://hooks.example.com/... (slack, 0 keys, 1 routes)",
+        "care: https://hooks.example.com/... (json, 1 key, 0 routes, default)",
+        "stores: https://hooks.example.com/... (slack, 0 keys, 1 route)",
     ]
 
 

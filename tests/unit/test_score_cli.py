@@ -358,7 +358,7 @@ def test_of_whom_nothing_is_known_no_table_is_made():
     """Page views alone give bands only; who never bought shows no churn."""
     seen = line("page.viewed")
     assert run([seen]).stdout.splitlines() == [
-        f"1 events of 1 customers, evaluated at {json.loads(seen)['time']}",
+        f"1 event of 1 customer, evaluated at {json.loads(seen)['time']}",
         "  unknown          1",
     ]
     assert " - " in run([line("complaint.raised")]).stdout
