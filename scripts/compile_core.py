@@ -42,6 +42,7 @@ MODULES = (
     "streams/scoring/hours.py",
     "streams/scoring/ledger.py",
     "streams/scoring/lifecycle.py",
+    "streams/scoring/maths.py",
     "streams/scoring/reasons.py",
     "streams/scoring/register.py",
     "streams/scoring/rhythm.py",

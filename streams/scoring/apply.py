@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from enum import Enum
 from hashlib import blake2b
-from math import exp2
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from streams.scoring.churn import Churn
 from streams.scoring.claims import READERS
 from streams.scoring.episodes import Decision
 from streams.scoring.ledger import Ledger, fade
+from streams.scoring.maths import exp2
 from streams.scoring.policy import Policy
 from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage

@@ -9,13 +9,13 @@ together capped by scaling. Calibration comes last (streams/scoring/calibration.
 """
 
 import math
-from math import exp2
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
 from streams.scoring.ledger import Reading
+from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
@@ -108,7 +108,10 @@ class Churn:
             for intent, amount in self.intents(state, at_s):
                 total += self.intent_logits[intent] * amount
         if state.failing:
-            total += sum(self.matters(state, at_s).values())
+            issues, promises = self._failures.open_matters(state, at_s)
+            total += self._open_issue * min(issues, self._most) + self._broken_promise * min(
+                promises, self._most
+            )
         return max(-self.cap, min(self.cap, total))
 
     def matters(self, state: CustomerState, at_s: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from streams.scoring.state import NO_CODE, Case, CustomerState
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import HIGH, LOW, MEDIUM, SEVERITIES, Cause, Rule
 
-_SEVERITY = {
+_SEVERITY: Final = {
     Cause.BROKEN: HIGH,
     Cause.UNANSWERED: HIGH,
     Cause.FAILURE: HIGH,
@@ -16,15 +16,15 @@ _SEVERITY = {
     Cause.REOPENED: MEDIUM,
     Cause.REPEAT: MEDIUM,
 }
-_RANKS = {cause: rank for rank, cause in enumerate(_SEVERITY)}
-"""The rank of each cause, the gravest first."""
-# Members of an enum are looked up each time they are named.
-_BROKEN: Final = Cause.BROKEN
-_FAILURE: Final = Cause.FAILURE
-_REOPENED: Final = Cause.REOPENED
-_REPEAT: Final = Cause.REPEAT
-_TARGET: Final = Cause.TARGET
-_UNANSWERED: Final = Cause.UNANSWERED
+_CAUSES: Final = tuple(_SEVERITY)
+"""The causes, the gravest first: the register is read in ranks, for members of an enum are slow."""
+_BROKEN: Final = 0
+_UNANSWERED: Final = 1
+_FAILURE: Final = 2
+_TARGET: Final = 3
+_REOPENED: Final = 4
+_REPEAT: Final = 5
+_NONE: Final = 6
 
 
 class Grievances:
@@ -34,54 +34,59 @@ class Grievances:
         self._judge = judge
         self._grave = round(policy.rules.failure_weight * THOUSANDTHS)
         self._repeat_s = policy.promises.contacts_within_days * DAY_S
-        self._broken = {judge.order_key, judge.promise_key, judge.failed_key}
+        self._order_key = judge.order_key
+        self._promise_key = judge.promise_key
+        self._failed_key = judge.failed_key
         self._floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
 
     def both(self, state: CustomerState, at_s: float) -> tuple[Cause | None, Cause | None]:
         """Return the gravest failure of service and the gravest broken promise at `at_s`, None for none."""
-        served: Cause | None = None
-        broken: Cause | None = None
+        served = broken = _NONE
         for case in state.cases.values():
-            if case.key == NO_CODE:
-                continue
-            broken = broken or self._broken_cause(case, at_s)
-            cause = self._service_cause(case, at_s)
-            if cause is not None and (served is None or _RANKS[cause] < _RANKS[served]):
-                served = cause
-        return served, broken
+            if case.key != NO_CODE:
+                served = min(served, self._served(case, at_s))
+                broken = min(broken, self._broke(case, at_s))
+        return _cause(served), _cause(broken)
 
     def leading(self, rule: Rule, state: CustomerState, at_s: float) -> tuple[Cause, Case] | None:
         """Return the gravest of what holds of the rule, of equals the oldest, with its case."""
-        causes_of = self._service_cause if rule is Rule.SERVICE_FAILURE else self._broken_cause
         best: tuple[int, int, bytes] | None = None
         found: tuple[Cause, Case] | None = None
         for name, case in state.cases.items():
-            cause = causes_of(case, at_s) if case.key != NO_CODE else None
-            if cause is not None:
-                order = (_RANKS[cause], case.since_s, name)
+            if case.key == NO_CODE:
+                continue
+            rank = self._served(case, at_s) if rule is Rule.SERVICE_FAILURE else self._broke(case, at_s)
+            if rank != _NONE:
+                order = (rank, case.since_s, name)
                 if best is None or order < best:
-                    best, found = order, (cause, case)
+                    best, found = order, (_CAUSES[rank], case)
         return found
 
-    def _broken_cause(self, case: Case, at_s: float) -> Cause | None:
-        return _BROKEN if case.key in self._broken and at_s < case.until_s else None
+    def _breaks(self, key: int) -> bool:
+        """Tell whether a failure of that key is a broken promise."""
+        return key in (self._order_key, self._promise_key, self._failed_key)
 
-    def _service_cause(self, case: Case, at_s: float) -> Cause | None:
+    def _broke(self, case: Case, at_s: float) -> int:
+        """Return the rank of a promise that stands broken."""
+        return _BROKEN if at_s < case.until_s and self._breaks(case.key) else _NONE
+
+    def _served(self, case: Case, at_s: float) -> int:
+        """Return the rank of a failure of service that stands."""
         judge, key = self._judge, case.key
         if key == judge.repeat_key:
             until_s = case.since_s + self._repeat_s if case.kind == REASON else case.until_s
-            return _REPEAT if at_s < until_s else None
+            return _REPEAT if at_s < until_s else _NONE
         if at_s >= case.until_s:
-            return None
+            return _NONE
         if case.kind == COMPLAINT:
-            return _UNANSWERED if case.unanswered else None
+            return _UNANSWERED if case.unanswered else _NONE
         if key == judge.target_key:
             return _TARGET
-        if key & 1 and case.weight >= self._grave and key not in self._broken:
+        if key & 1 and case.weight >= self._grave and not self._breaks(key):
             return _FAILURE
-        return _REOPENED if key == judge.reopened_key else None
+        return _REOPENED if key == judge.reopened_key else _NONE
 
     def floor(self, state: CustomerState, at_s: float) -> int:
         """Return the severity below which nothing about the customer lies while its failures stand."""
@@ -95,3 +100,7 @@ class Grievances:
     def severity(cause: Cause) -> int:
         """Return how grave a grievance is in itself."""
         return _SEVERITY[cause]
+
+
+def _cause(rank: int) -> Cause | None:
+    return None if rank == _NONE else _CAUSES[rank]

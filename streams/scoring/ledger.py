@@ -8,16 +8,15 @@ count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(ka
 (docs/concepts.md).
 """
 
-import math
-from math import exp2
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.facts import KEPT, THOUSANDTHS
+from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
-from streams.scoring.standing import Failures, Standing
+from streams.scoring.standing import Failures, Felt, Standing
 from streams.scoring.state import (
     BEST,
     BEST_KEPT,
@@ -174,8 +173,8 @@ class Ledger:
         weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
         grown = times * exp2((at_s - state.ref_s) / self.half_life_s)
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
-        a, q = self.failures.worth(case.key)
-        a, q, key, mass = a * weight, q * weight, case.key, state.mass
+        worth, key, mass = self.failures.worth(case.key), case.key, state.mass
+        a, q = worth.a * weight, worth.q * weight
         points = _added(state.points.get(key, 0.0), a * grown)
         if points:
             state.points[key] = points
@@ -194,7 +193,7 @@ class Ledger:
         key, m = case.key, self._settled_m(case)
         if m > 0.0:
             for slot in (WORST, WORST_SERVICE) if key & 1 else (WORST,):
-                self._challenge(state.peaks, slot, key >> 3, m, math.log2(m), at_s, name)
+                self._challenge(state.peaks, slot, key >> 3, m, log2(m), at_s, name)
         if case.weight >= THOUSANDTHS:
             self._newest(state, key, float(case.since_s), self._felt(case), "", name.hex())
 
@@ -207,7 +206,7 @@ class Ledger:
                 continue
             m = self._settled_m(case)
             if m > 0.0:
-                code, at_s, log2_m = case.key >> 3, float(case.until_s), math.log2(m)
+                code, at_s, log2_m = case.key >> 3, float(case.until_s), log2(m)
                 self._challenge(peaks, WORST_ENDED, code, m, log2_m, at_s, name)
                 if case.key & 1:
                     self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, name)
@@ -215,7 +214,7 @@ class Ledger:
     def _settled_m(self, case: Case) -> float:
         """Return the magnitude of a failure that lies in the sums; 0 where a policy's repair is complete."""
         weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)
-        return -self.failures.worth(case.key)[0] * weight
+        return -self.failures.worth(case.key).a * weight
 
     def remember_kept(self, state: CustomerState, at_s: float) -> None:
         """Remember a delivery in time, which lies in the sums already, beyond its entry in the register."""
@@ -233,7 +232,7 @@ class Ledger:
 
     def _felt(self, case: Case) -> float:
         """Return the A of a failure as it was felt, before any repair."""
-        return self.failures.worth(case.key)[0] * case.weight / THOUSANDTHS
+        return self.failures.worth(case.key).a * case.weight / THOUSANDTHS
 
     def last_of(self, state: CustomerState) -> LastExperience | None:
         """Return the newest signal of weight 1 or more, of the sums or of the register.
@@ -272,7 +271,7 @@ class Ledger:
         """Keep the greater of the peak and the signal as both will be seen at any later time."""
         held = peaks[slot]
         if held is not None:
-            ahead = log2_m - math.log2(held.m) + (at_s - held.at_s) / self.half_life_s
+            ahead = log2_m - log2(held.m) + (at_s - held.at_s) / self.half_life_s
             if ahead < -TINY or (ahead <= TINY and (at_s, event, code) <= (held.at_s, held.event, held.code)):
                 return
         peaks[slot] = Peak(code, m, at_s, event)
@@ -311,13 +310,10 @@ class Ledger:
         high = self._greater(peaks[BEST], peaks[BEST_KEPT], at_s)
         low = self._greater(peaks[WORST], peaks[WORST_ENDED], at_s)
         if state.failing:
-            for held in self.failures.all_at(state, at_s):
-                plain += held.a * held.slow
-                q_plain += held.q * held.slow
-                weight += held.weight * held.slow
-                recent_a += held.a * held.fast
-                recent_q += held.q * held.fast
-                low = max(low, -held.a * held.slow)
+            felt = Felt(plain, q_plain, weight, recent_a, recent_q, low)
+            self.failures.add_all(felt, state, at_s)
+            plain, q_plain, weight, low = felt.a, felt.q, felt.weight, felt.low
+            recent_a, recent_q = felt.recent_a, felt.recent_q
         routine_factor = self.routine_cap / (self.routine_cap + q_routine)
         service_factor = self.service_cap / (self.service_cap + q_service)
         denominator = self.kappa + q_plain + q_routine * routine_factor + q_service * service_factor

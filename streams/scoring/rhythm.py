@@ -8,9 +8,9 @@ an age of T days, the probability of no engagement in the next h days is (Batisl
 
 import math
 from datetime import UTC, date, datetime, timedelta
-from math import exp2, expm1, log1p
 from typing import Final
 
+from streams.scoring.maths import exp2, expm1, log1p
 from streams.scoring.policy import DAY_S, Policy, RhythmSection
 from streams.scoring.state import CustomerState, Rhythm
 

@@ -201,13 +201,16 @@ class Rules:
     def _churn_risk(
         self, state: CustomerState, glance: Glance, steps: list[Decision], *, absent: bool, strong: bool
     ) -> None:
+        episode, rhythm = open_of(state, _CHURN_RISK), state.rhythm
+        lost = absent and rhythm is not None and rhythm.repeats >= 1
+        if episode is None and not (lost or glance.terms >= self._churn_terms):
+            return
         logit = self.churn.logit(state, glance.at_s, glance.terms, self._index)
-        if logit is None or state.rhythm is None:
+        if logit is None or rhythm is None:
             return
         probability = sigmoid(logit)
-        episode = open_of(state, _CHURN_RISK)
         if episode is not None:
-            if episode.cause == Cause.LOST and engaged_since(state.rhythm, episode):
+            if episode.cause == Cause.LOST and engaged_since(rhythm, episode):
                 resolve(_CHURN_RISK, episode, glance, steps, Because.ENGAGED)
             elif probability <= self._churn_close:
                 resolve(_CHURN_RISK, episode, glance, steps, Because.RECOVERED)
@@ -215,8 +218,7 @@ class Rules:
                 severity = self.gravity.of_risk(probability, glance.band)
                 self._escalate(state, _CHURN_RISK, episode, glance, steps, severity)
             return
-        lost = absent and state.rhythm.repeats >= 1
-        if probability < self._churn_open or not (lost or glance.terms >= self._churn_terms):
+        if probability < self._churn_open:
             return
         cause = Cause.LOST if lost else Cause.EXPERIENCE
         severity = self.gravity.of_risk(probability, glance.band)

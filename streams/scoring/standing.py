@@ -1,12 +1,12 @@
 """What a failure of the register weighs at a time: in full while it stands, then fading from its end."""
 
-from math import exp2
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.facts import THOUSANDTHS
-from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.maths import exp2
+from streams.scoring.policy import DAY_S, LedgerSection, Policy
 from streams.scoring.state import NO_CODE, NOT_SETTLED, Case, CustomerState
 
 BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
@@ -40,23 +40,60 @@ class Standing:
         self.name = name
 
 
+@mypyc_attr(acyclic=True)
+class Worth:
+    """What a failure of a driver takes at weight 1: its A and Q."""
+
+    __slots__ = ("a", "is_promise", "q")
+
+    def __init__(self, a: float, q: float, *, is_promise: bool) -> None:
+        self.a = a
+        self.q = q
+        self.is_promise = is_promise
+
+
+@mypyc_attr(acyclic=True)
+class Felt:
+    """Sums of the experience ledger at a time, `low` the worst moment: what failures are added to."""
+
+    __slots__ = ("a", "low", "q", "recent_a", "recent_q", "weight")
+
+    def __init__(  # the sums
+        self, a: float, q: float, weight: float, recent_a: float, recent_q: float, low: float
+    ) -> None:
+        self.a = a
+        self.q = q
+        self.weight = weight
+        self.recent_a = recent_a
+        self.recent_q = recent_q
+        self.low = low
+
+
 class Failures:
     """The failures of the register under one policy; their values are read from it at once."""
 
     def __init__(self, policy: Policy) -> None:
         section = policy.ledger
-        self._mu = section.prior
-        self._asymmetry = section.asymmetry
         self._half_life_s = section.half_life_days * DAY_S
         self._recent_half_life_s = section.trend_half_life_days * DAY_S
         self._repaired_share = policy.promises.repaired_share
-        self._promises = frozenset(policy.drivers[name].code for name in BROKEN_PROMISES)
-        self._values = {driver.code: driver.value for driver in policy.drivers.values()}
+        promises = {policy.drivers[name].code for name in BROKEN_PROMISES}
+        values = {driver.code: driver.value for driver in policy.drivers.values()}
+        self._dropped = self._of_value(section, 0.0)
+        self._worths = [self._dropped] * (max(values) + 1)
+        for code, value in values.items():
+            self._worths[code] = self._of_value(section, value, is_promise=code in promises)
 
-    def worth(self, key: int) -> tuple[float, float]:
-        """Return A and Q of a failure of weight 1; a driver that the policy dropped counts as value 0."""
-        below = self._mu - self._values.get(key >> 3, 0.0)
-        return -self._asymmetry * below, self._asymmetry * below / self._mu
+    @staticmethod
+    def _of_value(section: LedgerSection, value: float, *, is_promise: bool = False) -> Worth:
+        below = section.prior - value
+        a, q = -section.asymmetry * below, section.asymmetry * below / section.prior
+        return Worth(a, q, is_promise=is_promise)
+
+    def worth(self, key: int) -> Worth:
+        """Return what a failure of that key is worth; a driver that the policy dropped counts as value 0."""
+        code = key >> 3
+        return self._worths[code] if code < len(self._worths) else self._dropped
 
     def at(self, name: bytes, case: Case, at_s: float) -> Standing:
         """Return what the failure of the case of that key weighs at `at_s` (seconds)."""
@@ -67,8 +104,31 @@ class Failures:
         if past_s > 0.0:
             slow = exp2(-past_s / self._half_life_s)
             fast = exp2(-past_s / self._recent_half_life_s)
-        a, q = self.worth(key)
-        return Standing(key, a * weight, q * weight, weight, slow, fast, until_s, name)
+        worth = self.worth(key)
+        return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, name)
+
+    def add_all(self, felt: Felt, state: CustomerState, at_s: float) -> None:
+        """Add what `all_at` returns to the sums, without an object for each."""
+        for case in state.cases.values():
+            if case.key == NO_CODE or case.settled != NOT_SETTLED:
+                continue
+            weight = self.weight(case, repaired=self.is_repaired(case, at_s))
+            worth = self.worth(case.key)
+            a, q = worth.a * weight, worth.q * weight
+            past_s = at_s - case.until_s
+            if past_s > 0.0:
+                slow = exp2(-past_s / self._half_life_s)
+                fast = exp2(-past_s / self._recent_half_life_s)
+                felt.recent_a += a * fast
+                felt.recent_q += q * fast
+                a, q, weight = a * slow, q * slow, weight * slow
+            else:
+                felt.recent_a += a
+                felt.recent_q += q
+            felt.a += a
+            felt.q += q
+            felt.weight += weight
+            felt.low = max(felt.low, -a)
 
     @staticmethod
     def is_repaired(case: Case, at_s: float) -> bool:
@@ -84,7 +144,7 @@ class Failures:
         issues = promises = 0
         for case in state.cases.values():
             if case.key != NO_CODE and at_s < case.until_s:
-                if case.key >> 3 in self._promises:
+                if self.worth(case.key).is_promise:
                     promises += 1
                 else:
                     issues += 1

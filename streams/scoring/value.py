@@ -1,9 +1,9 @@
 """What a customer is worth a year, and how much of it is at risk."""
 
 import math
-from math import exp2
 from typing import Final
 
+from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import CustomerState
 
