@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, final
 
 import msgspec
 
@@ -85,6 +85,7 @@ REASONS: Final[dict[RejectReason, ReasonInfo]] = {
 }
 
 
+@final
 class Reject(msgspec.Struct, frozen=True, gc=False):
     """A record that was not applied: where it failed, what was seen there, and what to do.
 

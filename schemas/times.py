@@ -1,15 +1,33 @@
-"""Times as outputs write them."""
+"""Times as numbers, and as outputs write them."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final
 
 _DAY_S: Final = 86400
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT_S: Final = 9_000_000_000
+"""Up to here, in the year 2255, a double holds every microsecond since the epoch."""
 _TWO_DIGITS: Final = [f"{number:02d}" for number in range(60)]
 _THREE_DIGITS: Final = [f"{number:03d}" for number in range(1000)]
 _DATES: Final[dict[int, str]] = {}
 """Day since the epoch -> its date, of the days asked for lately: a calendar is slow."""
 _MOST_DATES: Final = 4096
+
+
+def seconds_of(moment: datetime) -> float:
+    """Return a moment with an offset in seconds since the epoch: `moment.timestamp()`, to the last bit.
+
+    That takes the long way over integers of any size, on every event.
+    """
+    since = moment - _EPOCH
+    whole = since.days * _DAY_S + since.seconds
+    micros = since.microseconds
+    if not micros:
+        return float(whole)
+    if not -_EXACT_S < whole < _EXACT_S:
+        return moment.timestamp()
+    return (whole * 1e6 + micros) / 1e6
 
 
 def at_time(seconds: float) -> str:

@@ -13,6 +13,7 @@ from schemas.codec import decode, judge_time
 from schemas.envelope import Touchpoint
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
+from schemas.times import seconds_of
 from schemas.tracing import trace_of
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
@@ -73,8 +74,10 @@ class PartitionWork:
         self._partition = partition
         self._rows = rows
         self._standing = standing
+        self._topic = ""
+        self._index = 0
         self._current: Record | None = None
-        """What is being applied."""
+        """What is being applied, its topic and the topic's number."""
         self._touched: dict[bytes, CustomerState] = {}
         self._glances: dict[bytes, Glance] = {}
         self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
@@ -97,29 +100,31 @@ class PartitionWork:
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         began_s = time.perf_counter()
-        index = self._processor.topics[topic]
+        self._topic = topic
+        index = self._index = self._processor.topics[topic]
         ancient_s = self._scorer.policy.ancient_before_s
         newest_s = self._done.newest_event_s.get(topic, 0.0)
         intake = self._done.tally.intake
         default_channel = INPUTS[index].default_channel
         for record in records:
             self._current = record
-            event = decode(record.value, record.key, record.headers)
-            if isinstance(event, Reject):
+            key = record.key
+            event = decode(record.value, key, record.headers)
+            if type(event) is Reject:  # a Struct asks its metaclass whether anything is an instance
                 self._dead_letter(event, topic, record)
                 continue
-            event_s = event.time.timestamp()  # as `time_s`, without a call
+            event_s = seconds_of(event.time)
             record_s = record.timestamp / 1000.0
             untrue = judge_time(event_s, record_s, ancient_s)
             if untrue is not None:
                 self._dead_letter(untrue, topic, record)
                 continue
             channel = event.channel or default_channel
-            if record.key is None or event.subject is None:
+            if key is None or event.subject is None:
                 self._anonymous += 1
                 intake.seen(event, channel, "anonymous")
                 continue
-            if self._count(event, event_s, record_s, index, topic, record, channel):
+            if self._count(event, event_s, record_s, record, key, channel):
                 newest_s = max(newest_s, event_s)
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
@@ -131,13 +136,12 @@ class PartitionWork:
         event: Touchpoint,
         event_s: float,
         record_s: float,
-        index: int,
-        topic: str,
         record: Record,
+        key: bytes,
         channel: str,
     ) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
-        key = record.key or b""
+        topic = self._topic
         if type(event) is CustomerForgotten:
             self._forget_on_request(event, key, topic, record, channel)
             return False
@@ -150,7 +154,7 @@ class PartitionWork:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
             return False
         scorer = self._scorer
-        admitted = scorer.admit(state, event, index)
+        admitted = scorer.admit(state, event, self._index)
         tally = self._done.tally
         if admitted is None:
             self._duplicate += 1

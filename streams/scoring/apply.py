@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from enum import Enum
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +20,7 @@ from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rules import Rules
 from streams.scoring.signals import INTENTS, SignalTable, intent_of
-from streams.scoring.state import ID_BYTES, RING_IDS, CustomerState, new_state
+from streams.scoring.state import ID_BYTES, RING_IDS, CustomerState, new_state, short_hash
 
 PROFILE_FIELDS: Final = (
     "segment",
@@ -35,6 +34,7 @@ PROFILE_FIELDS: Final = (
     "since",
     "contact_by",
 )
+RING_BYTES: Final = RING_IDS * ID_BYTES
 REFERENCE_HALF_LIVES: Final = 200.0  # powers of two stay far from the end of a double
 
 
@@ -51,7 +51,7 @@ _rank: Final = msgspec.json.encode
 
 def event_hash(source: str, event_id: str) -> bytes:
     """Return the 6 bytes by which a row remembers an event."""
-    return blake2b(f"{source}\x00{event_id}".encode(), digest_size=ID_BYTES).digest()
+    return short_hash(f"{source}\x00{event_id}")
 
 
 class Scorer:
@@ -187,12 +187,13 @@ def _remember(rings: dict[int, bytes], topic: int, event: bytes) -> bool:
     if ring is None:
         rings[topic] = event
         return True
-    found = ring.find(event)
+    found = ring.find(event)  # `in` takes five times as long: it tries the id as a number first
     while found >= 0:
         if found % ID_BYTES == 0:
             return False
         found = ring.find(event, found + 1)
-    rings[topic] = (ring + event)[-RING_IDS * ID_BYTES :]
+    longer = ring + event
+    rings[topic] = longer if len(longer) <= RING_BYTES else longer[ID_BYTES:]
     return True
 
 

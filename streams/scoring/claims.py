@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from schemas.envelope import Touchpoint
 from schemas.families import customers, orders, promises, store, support, voice
 from schemas.fields import CHANNELS, Data
+from schemas.times import seconds_of
 from schemas.touchpoints import TYPES
 from streams.scoring.deadlines import RECITED, WORDS, name_due, say_again
 from streams.scoring.facts import (
@@ -58,27 +59,30 @@ TOP_BOX: Final = 0.99
 OUTREACH: Final = 8
 _OF_TOPIC: Final = {"web": "web", "store": "store", "support": "phone", "actions": "other"}
 """Family of types -> the channel of its input topic, where an event names none."""
+_NUMBER_OF: Final = {name: number for number, name in enumerate(CHANNELS)}
 _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) for info in TYPES.values()}
 
 
 class Learning:
     """One event on its way into the register: the entries that it touches."""
 
-    __slots__ = ("at_s", "channel", "event", "kept", "state", "touched")
+    __slots__ = ("_issue", "_issue_key", "at_s", "channel", "event", "kept", "state", "touched")
 
     def __init__(self, state: CustomerState, touchpoint: Touchpoint, at_s: int, event: bytes) -> None:
         self.state = state
         self.at_s = at_s
         self.event = event
         named = touchpoint.channel
-        self.channel = CHANNELS.index(named) if named is not None else _CHANNEL_OF[type(touchpoint)]
+        self.channel = _NUMBER_OF[named] if named is not None else _CHANNEL_OF[type(touchpoint)]
         self.touched: dict[bytes, Case] = {}
         self.kept: dict[bytes, int] = {}
         """Of the deliveries among them that lie in the sums, when they came, before this event."""
+        self._issue = ""
+        self._issue_key = b""
 
     def case(self, kind: int, name: str) -> Case:
         """Return the entry of that name, made anew if need be."""
-        key = key_of(kind, name)
+        key = self._issue_of(name) if kind == ISSUE else key_of(kind, name)
         case = self.touched.get(key) or self.state.cases.get(key)
         if case is None:
             case = Case(kind, {})
@@ -92,14 +96,22 @@ class Learning:
     def about(self, kind: int, name: str, data: Data) -> Case:
         """Return the entry of that name, tied to the issue that the event names."""
         case = self.case(kind, name)
-        if data.issue_id is not None:
-            case.issue = max(case.issue or b"", key_of(ISSUE, data.issue_id))
+        issue = data.issue_id
+        if issue is not None:
+            case.issue = max(case.issue or b"", self._issue_of(issue))
             case.at_s = max(case.at_s, self.at_s)
         return case
 
+    def _issue_of(self, name: str) -> bytes:
+        """Return the key of an issue: an event that names one often asks for it several times."""
+        if name != self._issue:
+            self._issue = name
+            self._issue_key = key_of(ISSUE, name)
+        return self._issue_key
+
     def due(self, case: Case, at: datetime | None, channel: int) -> None:
         """Enter a deadline that was said."""
-        facts, due_s = case.facts, int(at.timestamp()) if at is not None else 0
+        facts, due_s = case.facts, int(seconds_of(at)) if at is not None else 0
         if DUE in facts:
             say_again(case, due_s, channel, self.at_s)
         else:
@@ -145,7 +157,7 @@ def _delivered(to: Learning, data: orders.DeliveryEndData, signals: Signals) -> 
     case = to.about(ORDER, name, data)
     keep(case, to.at_s)
     if data.promised_at is not None:
-        _recite(case, int(data.promised_at.timestamp()))
+        _recite(case, int(seconds_of(data.promised_at)))
     return ()
 
 
@@ -172,7 +184,7 @@ def _called_off(to: Learning, data: orders.OrderChangeData, signals: Signals) ->
 
 
 def _promise_made(to: Learning, data: promises.PromiseMadeData, signals: Signals) -> Signals:
-    channel = to.channel if data.fulfilled_by is None else CHANNELS.index(data.fulfilled_by)
+    channel = to.channel if data.fulfilled_by is None else _NUMBER_OF[data.fulfilled_by]
     to.due(to.about(PROMISE, data.promise_id, data), data.due, channel)
     if data.issue_id is not None:
         earliest(to.case(ISSUE, data.issue_id).facts, AGREED, to.at_s)

@@ -47,8 +47,14 @@ def say_again(case: Case, due_s: int, channel: int, at_s: int) -> None:
 def name_due(case: Case, due_s: int) -> None:
     """Take the deadline that a delivery names as its own: of several the latest counts."""
     facts = case.facts
-    named_s = _named_s(facts)
-    _enter(facts, _words(facts), due_s if named_s is None else max(due_s, named_s))
+    if SAID not in facts and RECITED not in facts and WORDS not in facts:
+        # Nothing was ever said, as for most deliveries: what `_enter` makes of that, and in its order.
+        named_s = max(due_s, facts.pop(NAMED, due_s))
+        facts[DUE] = named_s
+        facts[NAMED] = named_s
+        return
+    before_s = _named_s(facts)
+    _enter(facts, _words(facts), due_s if before_s is None else max(due_s, before_s))
 
 
 def _words(facts: dict[int, int]) -> Words:

@@ -5,11 +5,10 @@ the facts of an entry depend on its events alone. Times are whole seconds since 
 """
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Final
 
 from schemas.fields import CHANNELS
-from streams.scoring.state import ID_BYTES, Case
+from streams.scoring.state import Case, short_hash
 
 # Kinds of entries; the numbers are what rows keep.
 ORDER: Final = 1
@@ -62,7 +61,7 @@ THOUSANDTHS: Final = 1000
 
 def key_of(kind: int, name: str) -> bytes:
     """Return the register's key of something with an id of its own."""
-    return blake2b(f"{kind}\x00{name}".encode(), digest_size=ID_BYTES).digest()
+    return short_hash(f"{kind}\x00{name}")
 
 
 def stamp(at_s: int, event: bytes, rank: int = 0, *, solved: bool = False) -> int:

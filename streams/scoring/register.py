@@ -7,18 +7,19 @@ end lies long enough in the past is folded into the sums, where it weighs exactl
 """
 
 from collections.abc import Mapping
+from math import floor
 from typing import Final
 
 from schemas.envelope import Touchpoint
 from streams.scoring.claims import READERS, Learning
 from streams.scoring.facts import (
-    AGAIN,
     BROKEN,
-    DUE,
+    CHANNEL,
     GONE,
     ISSUE,
     KEPT,
     ORDER,
+    PROMISE,
     REASON,
     SAID,
     THOUSANDTHS,
@@ -44,8 +45,6 @@ from streams.scoring.state import (
 from streams.scoring.verdict import Judge
 
 ENTRIES: Final = 16
-ORDER_TIMES: Final = (SAID, DUE, KEPT, AGAIN, GONE)
-"""Facts of an order that are times."""
 FAILURE_WEIGHT: Final = THOUSANDTHS
 """From this weight on a failure uses up the credit of a repair (thousandths)."""
 
@@ -106,7 +105,7 @@ class Register:
             elif case.pending_s and (not state.deadline_s or case.pending_s < state.deadline_s):
                 state.deadline_s = case.pending_s
         if before_s:
-            self._rank_kept(state)
+            self._rank_kept(state, _newest_kept_s(cases))
         elif case.in_time:
             self._rank_new(state, case.facts[KEPT])
         return True
@@ -123,15 +122,11 @@ class Register:
         if len(cases) >= ENTRIES:
             return False
         for oldest in cases.values():
-            return state.newest_s < _rests_s(oldest) + self._fold_s
+            return not _is_over(oldest, floor(state.newest_s) - self._fold_s)
         return True
 
-    def _rank_kept(self, state: CustomerState) -> None:
-        """Find the newest delivery that came in time: all weigh the same, so it is the best of them."""
-        newest_s = 0
-        for case in state.cases.values():
-            if case.in_time:
-                newest_s = max(newest_s, case.facts[KEPT])
+    def _rank_kept(self, state: CustomerState, newest_s: int) -> None:
+        """Let the newest delivery that came in time be the best: all weigh the same. 0 is none."""
         signal = self._on_time
         if newest_s and signal.a > 0.0:
             state.peaks[BEST_KEPT] = Peak(signal.code, signal.m, float(newest_s), b"")
@@ -174,17 +169,29 @@ class Register:
 
     def _refresh(self, state: CustomerState, now_s: float) -> None:
         """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
-        cases = state.cases
-        over = [key for key, case in cases.items() if now_s >= _rests_s(case) + self._fold_s]
+        over_s = floor(now_s) - self._fold_s
+        over: list[bytes] = []
+        first_s = newest_s = 0
+        failed = False
+        for key, case in state.cases.items():  # once through all of them, as each look costs
+            if _is_over(case, over_s):
+                over.append(key)
+                continue
+            failed = failed or case.key != NO_CODE
+            pending_s = case.pending_s
+            if pending_s and (not first_s or pending_s < first_s):
+                first_s = pending_s
+            if case.in_time:
+                newest_s = max(newest_s, case.facts[KEPT])
         for key in over:
             self._fold(state, key, now_s)
-        state.deadline_s = _first_deadline_s(cases)
+        state.deadline_s = first_s
         state.failing = 0
-        if any(case.key != NO_CODE for case in cases.values()):
+        if failed:
             state.failing = self._settle_ended(state, now_s)
         elif state.peaks[WORST_ENDED] is not None:
             self._ledger.rank_ended(state)
-        self._rank_kept(state)
+        self._rank_kept(state, newest_s)
 
     def _settle_ended(self, state: CustomerState, now_s: float) -> int:
         """Let ended failures lie in the sums, where reading them costs nothing; count the others."""
@@ -276,6 +283,15 @@ def _first_deadline_s(cases: Mapping[bytes, Case]) -> int:
     return first_s
 
 
+def _newest_kept_s(cases: Mapping[bytes, Case]) -> int:
+    """Return when the newest delivery came that was in time, 0 for none."""
+    newest_s = 0
+    for case in cases.values():
+        if case.in_time:
+            newest_s = max(newest_s, case.facts[KEPT])
+    return newest_s
+
+
 def _in_time_s(case: Case) -> int:
     """Return when the delivery came that lies in the sums, 0 for none."""
     return case.facts[KEPT] if case.in_time else 0
@@ -290,12 +306,16 @@ def _began_s(case: Case) -> int:
     return case.since_s or case.at_s or case.facts.get(KEPT, 0) or case.facts.get(SAID, 0)
 
 
-def _rests_s(case: Case) -> int:
-    """Return from when on nothing is left to happen to a case."""
+def _is_over(case: Case, at_s: int) -> bool:
+    """Tell whether nothing was left to happen to a case from `at_s` on."""
+    if case.pending_s > at_s:
+        return False
     if case.key != NO_CODE:
-        return max(case.until_s, case.pending_s)
-    facts = case.facts
-    newest_s = max(case.at_s, case.pending_s)
-    for fact in ORDER_TIMES:
-        newest_s = max(newest_s, facts.get(fact, 0))
-    return newest_s
+        return case.until_s <= at_s
+    if case.at_s > at_s:
+        return False
+    if case.kind == ORDER or case.kind == PROMISE:  # noqa: PLR1714  # only they have facts that are such times
+        for fact, value in case.facts.items():
+            if fact <= GONE and fact != CHANNEL and value > at_s:
+                return False
+    return True

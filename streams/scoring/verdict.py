@@ -3,7 +3,6 @@
 A case gives at most one failure, the gravest: an order that failed at the door and came late is one failure.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from streams.scoring.facts import (
@@ -22,7 +21,6 @@ from streams.scoring.facts import (
     KEPT,
     OPENED,
     ORDER,
-    PROMISE,
     REASON,
     REOPENED,
     REPLIED,
@@ -41,7 +39,6 @@ from streams.scoring.state import NO_CODE, NOT_SETTLED, Case
 
 ENDLESS: Final = 1 << 40
 Facts = dict[int, int]
-_Verdict = Callable[[Case, Facts], None]
 
 
 class Judge:
@@ -67,14 +64,6 @@ class Judge:
         self.repeat_key, self._repeat = self._driver("repeat_contact")
         self.waiting_key, _ = self._driver("waiting")
         self._services = {each.code: each.service for each in policy.drivers.values()}
-        self._judges: dict[int, _Verdict] = {
-            ORDER: self._judge_order,
-            PROMISE: self._judge_promise,
-            TICKET: self._judge_ticket,
-            COMPLAINT: self._judge_complaint,
-            ISSUE: self._judge_issue,
-            REASON: self._judge_reason,
-        }
 
     def _driver(self, name: str, *, service: bool | None = None) -> tuple[int, int]:
         """Return a driver's key and its weight in thousandths."""
@@ -90,7 +79,20 @@ class Judge:
         case.unanswered = False
         case.credit = True
         case.settled = NOT_SETTLED
-        self._judges[case.kind](case, {} if issue is None else issue.facts)
+        about: Facts = {} if issue is None else issue.facts
+        kind = case.kind  # the kinds one by one: a table of methods would be asked for each of many cases
+        if kind == ORDER:
+            self._judge_order(case, about)
+        elif kind == ISSUE:
+            self._judge_contacts(case, ended=False)
+        elif kind == TICKET:
+            self._judge_ticket(case, about)
+        elif kind == REASON:  # nobody can solve a reason
+            self._judge_contacts(case, ended=True)
+        elif kind == COMPLAINT:
+            self._judge_complaint(case, about)
+        else:
+            self._judge_promise(case, about)
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:
         """Let a failure stand, unless a graver one does (of equal ones the earlier stays)."""
@@ -181,12 +183,6 @@ class Judge:
                 case.unanswered = True
             else:
                 case.pending_s = due_s
-
-    def _judge_issue(self, case: Case, about: Facts) -> None:  # noqa: ARG002  # an issue is its own
-        self._judge_contacts(case, ended=False)
-
-    def _judge_reason(self, case: Case, about: Facts) -> None:  # noqa: ARG002  # nobody can solve a reason
-        self._judge_contacts(case, ended=True)
 
     def _judge_contacts(self, case: Case, *, ended: bool) -> None:
         before = case.facts.get(BEFORE)

@@ -1,18 +1,28 @@
-"""Times as outputs write them, held to the calendar of the standard library."""
+"""Times as numbers and as outputs write them, held to the calendar of the standard library."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import times
-from schemas.times import at_time
+from schemas.times import at_time, seconds_of
 
 
 def of_calendar(seconds: float) -> str:
     """Return what a datetime makes of it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6] + "Z"
+
+
+@given(
+    st.datetimes(timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))))
+    | st.floats(8.99e9, 9.01e9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+    | st.integers(0, 1 << 40).map(lambda ms: datetime.fromtimestamp(ms / 1000.0, UTC))
+)
+def test_as_a_timestamp(moment: datetime):
+    """The same number to the last bit, also where a double cannot hold every microsecond."""
+    assert seconds_of(moment) == moment.timestamp()
 
 
 @given(
