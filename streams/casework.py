@@ -295,7 +295,8 @@ class Casework:
             announced=announced,
             link_template=self.office.link_template,
         )
-        alert |= said
+        if said:
+            alert |= said
         alert["holdout"] = self.in_holdout(customer_id)
         value = orjson.dumps(alert, option=orjson.OPT_SORT_KEYS)
         self._done.outputs.append(Output(self.office.alerts_topic, alert["alert_id"].encode(), value, trace))

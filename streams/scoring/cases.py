@@ -3,12 +3,13 @@
 Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final, cast
 from urllib.parse import quote
 
 from schemas.money import minor_digits
+from schemas.outputs import ChurnAlert
 from schemas.times import at_time
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import sigmoid
@@ -19,7 +20,7 @@ from streams.scoring.lifecycle import case_facts
 from streams.scoring.policy import DAY_S
 from streams.scoring.reasons import HOUR_S, reason_of
 from streams.scoring.signals import Intent
-from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.state import NO_CODE, Case, CustomerState, Episode
 from streams.scoring.vocabulary import SEVERITIES, Rule
 
 FILE_GENERATION: Final = "file"
@@ -30,12 +31,20 @@ PROFILE_IN_ALERTS: Final = ("segment", "tier", "locale", "timezone", "since", "o
 MESSAGES_S: Final = 30 * DAY_S
 MESSAGE_CHANNELS: Final = frozenset({"email", "sms"})
 """Channels that an unsubscribe closes."""
+_ADVOCATE: Final = Rule.ADVOCATE
+
+
+_BLANK: Final[Document] = dict.fromkeys(sorted(ChurnAlert.__struct_fields__))
+"""Every field of an alert without a value, in the order in which they are written: set in any order, they are
+never sorted again."""
+_ID: Final = blake2b(digest_size=12)
 
 
 def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
     """Return the id of an episode: the same in every run on the same log."""
-    text = f"{generation}\x00{customer_id}\x00{rule.label}\x00{number}"
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    digest = _ID.copy()
+    digest.update(f"{generation}\x00{customer_id}\x00{rule.label}\x00{number}".encode())
+    return digest.hexdigest()
 
 
 def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> Document:
@@ -73,91 +82,113 @@ def alert_document(
     announced: bool,
     link_template: str = "",
 ) -> Document:
-    """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided."""
+    """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided.
+
+    Its keys are in order, those within its parts too.
+    """
     found = assess_at(scorer, state, decision.glance)
-    rhythm = state.rhythm
-    horizon = float(scorer.policy.churn.alert_horizon_days)
-    silence = scorer.churn.silence
-    expected_s = silence.expected_by_s(rhythm, horizon, scorer.policy.rules.lost) if rhythm else None
-    document = standing(scorer, customer_id, found)
+    document = _BLANK.copy()
+    document |= standing(scorer, customer_id, found)
     document |= _step(scorer, customer_id, state, decision, found, generation)
-    profile = profile_of(state)
-    document |= {
-        "resolved_because": decision.because.value if decision.because else None,
-        "lost": max(0.0, silence.lost(rhythm, found.at_s, horizon)) if rhythm else None,
-        "expected_by": at_time(expected_s) if expected_s is not None else None,
-        "evidence": evidence_of(state),
-        "link": link_template.replace("{customer_id}", quote(customer_id, safe="")) or None,
-        "cause_owner": _cause_owner(scorer, found),
-        "announced": announced,
-    }
-    document |= _stakes(scorer, state, decision, found)
-    document |= _lived_through(scorer, state, decision, found.at_s)
-    document |= _what_to_do(scorer, decision, found)
-    document["allowed_contact"] = _allowed_contact(state, profile)
+    if decision.because is not None:
+        document["resolved_because"] = decision.because.value
+    if link_template:
+        document["link"] = link_template.replace("{customer_id}", quote(customer_id, safe=""))
+    document["announced"] = announced
+    document["evidence"] = evidence_of(state)
+    _write_silence(document, scorer, state, found.at_s)
+    _write_stakes(document, scorer, state, decision, found)
+    _write_lived_through(document, scorer, state, decision, found.at_s)
+    _write_what_to_do(document, scorer, decision, found)
+    _write_profile(document, state)
     document |= case_facts(state.episodes.get(decision.rule))
-    document |= {name: _text(profile, name) for name in PROFILE_IN_ALERTS}
     return document
 
 
-def _stakes(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> Document:
-    """Return the risk at each horizon, what is at risk and how that was reckoned, and by when to act."""
-    churn, policy, value = scorer.churn, scorer.policy, scorer.rules.value
-    terms = decision.glance.terms
-    risks = []
-    for index, days in enumerate(policy.churn.horizons_days):
-        logit = churn.logit(state, found.at_s, terms, index)
-        if logit is not None:
-            risks.append({"horizon_days": days, "probability": sigmoid(logit)})
-    probability = found.churn.probability if found.churn else None
-    amount = value.at_risk(state, found.at_s, probability)
-    at_risk = None
-    if amount is not None and probability is not None:
-        digits = minor_digits(policy.currency)
-        yearly = value.yearly(state, found.at_s) / 10.0**digits
-        years = "1 year" if value.years == 1.0 else f"{value.years:g} years"
-        at_risk = {
-            "amount": round(amount),
-            "currency": policy.currency,
-            "formula": f"{probability:.2f} x {yearly:.{digits}f} {policy.currency} a year x {years}",
-        }
-    within_s = policy.rules.act_within_hours[SEVERITIES[decision.severity]] * HOUR_S
+def _write_silence(document: Document, scorer: Scorer, state: CustomerState, at_s: float) -> None:
+    """Write what silence has cost, and when the customer was expected back."""
+    rhythm = state.rhythm
+    if rhythm is None:
+        return
+    horizon, silence = float(scorer.policy.churn.alert_horizon_days), scorer.churn.silence
+    document["lost"] = max(0.0, silence.lost(rhythm, at_s, horizon))
+    expected_s = silence.expected_by_s(rhythm, horizon, scorer.policy.rules.lost)
+    if expected_s is not None:
+        document["expected_by"] = at_time(expected_s)
+
+
+def _write_stakes(
+    document: Document, scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment
+) -> None:
+    """Write the risk at each horizon, what is at risk and how that was reckoned, and by when to act."""
+    churn, terms, at_s = scorer.churn, decision.glance.terms, found.at_s
+    risks: list[Document] = []
+    if state.rhythm is not None:
+        for index, days in enumerate(scorer.policy.churn.horizons_days):
+            logit = churn.logit(state, at_s, terms, index)
+            if logit is not None:
+                risks.append({"horizon_days": days, "probability": sigmoid(logit)})
+    document["churn_by_horizon"] = risks
+    if found.churn is not None:
+        document["value_at_risk"] = _value_at_risk(scorer, state, at_s, found.churn.probability)
+    if decision.because is None:
+        within_s = scorer.policy.rules.act_within_hours[SEVERITIES[decision.severity]] * HOUR_S
+        document["act_by"] = at_time(at_s + within_s)
+
+
+def _value_at_risk(scorer: Scorer, state: CustomerState, at_s: float, probability: float) -> Document | None:
+    value, currency = scorer.rules.value, scorer.policy.currency
+    amount = value.at_risk(state, at_s, probability)
+    if amount is None:
+        return None
+    digits = minor_digits(currency)
+    yearly = value.yearly(state, at_s) / 10.0**digits
+    years = "1 year" if value.years == 1.0 else f"{value.years:g} years"
     return {
-        "churn_by_horizon": risks,
-        "value_at_risk": at_risk,
-        "act_by": at_time(found.at_s + within_s) if decision.because is None else None,
+        "amount": round(amount),
+        "currency": currency,
+        "formula": f"{probability:.2f} x {yearly:.{digits}f} {currency} a year x {years}",
     }
 
 
-def _lived_through(scorer: Scorer, state: CustomerState, decision: Decision, at_s: float) -> Document:
-    """Return what stands open, what was promised, how often we wrote, and what earlier alerts came to."""
-    held = sorted(state.cases.items(), key=lambda item: (item[1].since_s, item[0]))
+def _write_lived_through(
+    document: Document, scorer: Scorer, state: CustomerState, decision: Decision, at_s: float
+) -> None:
+    """Write what stands open, what was promised, how often we wrote, and what earlier alerts came to."""
+    issues: list[Document] = []
+    promises: list[Document] = []
+    for _, _, case in sorted([(case.since_s, name, case) for name, case in state.cases.items()]):
+        if case.key != NO_CODE and at_s < case.until_s:
+            issues.append(_issue(scorer, case, at_s))
+        if case.facts.get(DUE):
+            promises.append(_promise(case))
+    document["open_issues"] = issues
+    document["promises"] = promises
+    messages = 0
+    for sent_s in state.outreach:
+        messages += at_s - sent_s <= MESSAGES_S
+    document["messages_30d"] = messages
+    document["earlier_alerts"] = [
+        _earlier(rule, state.episodes[rule]) for rule in sorted(state.episodes) if rule != decision.rule
+    ]
+
+
+def _earlier(rule: int, episode: Episode) -> Document:
     return {
-        "open_issues": [
-            _issue(scorer, case, at_s) for _, case in held if case.key != NO_CODE and at_s < case.until_s
-        ],
-        "promises": [_promise(case) for _, case in held if case.facts.get(DUE)],
-        "messages_30d": sum(1 for each in state.outreach if at_s - each <= MESSAGES_S),
-        "earlier_alerts": [
-            {
-                "rule": Rule(rule).label,
-                "episode": episode.number,
-                "opened_at": at_time(episode.opened_s),
-                "closed_at": None if episode.closed_s is None else at_time(episode.closed_s),
-                "outcome": episode.outcome or episode.inferred or None,
-            }
-            for rule, episode in sorted(state.episodes.items())
-            if rule != decision.rule
-        ],
+        "closed_at": None if episode.closed_s is None else at_time(episode.closed_s),
+        "episode": episode.number,
+        "opened_at": at_time(episode.opened_s),
+        "outcome": episode.outcome or episode.inferred or None,
+        "rule": Rule(rule).label,
     }
 
 
 def _issue(scorer: Scorer, case: Case, at_s: float) -> Document:
     return {
-        "kind": KIND_NAMES[case.kind],
-        "driver": driver_name(scorer, case.key >> 3),
-        "since": at_time(float(case.since_s)),
         "age_s": at_s - case.since_s,
+        "driver": driver_name(scorer, case.key >> 3),
+        "kind": KIND_NAMES[case.kind],
+        "since": at_time(float(case.since_s)),
         "weight": case.weight / THOUSANDTHS,
     }
 
@@ -170,46 +201,56 @@ def _promise(case: Case) -> Document:
         status = "late" if case.facts.get(KEPT) else "broken"
     else:
         status = "kept" if case.facts.get(KEPT) else "withdrawn"
-    return {"kind": KIND_NAMES[case.kind], "due": at_time(float(case.facts[DUE])), "status": status}
+    return {"due": at_time(float(case.facts[DUE])), "kind": KIND_NAMES[case.kind], "status": status}
 
 
-def _what_to_do(scorer: Scorer, decision: Decision, found: Assessment) -> Document:
-    """Return the playbook of the worst driver that has one, else of the rule."""
-    playbook = scorer.policy.playbook
-    names = [*found.worst(len(found.experience.points), OWNED_POINTS), decision.rule.label]
-    if decision.rule is Rule.ADVOCATE:
-        names = [decision.rule.label]
+def _write_what_to_do(document: Document, scorer: Scorer, decision: Decision, found: Assessment) -> None:
+    """Write who looks after the driver that takes most, and a playbook.
+
+    It is the playbook of the worst driver that has one, else of the rule.
+    """
+    policy, label = scorer.policy, decision.rule.label
+    playbook = policy.playbook
+    owned = found.worst(len(found.experience.points), OWNED_POINTS)
+    if owned and owned[0] in policy.drivers:
+        document["cause_owner"] = policy.drivers[owned[0]].owner or None
+    names = [label] if decision.rule is _ADVOCATE else [*owned, label]
+    document["do"], document["do_not"] = [], []
     for name in names:
-        if name in playbook:
-            return {"do": list(playbook[name].do), "do_not": list(playbook[name].do_not)}
-    return {"do": [], "do_not": []}
+        play = playbook.get(name)
+        if play is not None:
+            document["do"], document["do_not"] = list(play.do), list(play.do_not)
+            return
 
 
-def _allowed_contact(state: CustomerState, profile: Mapping[str, object]) -> list[str] | None:
-    """Return the channels on which the customer may be contacted; None where nobody said."""
+def _write_profile(document: Document, state: CustomerState) -> None:
+    """Write what the profile says of the customer, and the channels on which they may be contacted.
+
+    Those are null where nobody said.
+    """
+    profile = profile_of(state)
+    for name in PROFILE_IN_ALERTS:
+        value = profile.get(name)
+        if value is not None:
+            document[name] = str(value)
     named = profile.get("contact_by")
-    if named is None:
-        return None
+    if named is not None:
+        # A tuple in the event, a list in a row's bytes: the compiled cast is a check, and takes either so.
+        document["allowed_contact"] = _allowed_contact(state, cast("Iterable[str]", named))
+
+
+def _allowed_contact(state: CustomerState, named: Iterable[str]) -> list[str]:
     closed = MESSAGE_CHANNELS if Intent.UNSUBSCRIBE in state.intents else frozenset[str]()
-    # A tuple in the event, a list in a row's bytes: the compiled cast is a check, and takes either so.
-    return [channel for channel in cast("Iterable[str]", named) if channel not in closed]
+    return [channel for channel in named if channel not in closed]
 
 
 def evidence_of(state: CustomerState) -> list[Document]:
     """Return the newest events that say something, of the sums and of the register, the newest first."""
-    found = [each for each in (state.last, state.cause) if each is not None and each.source]
-    found.sort(key=lambda each: (-each.at_s, each.source, each.id))
-    return [{"source": each.source, "id": each.id} for each in found]
-
-
-def _text(profile: Mapping[str, object], name: str) -> str | None:
-    value = profile.get(name)
-    return None if value is None else str(value)
-
-
-def _cause_owner(scorer: Scorer, found: Assessment) -> str | None:
-    """Return who looks after the driver that takes most, where it takes enough to matter."""
-    for driver in found.worst(1, OWNED_POINTS):
-        if driver in scorer.policy.drivers:
-            return scorer.policy.drivers[driver].owner or None
-    return None
+    last, cause = state.last, state.cause
+    found: list[tuple[float, str, str]] = []
+    if last is not None and last.source:
+        found.append((-last.at_s, last.source, last.id))
+    if cause is not None and cause.source:
+        found.append((-cause.at_s, cause.source, cause.id))
+    found.sort()
+    return [{"id": event_id, "source": source} for _, source, event_id in found]

@@ -21,6 +21,15 @@ HARDLY: Final = 1e-9
 _INTENT: Final = "declared intent to leave"
 _STANDING: Final = frozenset({OPEN_ISSUE, BROKEN_PROMISE})
 _INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
+# Members of an enum are looked up each time they are named.
+_ADVOCATE: Final = Rule.ADVOCATE
+_CHURN_RISK: Final = Rule.CHURN_RISK
+_EXPERIENCE_DROP: Final = Rule.EXPERIENCE_DROP
+_PROMISE_BROKEN: Final = Rule.PROMISE_BROKEN
+_SERVICE_FAILURE: Final = Rule.SERVICE_FAILURE
+_SILENCE: Final = Rule.SILENCE
+_CRITICAL: Final = Cause.CRITICAL
+_LOST: Final = Cause.LOST
 
 
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
@@ -39,13 +48,13 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.because is not None:
         return _RESOLVED[decision.because]
     horizon = scorer.policy.churn.alert_horizon_days
-    if decision.rule is Rule.EXPERIENCE_DROP:
+    if decision.rule is _EXPERIENCE_DROP:
         return _why_drop(decision, found, scorer.policy.bands.critical_below)
-    if decision.rule in (Rule.SERVICE_FAILURE, Rule.PROMISE_BROKEN):
+    if decision.rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
         return _why_grieved(scorer, state, decision, found)
-    if decision.rule is Rule.ADVOCATE:
+    if decision.rule is _ADVOCATE:
         return f"Delighted: experience {found.experience.score:.0f} of 100, and much is known"
-    if decision.rule is Rule.CHURN_RISK and decision.cause != Cause.LOST:
+    if decision.rule is _CHURN_RISK and decision.cause != _LOST:
         chance = found.churn.probability if found.churn else 0.0
         risk = f"Churn risk within {horizon} days is {chance:.0%}"
         causes = " and ".join(_raising(found)[:TOP_DRIVERS])
@@ -72,7 +81,7 @@ def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> s
     what = f"fell to critical, {score:.0f} of 100"
     if score >= critical_below:
         what = f"fell to critical and is {score:.0f} of 100 now"
-    if decision.cause != Cause.CRITICAL:
+    if decision.cause != _CRITICAL:
         what = f"is falling, {abs(found.trend):.0f} points below the usual"
     return f"Experience {what}" + (f", driven by {causes}" if causes else "")
 
@@ -107,7 +116,7 @@ def _why_silent(
     lost = scorer.churn.silence.lost(rhythm, found.at_s, float(horizon))
     since = datetime.fromtimestamp(rhythm.last_day * DAY_S, UTC)
     fallen = f"chance of buying within {horizon} days has fallen {lost:.0%} since {since:%-d %b %Y}"
-    if decision.rule is Rule.SILENCE or found.churn is None:
+    if decision.rule is _SILENCE or found.churn is None:
         return fallen[0].upper() + fallen[1:]
     return f"Churn risk {found.churn.probability:.0%}: {fallen}"
 
