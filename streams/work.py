@@ -27,7 +27,7 @@ from streams.publishing import due, publish
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
-from streams.scoring.rules import Glance
+from streams.scoring.rules import Decision, Glance
 from streams.scoring.state import CustomerState
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
 from streams.topics import INPUTS
@@ -168,16 +168,12 @@ class PartitionWork:
         if admitted:
             self._feel(event, channel)
         strong = scorer.count(state, event, event_s, admitted)
-        at_s = state.newest_s
-        if admitted:
-            glance = self._glances[key] = scorer.rules.glance(state, at_s)
-            decisions = scorer.rules.decide(
-                state, glance, absence_until_s=self._casework.absence_until_s, strong=strong
-            )
-        else:  # a neutral act: only time has passed
-            decisions = scorer.rules.evaluate_silence(
-                state, at_s, absence_until_s=self._casework.absence_until_s
-            )
+        rules, at_s, until_s = scorer.rules, state.newest_s, self._casework.absence_until_s
+        decisions: list[Decision] = []
+        # At a neutral act only time has passed: it mostly changes nothing.
+        if admitted or rules.stirs(state, at_s, absence_until_s=until_s):
+            glance = self._glances[key] = rules.glance(state, at_s)
+            decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong)
         if decisions:
             trace = trace_of(record.headers, event.traceparent)
             self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)

@@ -126,7 +126,7 @@ class Walk:
         raw: list[RawRow] = []
         for customer, state in self._active.items():
             glance = base.rules.glance(state, at_s)
-            terms = churn.terms(state, at_s, glance.score, glance.trend)
+            terms = churn.terms(state, glance.failures, at_s, glance.score, glance.trend)
             rhythm, logit = state.rhythm, churn.logit(state, at_s, terms, index)
             if rhythm is None or logit is None:  # has not engaged yet
                 continue

@@ -19,8 +19,8 @@ from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
-from streams.scoring.standing import Failures
-from streams.scoring.state import CustomerState, Rhythm
+from streams.scoring.standing import Failures, failing
+from streams.scoring.state import Case, CustomerState, Rhythm
 
 MIN_COUNT: Final = 0.05
 MOST_HORIZONS: Final = 3.0  # of silence: a longer one says no more
@@ -99,16 +99,18 @@ class Churn:
         grown = exp2((at_s - state.ref_s) / self.intent_half_life_s)
         state.intents[intent] = state.intents.get(intent, 0.0) + grown
 
-    def terms(self, state: CustomerState, at_s: float, score: float, trend: float) -> float:
-        """Return the experience terms together, capped, log-odds."""
+    def terms(
+        self, state: CustomerState, failures: list[Case], at_s: float, score: float, trend: float
+    ) -> float:
+        """Return the experience terms together, capped, log-odds; `failures` is what `failing` finds."""
         total = self.per_point * (self._prior - score)
         if trend < 0.0:
             total -= self.per_trend * trend
         if state.intents:
             for intent, amount in self.intents(state, at_s):
                 total += self.intent_logits[intent] * amount
-        if state.failing:
-            issues, promises = self._failures.open_matters(state, at_s)
+        if failures:
+            issues, promises = self._failures.open_matters(failures, at_s)
             total += self._open_issue * min(issues, self._most) + self._broken_promise * min(
                 promises, self._most
             )
@@ -116,7 +118,7 @@ class Churn:
 
     def matters(self, state: CustomerState, at_s: float) -> dict[str, float]:
         """Return what open issues and broken promises add while they stand, log-odds."""
-        issues, promises = self._failures.open_matters(state, at_s)
+        issues, promises = self._failures.open_matters(failing(state), at_s)
         found = {
             OPEN_ISSUE: self._open_issue * min(issues, self._most),
             BROKEN_PROMISE: self._broken_promise * min(promises, self._most),

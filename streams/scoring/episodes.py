@@ -5,7 +5,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.scoring.state import CustomerState, Episode, Rhythm
+from streams.scoring.state import Case, CustomerState, Episode, Rhythm
 from streams.scoring.vocabulary import Band, Because, Cause, Rule
 
 FOLDS_INTO: Final[dict[Rule, tuple[Rule, ...]]] = {
@@ -18,12 +18,22 @@ FOLDS_INTO: Final[dict[Rule, tuple[Rule, ...]]] = {
 
 @mypyc_attr(acyclic=True)
 class Glance:
-    """What the rules and the scores topic look at, without the drivers."""
+    """What the rules and the scores topic look at, without the drivers.
 
-    __slots__ = ("at_s", "band", "coverage", "score", "terms", "trend")
+    `failures` are the cases with a failure, none where all have ended.
+    """
+
+    __slots__ = ("at_s", "band", "coverage", "failures", "score", "terms", "trend")
 
     def __init__(  # the figures of a row
-        self, at_s: float, score: float, coverage: float, trend: float, band: Band, terms: float
+        self,
+        at_s: float,
+        score: float,
+        coverage: float,
+        trend: float,
+        band: Band,
+        terms: float,
+        failures: list[Case],
     ) -> None:
         self.at_s = at_s
         self.score = score
@@ -31,6 +41,7 @@ class Glance:
         self.trend = trend
         self.band = band
         self.terms = terms
+        self.failures = failures
 
 
 @dataclass(frozen=True, slots=True)

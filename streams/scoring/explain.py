@@ -88,7 +88,7 @@ class Assessment:
         return {
             "driver": driver_name(self._scorer, last.key >> 3),
             "age_s": self.at_s - last.at_s,
-            "points": self._scorer.ledger.last_points(self._state, self.at_s),
+            "points": self._scorer.ledger.last_points(self._state, last, self.at_s),
         }
 
     def worst(self, count: int, below: float = 0.0) -> list[str]:

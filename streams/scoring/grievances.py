@@ -41,13 +41,12 @@ class Grievances:
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
 
-    def both(self, state: CustomerState, at_s: float) -> tuple[Cause | None, Cause | None]:
+    def both(self, failures: list[Case], at_s: float) -> tuple[Cause | None, Cause | None]:
         """Return the gravest failure of service and the gravest broken promise at `at_s`, None for none."""
         served = broken = _NONE
-        for case in state.cases.values():
-            if case.key != NO_CODE:
-                served = min(served, self._served(case, at_s))
-                broken = min(broken, self._broke(case, at_s))
+        for case in failures:
+            served = min(served, self._served(case, at_s))
+            broken = min(broken, self._broke(case, at_s))
         return _cause(served), _cause(broken)
 
     def leading(self, rule: Rule, state: CustomerState, at_s: float) -> tuple[Cause, Case] | None:

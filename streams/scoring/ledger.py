@@ -16,7 +16,7 @@ from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
-from streams.scoring.standing import Failures, Felt, Standing
+from streams.scoring.standing import Failures, Felt, Standing, failing
 from streams.scoring.state import (
     BEST,
     BEST_KEPT,
@@ -55,8 +55,6 @@ class Reading:
 
 def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
     """Return the newer of an experience and one of the register."""
-    if last is not None and at_s < last.at_s:  # most are: nothing is made for them
-        return last
     found = LastExperience(key, at_s, a, "", name.hex())
     return found if last is None or _order(found) > _order(last) else last
 
@@ -239,12 +237,14 @@ class Ledger:
 
         One of the register has the hash of its case as id and no source: its event's id is not kept.
         """
-        last = state.last
+        last, kept = state.last, self._kept
         for name, case in state.cases.items():
-            if case.weight >= THOUSANDTHS:
+            if case.weight >= THOUSANDTHS and (last is None or case.since_s >= last.at_s):
                 last = _newer(last, case.key, float(case.since_s), self._felt(case), name)
-            if case.in_time and self._kept.weight >= 1.0:
-                last = _newer(last, self._kept.key, float(case.facts[KEPT]), self._kept.a, b"")
+            if case.in_time and kept.weight >= 1.0:
+                at_s = float(case.facts[KEPT])
+                if last is None or at_s >= last.at_s:
+                    last = _newer(last, kept.key, at_s, kept.a, b"")
         return last
 
     def _remember(self, peaks: list[Peak | None], signal: Signal, at_s: float, event: bytes) -> None:
@@ -277,12 +277,12 @@ class Ledger:
         peaks[slot] = Peak(code, m, at_s, event)
 
     def figures(  # one pass over what every evaluation needs
-        self, state: CustomerState, at_s: float
+        self, state: CustomerState, failures: list[Case], at_s: float
     ) -> tuple[float, float, float]:
         """Return the experience score, its coverage and the trend at `at_s`, without the drivers.
 
         One pass for the three figures that every evaluation needs; `read` gives the same score with its
-        drivers.
+        drivers. `failures` is what `failing` finds in the row.
         """
         mass, half_life_s = state.mass, self.half_life_s
         since_s = state.ref_s - at_s
@@ -309,9 +309,9 @@ class Ledger:
         peaks = state.peaks
         high = self._greater(peaks[BEST], peaks[BEST_KEPT], at_s)
         low = self._greater(peaks[WORST], peaks[WORST_ENDED], at_s)
-        if state.failing:
+        if failures:
             felt = Felt(plain, q_plain, weight, recent_a, recent_q, low)
-            self.failures.add_all(felt, state, at_s)
+            self.failures.add_all(felt, failures, at_s)
             plain, q_plain, weight, low = felt.a, felt.q, felt.weight, felt.low
             recent_a, recent_q = felt.recent_a, felt.recent_q
         routine_factor = self.routine_cap / (self.routine_cap + q_routine)
@@ -349,7 +349,7 @@ class Ledger:
 
     def score(self, state: CustomerState, at_s: float) -> float:
         """Return the experience score at `at_s`, 0..100."""
-        return self.figures(state, at_s)[0]
+        return self.figures(state, failing(state), at_s)[0]
 
     def service_score(self, state: CustomerState, at_s: float) -> float:
         """Return the service score at `at_s`, 0..100."""
@@ -390,7 +390,7 @@ class Ledger:
 
     def trend(self, state: CustomerState, at_s: float) -> float:
         """Return recent experience against the usual, in points: c30 (A30/Q30 - A90/Q90), unsaturated."""
-        return self.figures(state, at_s)[2]
+        return self.figures(state, failing(state), at_s)[2]
 
     def read(self, state: CustomerState, at_s: float) -> tuple[Reading, Reading]:
         """Return the experience and the service ledger, each with the points of its drivers.
@@ -471,11 +471,8 @@ class Ledger:
         if worst is not None:
             points[worst.code] = points.get(worst.code, 0.0) + self.peak_share * self._worst_points(worst.m)
 
-    def last_points(self, state: CustomerState, at_s: float) -> float:
+    def last_points(self, state: CustomerState, last: LastExperience, at_s: float) -> float:
         """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
-        last = self.last_of(state)
-        if last is None:
-            return 0.0
         mass = state.mass
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
         plain = mass.q_plain * decay

@@ -25,6 +25,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
 from streams.scoring.severity import Gravity
+from streams.scoring.standing import failing
 from streams.scoring.state import WORST, WORST_ENDED, CustomerState, Episode
 from streams.scoring.value import Value
 from streams.scoring.verdict import Judge
@@ -109,9 +110,10 @@ class Rules:
     def glance(self, state: CustomerState, at_s: float) -> Glance:
         """Return the row's figures at `at_s`, or at its newest event if that is later."""
         at_s = max(at_s, state.newest_s)
-        score, coverage, trend = self.ledger.figures(state, at_s)
-        terms = self.churn.terms(state, at_s, score, trend)
-        return Glance(at_s, score, coverage, trend, self.band_of(score, coverage), terms)
+        failures = failing(state)
+        score, coverage, trend = self.ledger.figures(state, failures, at_s)
+        terms = self.churn.terms(state, failures, at_s, score, trend)
+        return Glance(at_s, score, coverage, trend, self.band_of(score, coverage), terms, failures)
 
     def evaluate(
         self, state: CustomerState, at_s: float, *, absence_until_s: float, strong: bool = False
@@ -134,13 +136,13 @@ class Rules:
             or glance.terms >= self._churn_terms
             or glance.band is _CRITICAL
             or glance.trend <= self._drop_open
-            or state.failing
+            or glance.failures
             or self._advocates
         ):
             return []
         steps: list[Decision] = []
         self._churn_risk(state, glance, steps, absent=absent, strong=strong)
-        served, broken = self.grievances.both(state, glance.at_s) if state.failing else (None, None)
+        served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
         self._experience_drop(state, glance, steps, grieved=grieved, strong=strong)
         if grieved or state.episodes:
@@ -154,19 +156,23 @@ class Rules:
     def evaluate_silence(
         self, state: CustomerState, at_s: float, *, absence_until_s: float
     ) -> list[Decision]:
-        """Evaluate what silence since the row's newest event can change: the cheap look before an event.
+        """Evaluate what silence since the row's newest event can change."""
+        at_s = max(at_s, state.newest_s)
+        if self.stirs(state, at_s, absence_until_s=absence_until_s):
+            return self.evaluate(state, at_s, absence_until_s=absence_until_s)
+        return []
+
+    def stirs(self, state: CustomerState, at_s: float, *, absence_until_s: float) -> bool:
+        """Tell at little cost whether silence until `at_s` can have changed anything; False is certain.
 
         Silence can open the rules of absence and resolve what is open. Where something bad is remembered it
         can open more: the risk of who was angry grows with each day, and a rule that rested may open again.
         """
-        at_s = max(at_s, state.newest_s)
-        if (
+        return (
             any_open(state)
             or not self._surely_calm(state, at_s)
             or self._absent(state, at_s, absence_until_s)
-        ):
-            return self.evaluate(state, at_s, absence_until_s=absence_until_s)
-        return []
+        )
 
     def _surely_calm(self, state: CustomerState, at_s: float) -> bool:
         """Tell in a few operations that no experience rule can open; False says nothing."""

@@ -69,6 +69,13 @@ class Felt:
         self.low = low
 
 
+def failing(state: CustomerState) -> list[Case]:
+    """Return the cases with a failure, none where all have ended: most of a register is parcels in time."""
+    if not state.failing:
+        return []
+    return [case for case in state.cases.values() if case.key != NO_CODE]
+
+
 class Failures:
     """The failures of the register under one policy; their values are read from it at once."""
 
@@ -107,10 +114,10 @@ class Failures:
         worth = self.worth(key)
         return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, name)
 
-    def add_all(self, felt: Felt, state: CustomerState, at_s: float) -> None:
+    def add_all(self, felt: Felt, failures: list[Case], at_s: float) -> None:
         """Add what `all_at` returns to the sums, without an object for each."""
-        for case in state.cases.values():
-            if case.key == NO_CODE or case.settled != NOT_SETTLED:
+        for case in failures:
+            if case.settled != NOT_SETTLED:
                 continue
             weight = self.weight(case, repaired=self.is_repaired(case, at_s))
             worth = self.worth(case.key)
@@ -139,11 +146,11 @@ class Failures:
         """Return the weight of a failure."""
         return case.weight / THOUSANDTHS * (self._repaired_share if repaired else 1.0)
 
-    def open_matters(self, state: CustomerState, at_s: float) -> tuple[int, int]:
+    def open_matters(self, failures: list[Case], at_s: float) -> tuple[int, int]:
         """Return how many open issues and how many broken promises stand at `at_s`."""
         issues = promises = 0
-        for case in state.cases.values():
-            if case.key != NO_CODE and at_s < case.until_s:
+        for case in failures:
+            if at_s < case.until_s:
                 if self.worth(case.key).is_promise:
                     promises += 1
                 else:

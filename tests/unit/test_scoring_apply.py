@@ -405,7 +405,7 @@ def test_cap_of_good_terms():
     capped = scorer(churn={"terms_cap": 0.1})
     state = row([event("order.placed", day) for day in range(50)], capped)
 
-    assert capped.churn.terms(state, seconds(49), 99.0, 0.0) == -0.1
+    assert capped.churn.terms(state, [], seconds(49), 99.0, 0.0) == -0.1
     assert assess(capped, state, 0).churn is not None
 
 

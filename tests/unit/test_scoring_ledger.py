@@ -101,5 +101,6 @@ def test_last_points():
 
     q = 20 / 35 * 2 ** (-1 / 90)
     denominator = 4 + q * 6 / (6 + q) + 4.5
-    assert ledger.last_points(state, seconds(1)) == pytest.approx(0.8 * -65 * 4.5 / denominator)
-    assert ledger.last_points(row([event("rage.clicked")]), seconds(0)) == 0.0
+    last = ledger.last_of(state)
+    assert last is not None
+    assert ledger.last_points(state, last, seconds(1)) == pytest.approx(0.8 * -65 * 4.5 / denominator)

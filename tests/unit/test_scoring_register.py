@@ -11,6 +11,7 @@ from streams.scoring.explain import assess
 from streams.scoring.facts import BEFORE, ISSUE, all_until, contact
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack
+from streams.scoring.standing import failing
 from streams.scoring.state import BEST, BEST_KEPT, NO_CODE, Case, CustomerState
 from tests.customers import DAY, DEFAULT, START, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
@@ -537,9 +538,18 @@ def test_orders_that_go_well_push_out_nothing_that_stands_or_is_due():
         life.append(event("order.placed", number, order_id=f"o{number}", promised_at=day(number + 1)))
         life.append(event("delivery.delivered", number + 0.5, order_id=f"o{number}"))
     state = row(life)
-    assert DEFAULT.ledger.failures.open_matters(state, seconds(45)) == (0, 1)
+    assert DEFAULT.ledger.failures.open_matters(failing(state), seconds(45)) == (0, 1)
     assert DEFAULT.expire(state, seconds(51), all_until(seconds(51)))
-    assert DEFAULT.ledger.failures.open_matters(state, seconds(51)) == (0, 2)
+    assert DEFAULT.ledger.failures.open_matters(failing(state), seconds(51)) == (0, 2)
+
+
+def test_a_failure_whose_driver_the_policy_dropped():
+    """It counts as value 0, and as no promise."""
+    section, dropped = DEFAULT.policy.ledger, max(DEFAULT.policy.driver_names) + 1
+    worth = DEFAULT.ledger.failures.worth(dropped * 8 + 1)
+
+    assert (worth.a, worth.q) == (-section.asymmetry * section.prior, section.asymmetry)
+    assert not worth.is_promise
 
 
 def test_a_late_delivery_next_to_one_in_time():
