@@ -54,6 +54,7 @@ MODULES = (
     "streams/scoring/state.py",
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",
+    "streams/scoring/warm.py",
     "streams/work.py",
 )
 MYPY_INI = """[mypy]

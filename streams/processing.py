@@ -11,6 +11,7 @@ from streams.observe.placement import PlacementWarnings
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import load_policy
+from streams.scoring.warm import WarmStates
 from streams.settings import Settings
 from streams.suppression import Suppression, build_suppression
 from streams.topics import ACTIONS as ACTIONS_TOPIC
@@ -35,6 +36,7 @@ class Processor:
         self.scorer = scorer
         self.suppression = Suppression()
         """By default nobody can be forgotten."""
+        self.warm = WarmStates()
         self.max_customers = max_customers
         self.event_clock = event_clock
         self.clock = clock
@@ -75,10 +77,12 @@ class Processor:
         return PartitionWork(self, partition, rows, standing)
 
     def committed(self, partition: int, effects: Effects) -> None:
-        """Add up what a committed transaction did."""
+        """Add up what a committed transaction did, and keep the states of whom it touched."""
         if not isinstance(effects, Processed):
             msg = f"effects of another handler: {type(effects).__name__}"
             raise TypeError(msg)
+        self.warm.keep(effects.rows, effects.states)
+        effects.states = {}
         self.tally.add(effects.tally)
         self._placement.warn(effects.tally.misplaced)
         now_s = self.clock()

@@ -29,6 +29,7 @@ from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Decision, Glance
 from streams.scoring.state import CustomerState
+from streams.scoring.warm import WarmStates
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
 from streams.topics import INPUTS
 
@@ -44,6 +45,7 @@ class Shared(Protocol):
     scorer: Scorer
     office: Office
     suppression: Suppression
+    warm: WarmStates
     sources: frozenset[str]
     topics: dict[str, int]
     """Full names of the inputs -> their numbers."""
@@ -73,6 +75,7 @@ class PartitionWork:
         self._scorer = processor.scorer
         self._partition = partition
         self._rows = rows
+        self._warm = processor.warm
         self._standing = standing
         self._topic = ""
         self._index = 0
@@ -208,7 +211,7 @@ class PartitionWork:
             return state
         row = self._rows.get(key)
         if row is not None:
-            state = unpack(row)
+            state = self._warm.take(key, row)
         elif len(self._rows) + self._created >= self._processor.max_customers:
             return None
         else:
@@ -309,7 +312,7 @@ class PartitionWork:
             self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), topic, record)
             return
         row = self._rows.get(key)
-        state = self._touched.get(key) or (unpack(row) if row is not None else None)
+        state = self._touched.get(key) or (self._warm.take(key, row) if row is not None else None)
         alerts = self._processor.office.alerts_topic
         for alert in alerts_of(event, state, self._standing.generation):
             self._done.outputs.append(Output(alerts, alert.encode(), None))
@@ -325,6 +328,7 @@ class PartitionWork:
     def finish(self) -> Processed:
         """Return everything that this work changed: due scores, then rows."""
         done = self._done
+        done.states = self._touched
         for key, state in self._touched.items():
             if self._processor.publishing:
                 message = publish(self._scorer, key, state, self._glances.get(key))

@@ -11,6 +11,7 @@ from streams.observe.histogram import Histogram
 from streams.observe.intake import TICK_MS, Intake
 from streams.observe.kpis import Kpis
 from streams.observe.outcomes import Outcomes
+from streams.scoring.state import CustomerState
 
 __all__ = ["LATENCY_BUCKETS_S", "Census", "Histogram", "Processed", "Tally"]
 
@@ -85,3 +86,5 @@ class Processed(Effects):
     """Effects with the counters that go with them."""
 
     tally: Tally = field(default_factory=Tally)
+    states: dict[bytes, CustomerState] = field(default_factory=dict)
+    """What the rows were packed from, by customer; taken away when they are committed."""

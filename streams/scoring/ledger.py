@@ -73,7 +73,7 @@ def fade(mass: Mass, slow: float, fast: float) -> None:
     mass.q_served *= slow
     mass.w_experience *= slow
     mass.w_service *= slow
-    mass.a_recent *= fast
+    mass.a_recent = mass.a_recent * fast + 0.0  # never -0.0: a row's bytes keep no sum that is nothing
     mass.q_recent *= fast
 
 
