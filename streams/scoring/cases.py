@@ -8,7 +8,6 @@ from hashlib import blake2b
 from typing import Final, cast
 from urllib.parse import quote
 
-from schemas.money import minor_digits
 from schemas.outputs import ChurnAlert
 from schemas.times import at_time
 from streams.scoring.apply import Scorer, profile_of
@@ -21,7 +20,7 @@ from streams.scoring.policy import DAY_S
 from streams.scoring.reasons import HOUR_S, reason_of
 from streams.scoring.signals import Intent
 from streams.scoring.state import NO_CODE, Case, CustomerState, Episode
-from streams.scoring.vocabulary import SEVERITIES, Rule
+from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Rule
 
 FILE_GENERATION: Final = "file"
 """The generation of alert ids that were made from a file, without a changelog."""
@@ -43,7 +42,7 @@ _ID: Final = blake2b(digest_size=12)
 def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
     """Return the id of an episode: the same in every run on the same log."""
     digest = _ID.copy()
-    digest.update(f"{generation}\x00{customer_id}\x00{rule.label}\x00{number}".encode())
+    digest.update(f"{generation}\x00{customer_id}\x00{RULE_LABELS[rule]}\x00{number}".encode())
     return digest.hexdigest()
 
 
@@ -63,7 +62,7 @@ def _step(  # what was decided, of whom, and how they stood
 ) -> Document:
     return {
         "alert_id": alert_id(generation, customer_id, decision.rule, decision.number),
-        "rule": decision.rule.label,
+        "rule": RULE_LABELS[decision.rule],
         "episode": decision.number,
         "step": decision.step,
         "at": at_time(found.at_s),
@@ -137,17 +136,14 @@ def _write_stakes(
 
 
 def _value_at_risk(scorer: Scorer, state: CustomerState, at_s: float, probability: float) -> Document | None:
-    value, currency = scorer.rules.value, scorer.policy.currency
+    value = scorer.rules.value
     amount = value.at_risk(state, at_s, probability)
     if amount is None:
         return None
-    digits = minor_digits(currency)
-    yearly = value.yearly(state, at_s) / 10.0**digits
-    years = "1 year" if value.years == 1.0 else f"{value.years:g} years"
     return {
         "amount": round(amount),
-        "currency": currency,
-        "formula": f"{probability:.2f} x {yearly:.{digits}f} {currency} a year x {years}",
+        "currency": scorer.policy.currency,
+        "formula": value.reckoning(state, at_s, probability),
     }
 
 
@@ -179,7 +175,7 @@ def _earlier(rule: int, episode: Episode) -> Document:
         "episode": episode.number,
         "opened_at": at_time(episode.opened_s),
         "outcome": episode.outcome or episode.inferred or None,
-        "rule": Rule(rule).label,
+        "rule": RULE_LABELS[rule],
     }
 
 
@@ -209,7 +205,7 @@ def _write_what_to_do(document: Document, scorer: Scorer, decision: Decision, fo
 
     It is the playbook of the worst driver that has one, else of the rule.
     """
-    policy, label = scorer.policy, decision.rule.label
+    policy, label = scorer.policy, RULE_LABELS[decision.rule]
     playbook = policy.playbook
     owned = found.worst(len(found.experience.points), OWNED_POINTS)
     if owned and owned[0] in policy.drivers:

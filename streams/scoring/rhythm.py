@@ -24,6 +24,7 @@ SEARCH_TO_DAYS: Final = 8192.0
 EXPECTED_WITHIN_DAYS: Final = 1e-3
 EPOCH: Final = date(1970, 1, 1)
 MOST_MONTHS: Final = 4096
+MOST_WAITS: Final = 4096
 _MONTHS: Final[dict[int, int]] = {}
 """Day number -> month, of the days asked for lately: a calendar is slow."""
 
@@ -100,6 +101,9 @@ class Silence:
         self.alpha = section.alpha_days
         self.a = section.a
         self.b = section.b
+        self._waits: dict[tuple[int, int, float, float], float] = {}
+        """(repeats, days from the first to the last, horizon, share) -> days after the last one until silence
+        reaches the share, infinity for never; of those asked for lately: a search is slow."""
         k = self.a / self.b
         self._quiet_floor = (1.0 + k) / (1.0 + k * math.exp(QUIET))
 
@@ -140,16 +144,26 @@ class Silence:
 
     def expected_by_s(self, rhythm: Rhythm, horizon: float, lost: float) -> float | None:
         """Return the time at which silence reaches `lost`, seconds; None if not within some 20 years."""
-        repeats, last = rhythm.repeats, self._last(rhythm)
+        span = rhythm.last_day - rhythm.first_day
+        asked = (rhythm.repeats, span, horizon, lost)
+        days = self._waits.get(asked)
+        if days is None:
+            if len(self._waits) >= MOST_WAITS:
+                self._waits.clear()
+            days = self._waits[asked] = self._search(rhythm.repeats, float(span), horizon, lost)
+        return None if days == math.inf else (rhythm.last_day + days) * DAY_S
+
+    def _search(self, repeats: int, last: float, horizon: float, lost: float) -> float:
+        """Return the days after the last engagement at which silence reaches `lost`; infinity for never."""
         if lost >= 1.0:
-            return None
+            return math.inf
         target = self.log_active(repeats, last, last, horizon) + log1p(-lost)
         low, high = 0.0, SEARCH_FROM_DAYS
         above, below = -log1p(-lost), self.log_active(repeats, last, last + high, horizon) - target
         while below > 0.0:
             low, above, high = high, below, 2.0 * high
             if high > SEARCH_TO_DAYS:
-                return None
+                return math.inf
             below = self.log_active(repeats, last, last + high, horizon) - target
         # Regula falsi with halved weights (Illinois): ten steps do what fifty of a bisection would.
         while high - low > EXPECTED_WITHIN_DAYS:
@@ -160,7 +174,7 @@ class Silence:
                 low, above, below = middle, found, below / 2.0
             else:
                 high, below, above = middle, found, above / 2.0
-        return (rhythm.last_day + high) * DAY_S
+        return high
 
     @staticmethod
     def _last(rhythm: Rhythm) -> float:

@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from schemas.money import minor_digits
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import CustomerState
@@ -15,7 +16,12 @@ class Value:
 
     def __init__(self, policy: Policy, half_life_s: float) -> None:
         self._half_life_s = half_life_s
-        self.years = policy.value.years
+        self._years = policy.value.years
+        digits = minor_digits(policy.currency)
+        self._major = 10.0**digits
+        self._spec = f".{digits}f"
+        years = "1 year" if self._years == 1.0 else f"{self._years:g} years"
+        self._a_year = f"{policy.currency} a year x {years}"
         self.low = float(policy.value.low)
         self.high = float(policy.value.high)
 
@@ -39,4 +45,9 @@ class Value:
         yearly = self.yearly(state, at_s)
         if probability is None or yearly <= 0.0:
             return None
-        return probability * yearly * self.years
+        return probability * yearly * self._years
+
+    def reckoning(self, state: CustomerState, at_s: float, probability: float) -> str:
+        """Return in words how what is at risk was reckoned."""
+        yearly = format(self.yearly(state, at_s) / self._major, self._spec)
+        return f"{format(probability, '.2f')} x {yearly} {self._a_year}"

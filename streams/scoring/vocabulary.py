@@ -35,7 +35,7 @@ class Rule(IntEnum):
     @property
     def label(self) -> str:
         """The rule as outputs write it."""
-        return _RULES[self]
+        return RULE_LABELS[self]
 
 
 class Cause(StrEnum):
@@ -64,4 +64,5 @@ class Because(StrEnum):
 
 # A member's name costs a function call each time it is asked for.
 _BANDS: Final = {each: each.name.lower() for each in Band}
-_RULES: Final = {each: each.name.lower() for each in Rule}
+RULE_LABELS: Final[dict[int, str]] = {each: each.name.lower() for each in Rule}
+"""The number of a rule -> its name in outputs."""

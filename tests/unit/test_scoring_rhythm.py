@@ -11,7 +11,7 @@ import pytest
 
 from streams.scoring import rhythm as rhythms
 from streams.scoring.policy import DAY_S
-from streams.scoring.rhythm import EPOCH, engage, month_of, season_open
+from streams.scoring.rhythm import EPOCH, Silence, engage, month_of, season_open
 from streams.scoring.state import Rhythm
 from tests.customers import DEFAULT, seconds
 
@@ -197,3 +197,17 @@ def test_remembered_months_are_bounded(monkeypatch: pytest.MonkeyPatch):
     found = [month_of(day) for day in range(0, 400, 31)]
     assert found == [(date(1970, 1, 1) + timedelta(days=day)).month - 1 for day in range(0, 400, 31)]
     assert len(rhythms._MONTHS) <= 3
+
+
+@pytest.mark.sources
+def test_remembered_waits_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    """When a customer is expected is searched once for a rhythm, and only some answers are remembered."""
+    silence = Silence(DEFAULT.policy.rhythm)
+    monkeypatch.setattr(rhythms, "MOST_WAITS", 3)
+    lives = [Rhythm(0, span, 1, 1, [], 1) for span in (10, 20, 30, 40, 50)]
+    found = [silence.expected_by_s(each, 90.0, 0.5) for each in lives]
+    assert found == [Silence(DEFAULT.policy.rhythm).expected_by_s(each, 90.0, 0.5) for each in lives]
+    assert len(silence._waits) <= 3
+
+    monkeypatch.setattr(Silence, "_search", None)
+    assert silence.expected_by_s(lives[-1], 90.0, 0.5) == found[-1]
