@@ -8,8 +8,11 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT_S: Final = 9_000_000_000
 """Up to here, in the year 2255, a double holds every microsecond since the epoch."""
-_TWO_DIGITS: Final = [f"{number:02d}" for number in range(60)]
-_THREE_DIGITS: Final = [f"{number:03d}" for number in range(1000)]
+_MINUTE: Final = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440)]
+_WHOLE: Final = [f"{second:02d}Z" for second in range(60)]
+_SECOND: Final = [f"{second:02d}." for second in range(60)]
+_MILLI: Final = [f"{milli:03d}" for milli in range(1000)]
+_MICRO: Final = [f"{micro:03d}Z" for micro in range(1000)]
 _DATES: Final[dict[int, str]] = {}
 """Day since the epoch -> its date, of the days asked for lately: a calendar is slow."""
 _MOST_DATES: Final = 4096
@@ -47,13 +50,12 @@ def at_time(seconds: float) -> str:
     day = whole // _DAY_S
     second = whole - day * _DAY_S
     minute = second // 60
-    hour = minute // 60
-    clock = f"{_TWO_DIGITS[hour]}:{_TWO_DIGITS[minute - hour * 60]}:{_TWO_DIGITS[second - minute * 60]}"
-    moment = f"{_date(day)}T{clock}"
+    second -= minute * 60
     if not micro:
-        return moment + "Z"
+        return f"{_date(day)}{_MINUTE[minute]}{_WHOLE[second]}"
     milli = micro // 1000
-    return f"{moment}.{_THREE_DIGITS[milli]}{_THREE_DIGITS[micro - milli * 1000]}Z"
+    below = micro - milli * 1000
+    return f"{_date(day)}{_MINUTE[minute]}{_SECOND[second]}{_MILLI[milli]}{_MICRO[below]}"
 
 
 def _date(day: int) -> str:

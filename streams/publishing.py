@@ -1,12 +1,11 @@
 """When a score goes out on `cx.scores`: when it moved, changed its band, or is a day old."""
 
-import orjson
-
 from streams.scoring.apply import Scorer
-from streams.scoring.explain import assess_at, score_document
+from streams.scoring.explain import assess_at
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published
+from streams.scoring.texts import score_text
 
 
 def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
@@ -38,5 +37,4 @@ def publish(scorer: Scorer, key: bytes, state: CustomerState, glance: Glance | N
     if published is None:
         return None
     state.published = published
-    document = score_document(scorer, key.decode(), state, assess_at(scorer, state, glance))
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    return score_text(scorer, key.decode(), state, assess_at(scorer, state, glance))

@@ -12,6 +12,7 @@ from schemas.families.customers import CustomerUpdated
 from schemas.touchpoints import TYPES
 from streams.scoring.churn import Churn
 from streams.scoring.claims import READERS
+from streams.scoring.drivers import Drivers
 from streams.scoring.episodes import Decision
 from streams.scoring.ledger import Ledger, fade
 from streams.scoring.maths import exp2
@@ -60,7 +61,8 @@ class Scorer:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.signals = SignalTable(policy)
-        self.ledger = Ledger(policy)
+        self.drivers = Drivers(policy)
+        self.ledger = Ledger(policy, self.drivers)
         self.churn = Churn(policy)
         self.register = Register(policy, self.ledger, self.signals)
         self.rules = Rules(policy, self.ledger, self.churn, self.register.judge)

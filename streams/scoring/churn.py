@@ -14,6 +14,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
+from streams.scoring.drivers import Driver, Part, total
 from streams.scoring.ledger import Reading
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
@@ -46,14 +47,14 @@ NO_ENGAGEMENT: Final = "no_engagement"
 
 @mypyc_attr(acyclic=True)
 class ChurnReading:
-    """A probability, its log-odds and what they are made of: the logits of `drivers` sum to `logit`."""
+    """A probability, its log-odds and what they are made of: the logits of `parts` sum to `logit`."""
 
-    __slots__ = ("drivers", "logit", "probability")
+    __slots__ = ("logit", "parts", "probability")
 
-    def __init__(self, probability: float, logit: float, drivers: dict[str, float]) -> None:
+    def __init__(self, probability: float, logit: float, parts: list[Part]) -> None:
         self.probability = probability
         self.logit = logit
-        self.drivers = drivers
+        self.parts = parts
 
 
 def sigmoid(logit: float) -> float:
@@ -86,7 +87,18 @@ class Churn:
         self.b4 = section.recency
         self.limit = section.rhythm_limit
         self.typical_spend = section.typical_spend
-        self._names = policy.driver_names
+        self._beside = (
+            Driver(BASE),
+            Driver(RHYTHM),
+            Driver(ENGAGEMENT),
+            Driver(SPEND),
+            Driver(RECENCY),
+            Driver(CALIBRATION),
+        )
+        self._trend = Driver(TREND)
+        self._issue = Driver(OPEN_ISSUE)
+        self._promise = Driver(BROKEN_PROMISE)
+        self._intents = {intent: Driver(name) for intent, name in INTENT_NAMES.items()}
         self.calibration = Calibration(section.calibration, len(self.horizons))
         self.intent_logits = {
             Intent.CANCEL_PAGE: section.cancel_page,
@@ -110,20 +122,17 @@ class Churn:
             for intent, amount in self.intents(state, at_s):
                 total += self.intent_logits[intent] * amount
         if failures:
-            issues, promises = self._failures.open_matters(failures, at_s)
-            total += self._open_issue * min(issues, self._most) + self._broken_promise * min(
-                promises, self._most
-            )
+            issues, promises = self._matters(failures, at_s)
+            total += issues + promises
         return max(-self.cap, min(self.cap, total))
 
-    def matters(self, state: CustomerState, at_s: float) -> dict[str, float]:
-        """Return what open issues and broken promises add while they stand, log-odds."""
-        issues, promises = self._failures.open_matters(failing(state), at_s)
-        found = {
-            OPEN_ISSUE: self._open_issue * min(issues, self._most),
-            BROKEN_PROMISE: self._broken_promise * min(promises, self._most),
-        }
-        return {name: logit for name, logit in found.items() if logit}
+    def _matters(self, failures: list[Case], at_s: float) -> tuple[float, float]:
+        """Return what open issues and what broken promises add while they stand, log-odds."""
+        issues, promises = self._failures.open_matters(failures, at_s)
+        return (
+            self._open_issue * min(issues, self._most),
+            self._broken_promise * min(promises, self._most),
+        )
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[Intent, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""
@@ -188,29 +197,40 @@ class Churn:
         from_rhythm, from_count, from_spend, from_recency = self.rhythm_logits(
             state, state.rhythm, at_s, index
         )
-        drivers = {
-            BASE: slope * self.base[index] + self.calibration.shifts[index],
-            RHYTHM: slope * from_rhythm,
-            ENGAGEMENT: slope * from_count,
-            SPEND: slope * from_spend,
-            RECENCY: slope * from_recency,
-            CALIBRATION: 0.0,
-        }
-        names, terms = self._names, dict[str, float]()
-        for code, x in experience.points.items():
-            terms[names.get(code) or f"driver_{code}"] = -self.per_point * x
-        # Named even at 0, so that rounding does not decide which drivers an output lists.
-        terms[TREND] = self.per_trend * max(0.0, -trend)
-        for intent, amount in self.intents(state, at_s):
-            terms[INTENT_NAMES[intent]] = self.intent_logits[intent] * amount
-        if state.failing:
-            terms |= self.matters(state, at_s)
-        total = sum(terms.values())
-        scale = self.cap / abs(total) if abs(total) > self.cap else 1.0
-        for name, logit in terms.items():
-            drivers[name] = drivers.get(name, 0.0) + slope * (logit * scale)
+        base, rhythm, engagement, spend, recency, calibration = self._beside
+        rest = Part(calibration, 0.0)
+        parts = [
+            Part(base, slope * self.base[index] + self.calibration.shifts[index]),
+            Part(rhythm, slope * from_rhythm),
+            Part(engagement, slope * from_count),
+            Part(spend, slope * from_spend),
+            Part(recency, slope * from_recency),
+            rest,
+        ]
+        terms = self._read_terms(state, at_s, experience, trend)
+        uncapped = total(terms)
+        scale = self.cap / abs(uncapped) if abs(uncapped) > self.cap else 1.0
+        for term in terms:
+            term.amount = slope * (term.amount * scale) + 0.0  # a -0.0 would be written as one
+        parts += terms
         if self.calibration.curves:
-            lowest = self._lowest(state, state.rhythm, at_s, total * scale, index)
-            drivers[CALIBRATION] = lowest - sum(drivers.values())
-        logit = sum(drivers.values())
-        return ChurnReading(sigmoid(logit), logit, drivers)
+            lowest = self._lowest(state, state.rhythm, at_s, uncapped * scale, index)
+            rest.amount = lowest - total(parts)
+        logit = total(parts)
+        return ChurnReading(sigmoid(logit), logit, parts)
+
+    def _read_terms(self, state: CustomerState, at_s: float, experience: Reading, trend: float) -> list[Part]:
+        """Return the experience terms before their cap."""
+        terms = [Part(part.driver, -self.per_point * part.amount) for part in experience.parts]
+        # Named even at 0, so that rounding does not decide which drivers an output lists.
+        terms.append(Part(self._trend, self.per_trend * -trend if trend < 0.0 else 0.0))
+        for intent, amount in self.intents(state, at_s):
+            terms.append(Part(self._intents[intent], self.intent_logits[intent] * amount))
+        failures = failing(state)
+        if failures:
+            issues, promises = self._matters(failures, at_s)
+            if issues:
+                terms.append(Part(self._issue, issues))
+            if promises:
+                terms.append(Part(self._promise, promises))
+        return terms

@@ -9,9 +9,10 @@ from typing import Any
 from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
+from streams.scoring.drivers import Driver, Part, ranked
 from streams.scoring.ledger import Reading
 from streams.scoring.rules import Band, Glance
-from streams.scoring.state import CustomerState
+from streams.scoring.state import CustomerState, LastExperience
 
 Document = dict[str, Any]
 
@@ -68,41 +69,50 @@ class Assessment:
     @property
     def drivers(self) -> list[Document]:
         """Each {driver, ledger, points}, the strongest first; prior plus their points is the score."""
-        return self._points("experience", self.experience) + self._points("service", self.service)
+        return _points("experience", self.experience) + _points("service", self.service)
 
     @property
     def churn_drivers(self) -> list[Document]:
         """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
-        if self.churn is None:
-            return []
-        ranked = [(_rank(logit), name, logit) for name, logit in self.churn.drivers.items()]
-        ranked.sort()
-        return [{"driver": name, "logit": logit} for _, name, logit in ranked]
+        return [{"driver": part.driver.name, "logit": part.amount} for part in self.churn_parts()]
 
     @property
     def last(self) -> Document | None:
         """The last experience: {driver, age_s, points}."""
-        last = self._scorer.ledger.last_of(self._state)
+        found = self.last_felt()
+        if found is None:
+            return None
+        last, driver, points = found
+        return {
+            "driver": driver.name,
+            "age_s": self.at_s - last.at_s,
+            "points": points,
+        }
+
+    def last_felt(self) -> tuple[LastExperience, Driver, float] | None:
+        """Return the last experience, its driver and its points."""
+        ledger = self._scorer.ledger
+        last = ledger.last_of(self._state)
         if last is None:
             return None
-        return {
-            "driver": driver_name(self._scorer, last.key >> 3),
-            "age_s": self.at_s - last.at_s,
-            "points": self._scorer.ledger.last_points(self._state, last, self.at_s),
-        }
+        points = ledger.last_points(self._state, self.at_s, last, self.experience.denominator)
+        return last, self._scorer.drivers.of(last.key >> 3), points
+
+    def churn_parts(self) -> list[Part]:
+        """Return the log-odds of churn by driver, the strongest first; none without any engagement."""
+        return [] if self.churn is None else ranked(self.churn.parts, by_name=True)
 
     def worst(self, count: int, below: float = 0.0) -> list[str]:
         """Return the drivers that take most from the experience score, all less than `below`, worst first."""
-        taken = sorted((x, code) for code, x in self.experience.points.items() if x < below)
-        return [driver_name(self._scorer, code) for _, code in taken[:count]]
+        taken = [(part.amount, part.driver.code) for part in self.experience.parts if part.amount < below]
+        return [driver_name(self._scorer, code) for _, code in sorted(taken)[:count]]
 
-    def _points(self, ledger: str, reading: Reading) -> list[Document]:
-        ranked = [(_rank(points), code, points) for code, points in reading.points.items()]
-        ranked.sort()
-        return [
-            {"driver": driver_name(self._scorer, code), "ledger": ledger, "points": points}
-            for _, code, points in ranked
-        ]
+
+def _points(ledger: str, reading: Reading) -> list[Document]:
+    return [
+        {"driver": part.driver.name, "ledger": ledger, "points": part.amount}
+        for part in ranked(reading.parts, by_name=False)
+    ]
 
 
 def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
@@ -117,15 +127,7 @@ def assess_at(scorer: Scorer, state: CustomerState, glance: Glance) -> Assessmen
 
 def driver_name(scorer: Scorer, code: int) -> str:
     """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
-    return scorer.policy.driver_names.get(code) or f"driver_{code}"
-
-
-def _rank(points: float) -> int:
-    """Return what sorts the strongest first: billionths, without the last bits of a sum.
-
-    Those depend on the order of its events; the order of a document must not.
-    """
-    return -int((points if points >= 0.0 else -points) * 1e9 + 0.5)
+    return scorer.drivers.name(code)
 
 
 def standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:

@@ -12,6 +12,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from streams.scoring.drivers import Drivers, Part, give, total
 from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
@@ -43,14 +44,20 @@ ROUTINE_BITS: Final = 2  # twice `Group.ROUTINE`
 
 @mypyc_attr(acyclic=True)
 class Reading:
-    """A ledger at a time: the score, its coverage and the points of each driver code."""
+    """A ledger at a time: the score, its coverage, the points of each driver, and its kappa + Q."""
 
-    __slots__ = ("coverage", "points", "score")
+    __slots__ = ("coverage", "denominator", "parts", "score")
 
-    def __init__(self, score: float, coverage: float, points: dict[int, float]) -> None:
+    def __init__(self, score: float, coverage: float, parts: list[Part], denominator: float) -> None:
         self.score = score
         self.coverage = coverage
-        self.points = points
+        self.parts = parts
+        self.denominator = denominator
+
+    @property
+    def points(self) -> dict[int, float]:
+        """The points of each driver code."""
+        return {part.driver.code: part.amount for part in self.parts}
 
 
 def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
@@ -98,21 +105,21 @@ def _order(last: LastExperience) -> tuple[float, str, str, float]:
     return last.at_s, last.source, last.id, abs(last.a)
 
 
-def _greater_of(held: Peak | None, moment: Peak) -> Peak:
-    """Return the greater of two moments as seen now; of equals the later, as `_challenge` keeps it."""
-    if held is None or moment.m > held.m * (1.0 + TINY):
-        return moment
-    if moment.m < held.m * (1.0 - TINY):
-        return held
-    later = (moment.at_s, moment.event, moment.code) > (held.at_s, held.event, held.code)
-    return moment if later else held
+def _outdoes(moment: Peak, m: float, held: Peak, held_m: float) -> bool:
+    """Tell the greater of two moments, seen as `m` and `held_m`; of equals the later, as `_challenge`."""
+    if m > held_m * (1.0 + TINY):
+        return True
+    if m < held_m * (1.0 - TINY):
+        return False
+    return (moment.at_s, moment.event, moment.code) > (held.at_s, held.event, held.code)
 
 
 class Ledger:
     """The ledger's arithmetic under one policy."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, drivers: Drivers) -> None:
         section = policy.ledger
+        self.drivers = drivers
         self.mu = section.prior
         self.above = 100.0 - section.prior
         self.kappa = section.mass
@@ -239,6 +246,7 @@ class Ledger:
         """
         last, kept = state.last, self._kept
         for name, case in state.cases.items():
+            # Most are older than the last of the sums: nothing is worked out for them.
             if case.weight >= THOUSANDTHS and (last is None or case.since_s >= last.at_s):
                 last = _newer(last, case.key, float(case.since_s), self._felt(case), name)
             if case.in_time and kept.weight >= 1.0:
@@ -411,31 +419,32 @@ class Ledger:
         routine_factor, service_factor, denominator = self._saturation(mass, decay, q_plain)
         scale = self.mean_share / denominator
         service_scale = self.mean_share / (self.kappa + q_served)
-        points: dict[int, float] = {}
-        service: dict[int, float] = {}
+        points: list[Part] = []
+        service: list[Part] = []
+        drivers = self.drivers
         for key, a in state.points.items():
             code, group, felt = key >> 3, key & GROUP_BITS, a * decay
             if key & 1:
-                service[code] = service.get(code, 0.0) + felt * service_scale
+                give(service, drivers, code, felt * service_scale)
             if group == ROUTINE_BITS:
                 felt *= routine_factor
             elif group:
                 felt *= service_factor
-            points[code] = points.get(code, 0.0) + felt * scale
+            give(points, drivers, code, felt * scale)
         for held in failures:
             code, felt = held.key >> 3, held.a * held.slow
-            points[code] = points.get(code, 0.0) + felt * scale
+            give(points, drivers, code, felt * scale)
             if held.key & 1:
-                service[code] = service.get(code, 0.0) + felt * service_scale
+                give(service, drivers, code, felt * service_scale)
         peaks = state.peaks
-        self._add_best(points, self._top(peaks[BEST], peaks[BEST_KEPT], at_s))
-        self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures)
+        self._add_best(points, self._top(peaks[BEST], peaks[BEST_KEPT], at_s), at_s)
+        self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures, at_s)
         worst = self._top(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
-        self._add_best(service, self._top(peaks[BEST_SERVICE], None, at_s))
-        self._add_worst(service, worst, [held for held in failures if held.key & 1])
+        self._add_best(service, peaks[BEST_SERVICE], at_s)
+        self._add_worst(service, worst, [held for held in failures if held.key & 1], at_s)
         return (
-            Reading(self.mu + sum(points.values()), weight / (2.0 + weight), points),
-            Reading(self.mu + sum(service.values()), served / (2.0 + served), service),
+            Reading(self.mu + total(points), weight / (2.0 + weight), points, denominator),
+            Reading(self.mu + total(service), served / (2.0 + served), service, self.kappa + q_served),
         )
 
     def _saturation(self, mass: Mass, decay: float, plain: float) -> tuple[float, float, float]:
@@ -451,43 +460,47 @@ class Ledger:
         return routine_factor, service_factor, denominator
 
     def _top(self, one: Peak | None, other: Peak | None, at_s: float) -> Peak | None:
-        """Return the greater of two peaks as it is seen at `at_s`."""
-        found = None if one is None else self._seen(one, at_s)
-        return found if other is None else _greater_of(found, self._seen(other, at_s))
+        """Return the one of two peaks that is the greater as seen at `at_s`."""
+        if one is None or other is None:
+            return one or other
+        above = _outdoes(other, self._faded(other, at_s), one, self._faded(one, at_s))
+        return other if above else one
 
-    def _seen(self, peak: Peak, at_s: float) -> Peak:
-        return Peak(peak.code, self._faded(peak, at_s), peak.at_s, peak.event)
-
-    def _add_best(self, points: dict[int, float], best: Peak | None) -> None:
+    def _add_best(self, points: list[Part], best: Peak | None, at_s: float) -> None:
         """Give the best moment to its driver."""
         if best is not None:
-            points[best.code] = points.get(best.code, 0.0) + self.peak_share * self._best_points(best.m)
+            moment = self.peak_share * self._best_points(self._faded(best, at_s))
+            give(points, self.drivers, best.code, moment)
 
-    def _add_worst(self, points: dict[int, float], worst: Peak | None, failures: list[Standing]) -> None:
+    def _add_worst(
+        self, points: list[Part], worst: Peak | None, failures: list[Standing], at_s: float
+    ) -> None:
         """Give the worst moment, of the sums or of the register, to its driver."""
+        m = self._faded(worst, at_s)
         for held in failures:
-            moment = Peak(held.key >> 3, -held.a * held.slow, float(held.until_s), held.name)
-            worst = _greater_of(worst, moment)
+            stands = -held.a * held.slow
+            moment = Peak(held.key >> 3, stands, float(held.until_s), held.name)
+            if worst is None or _outdoes(moment, stands, worst, m):
+                worst, m = moment, stands
         if worst is not None:
-            points[worst.code] = points.get(worst.code, 0.0) + self.peak_share * self._worst_points(worst.m)
+            give(points, self.drivers, worst.code, self.peak_share * self._worst_points(m))
 
-    def last_points(self, state: CustomerState, last: LastExperience, at_s: float) -> float:
-        """Return what the last experience alone adds to the experience score at `at_s`, peaks aside."""
-        mass = state.mass
-        decay = exp2((state.ref_s - at_s) / self.half_life_s)
-        plain = mass.q_plain * decay
+    def last_points(
+        self, state: CustomerState, at_s: float, last: LastExperience, denominator: float
+    ) -> float:
+        """Return what the last experience alone adds to the experience score at `at_s`, peaks aside.
+
+        `denominator` is that of the experience ledger then.
+        """
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
-        for name, case in state.cases.items():
-            if case.key != NO_CODE:
-                held = self.failures.at(name, case, at_s)
-                if case.settled == NOT_SETTLED:
-                    plain += held.q * held.slow
-                if not last.source and last.id == name.hex():
+        if not last.source:  # one of the register may stand, or be repaired
+            for name, case in state.cases.items():
+                if case.key != NO_CODE and last.id == name.hex():
+                    held = self.failures.at(name, case, at_s)
                     own = held.a * held.slow
-        routine_factor, service_factor, denominator = self._saturation(mass, decay, plain)
         group, own = last.key & GROUP_BITS, self.mean_share * own
-        if group == ROUTINE_BITS:
-            own *= routine_factor
-        elif group:
-            own *= service_factor
+        if group:
+            decay = exp2((state.ref_s - at_s) / self.half_life_s)
+            routine_factor, service_factor, _ = self._saturation(state.mass, decay, 0.0)
+            own *= routine_factor if group == ROUTINE_BITS else service_factor
         return own / denominator

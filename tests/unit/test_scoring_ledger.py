@@ -2,6 +2,7 @@
 
 import pytest
 
+from streams.scoring.explain import assess
 from streams.scoring.state import BEST, BEST_SERVICE, WORST, WORST_SERVICE
 from tests.customers import DEFAULT, event, row, seconds
 
@@ -101,6 +102,7 @@ def test_last_points():
 
     q = 20 / 35 * 2 ** (-1 / 90)
     denominator = 4 + q * 6 / (6 + q) + 4.5
-    last = ledger.last_of(state)
-    assert last is not None
-    assert ledger.last_points(state, last, seconds(1)) == pytest.approx(0.8 * -65 * 4.5 / denominator)
+    found = assess(DEFAULT, state, seconds(1)).last
+    assert found is not None
+    assert found["points"] == pytest.approx(0.8 * -65 * 4.5 / denominator)
+    assert assess(DEFAULT, row([event("rage.clicked")]), seconds(0)).last is None

@@ -1,0 +1,63 @@
+"""A published score: its bytes are those of its document."""
+
+import math
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.envelope import Touchpoint
+from streams.scoring.apply import Scorer
+from streams.scoring.drivers import Driver, Part, ranked
+from streams.scoring.explain import assess, score_document
+from streams.scoring.texts import churn_drivers_text, drivers_text, score_text
+from tests.customers import DEFAULT, event, row, scorer, seconds
+from tests.lives import days, lives
+
+Life = list[Touchpoint]
+POLICIES = [
+    DEFAULT,
+    scorer(ledger={"asymmetry": 1.0, "peak_share": 0.0, "prior": 50}),
+    scorer(churn={"terms_cap": 0.5, "engagement": -0.5, "spend": -0.3, "recency": 0.4}),
+    scorer(churn={"calibration": {"kind": "isotonic", "x": [[0.0]] * 3, "y": [[-1.0], [2.0], [1.0]]}}),
+]
+LOYAL = [event("order.placed", 15 * n) for n in range(24)]
+CODE_OF_NONE = 999
+STRANGE = 'Zoë, "the" \U0001f98a\n'
+
+
+@given(lives(), st.sampled_from(POLICIES), days(0, 800), st.text())
+def test_the_text_is_that_of_the_document(life: Life, under: Scorer, day: float, customer_id: str):
+    """A score is written byte for byte as its document would be, keys in order, whoever the customer is."""
+    state = row(life, under)
+    found = assess(under, state, seconds(day))
+    document = score_document(under, customer_id, state, found)
+
+    written = score_text(under, customer_id, state, found)
+    assert written == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    assert drivers_text(found) == orjson.dumps(document["drivers"])
+    assert churn_drivers_text(found) == orjson.dumps(document["churn_drivers"])
+
+
+@pytest.mark.parametrize("points", [-0.0, 5e-324, -1e22, 123456.75])
+@pytest.mark.parametrize("coverage", [math.nan, math.inf, -0.0])
+def test_strange_numbers_and_names_are_written_alike(points: float, coverage: float):
+    """What is not finite is null, a dropped driver has its number, and an id of any letters is quoted."""
+    state = row([*LOYAL, event("delivery.failed", 346)])
+    found = assess(DEFAULT, state, seconds(347))
+    found.experience.parts.append(Part(DEFAULT.drivers.of(CODE_OF_NONE), points))
+    found.experience.coverage = coverage
+    document = score_document(DEFAULT, STRANGE, state, found)
+
+    assert {"driver": "driver_999", "ledger": "experience", "points": points} in document["drivers"]
+    assert score_text(DEFAULT, STRANGE, state, found) == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+@given(st.lists(st.tuples(st.sampled_from([-2.0, -1.0, 0.0, 1e-12, 1.0]), st.text("abc", max_size=2))))
+def test_parts_are_ranked_by_their_size_and_then_by_name(given_parts: list[tuple[float, str]]):
+    """The strongest comes first, equals by name, then as they came; rounding decides nothing."""
+    parts = [Part(Driver(name), amount) for amount, name in given_parts]
+
+    wanted = sorted(given_parts, key=lambda each: (-round(abs(each[0]), 9), each[1]))
+    assert [(part.amount, part.driver.name) for part in ranked(parts, by_name=True)] == wanted
