@@ -146,6 +146,11 @@ class Churn:
     ) -> tuple[float, float, float, float]:
         """Return what rhythm, decayed count, spend and recency add at horizon `index`, log-odds."""
         logit_p0 = self.silence.logit_p0(rhythm, at_s, self.horizons[index])
+        return self._logits(state, rhythm, at_s, index, logit_p0)
+
+    def _logits(
+        self, state: CustomerState, rhythm: Rhythm, at_s: float, index: int, logit_p0: float
+    ) -> tuple[float, float, float, float]:
         from_rhythm = self.b1 * max(-self.limit, min(self.limit, logit_p0))
         from_count = from_spend = from_recency = 0.0
         if self.b2:
@@ -171,12 +176,20 @@ class Churn:
         if rhythm is None:
             return None
         if not self.calibration.curves:
-            return self._sum(state, rhythm, at_s, terms, index)
+            return self._sum(self.rhythm_logits(state, rhythm, at_s, index), terms, index)
         return self._lowest(state, rhythm, at_s, terms, index)
 
-    def _sum(self, state: CustomerState, rhythm: Rhythm, at_s: float, terms: float, index: int) -> float:
+    def surely_below(self, state: CustomerState, at_s: float, terms: float, index: int, limit: float) -> bool:
+        """Tell in a few operations that `logit` is below `limit`, but for rounding; False says nothing."""
+        rhythm = state.rhythm
+        if rhythm is None or self.calibration.curves:
+            return False
+        most = self.silence.most_logit_p0(rhythm, at_s, self.horizons[index])
+        return self._sum(self._logits(state, rhythm, at_s, index, most), terms, index) < limit
+
+    def _sum(self, logits: tuple[float, float, float, float], terms: float, index: int) -> float:
         """Return the sum of the log-odds at horizon `index` under Platt's slope and shift."""
-        from_rhythm, from_count, from_spend, from_recency = self.rhythm_logits(state, rhythm, at_s, index)
+        from_rhythm, from_count, from_spend, from_recency = logits
         own = self.base[index] + (from_rhythm + from_count + from_spend + from_recency) + terms
         return self.calibration.slope * own + self.calibration.shifts[index]
 
@@ -184,7 +197,8 @@ class Churn:
         """Return the calibrated log-odds: no horizon has more than a shorter one."""
         curves = self.calibration.curves[: index + 1]
         return min(
-            curve.at(self._sum(state, rhythm, at_s, terms, shorter)) for shorter, curve in enumerate(curves)
+            curve.at(self._sum(self.rhythm_logits(state, rhythm, at_s, shorter), terms, shorter))
+            for shorter, curve in enumerate(curves)
         )
 
     def read(

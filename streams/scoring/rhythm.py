@@ -122,6 +122,22 @@ class Silence:
         log_p0 = math.log(-expm1(log_active)) if log_active < 0.0 else -math.inf
         return max(-LOGIT_LIMIT, min(LOGIT_LIMIT, log_p0 - log_active))
 
+    def most_logit_p0(self, rhythm: Rhythm, at_s: float, horizon: float) -> float:
+        """Return in a few operations what `logit_p0` does not exceed, but for rounding.
+
+        As in `surely_below`, the odds of being gone are at most g = k exp(n u), k = a/(b + x). The chance of
+        buying within h, 1 - (1 + y)**-n with y = h/(al + T), is at least n y/(1 + n y) for n >= 1, as
+        Bernoulli found. So 1 - P0 >= n y/((1 + n y)(1 + g)).
+        """
+        last, age = self._last(rhythm), self._age(rhythm, at_s)
+        n = self.r + rhythm.repeats
+        faded = n * (age - last) / (self.alpha + last)
+        if n < 1.0 or faded > LOGIT_LIMIT:
+            return LOGIT_LIMIT
+        gone = self.a / (self.b + rhythm.repeats) * math.exp(faded)
+        buys = n * horizon / (self.alpha + age)
+        return max(-LOGIT_LIMIT, math.log((1.0 + gone + gone * buys) / buys))
+
     def lost(self, rhythm: Rhythm, at_s: float, horizon: float) -> float:
         """Return the share of the chance of engaging that silence has cost: 1 - (1-P0 now)/(1-P0 then)."""
         last = self._last(rhythm)

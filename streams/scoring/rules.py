@@ -209,9 +209,13 @@ class Rules:
     ) -> None:
         episode, rhythm = open_of(state, _CHURN_RISK), state.rhythm
         lost = absent and rhythm is not None and rhythm.repeats >= 1
-        if episode is None and not (lost or glance.terms >= self._churn_terms):
+        at_s, terms, churn = glance.at_s, glance.terms, self.churn
+        if episode is None and (
+            not (lost or terms >= self._churn_terms)
+            or churn.surely_below(state, at_s, terms, self._index, self._open_logit)
+        ):
             return
-        logit = self.churn.logit(state, glance.at_s, glance.terms, self._index)
+        logit = churn.logit(state, at_s, terms, self._index)
         if logit is None or rhythm is None:
             return
         probability = sigmoid(logit)

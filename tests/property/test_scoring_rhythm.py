@@ -168,6 +168,24 @@ def test_shortcut_where_it_is_tight(silent: int, horizon: float):
     assert silence.surely_below(fresh, at_s, 0.5)
 
 
+@given(populations, rhythms(), st.floats(0, 3000), st.integers(1, 3650))
+@example(POPULATIONS[0], Rhythm(0, 300, 1, 1, [], 1), 0.0, 90)
+def test_the_most_of_p0_is_never_exceeded(silence: Silence, rhythm: Rhythm, silent: float, horizon: int):
+    """The cheap bound lies at most rounding below the log-odds of no engagement."""
+    at_s = (rhythm.last_day + silent) * DAY_S
+
+    assert silence.most_logit_p0(rhythm, at_s, horizon) >= silence.logit_p0(rhythm, at_s, horizon) - 1e-12
+
+
+@pytest.mark.parametrize("repeats", [2, 5, 20])
+def test_the_most_of_p0_is_of_use(repeats: int):
+    """For who engages once a month it lies less than two log-odds above what it bounds."""
+    rhythm, silence = Rhythm(0, 30 * repeats, repeats, 1, [], 1), DEFAULT.churn.silence
+    at_s = (rhythm.last_day + 10) * DAY_S
+
+    assert silence.most_logit_p0(rhythm, at_s, 90.0) < silence.logit_p0(rhythm, at_s, 90.0) + 2.0
+
+
 @given(populations, rhythms(), st.sampled_from([0.3, 0.5, 0.8]))
 def test_expected_by(silence: Silence, rhythm: Rhythm, share: float):
     """A customer is expected by the day on which silence reaches the share, if that comes within 20 years."""
