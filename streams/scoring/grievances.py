@@ -4,6 +4,7 @@ from typing import Final
 
 from streams.scoring.facts import COMPLAINT, REASON, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
+from streams.scoring.standing import failing
 from streams.scoring.state import NO_CODE, Case, CustomerState
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import HIGH, LOW, MEDIUM, SEVERITIES, Cause, Rule
@@ -90,8 +91,8 @@ class Grievances:
     def floor(self, state: CustomerState, at_s: float) -> int:
         """Return the severity below which nothing about the customer lies while its failures stand."""
         floor = LOW
-        for case in state.cases.values():
-            if case.key != NO_CODE and at_s < case.until_s:
+        for case in failing(state):
+            if at_s < case.until_s:
                 floor = max(floor, self._floors.get(case.key >> 3, LOW))
         return floor
 

@@ -172,12 +172,13 @@ class Register:
         over_s = floor(now_s) - self._fold_s
         over: list[bytes] = []
         first_s = newest_s = 0
-        failed = False
+        failures: list[Case] = []
         for key, case in state.cases.items():  # once through all of them, as each look costs
             if _is_over(case, over_s):
                 over.append(key)
                 continue
-            failed = failed or case.key != NO_CODE
+            if case.key != NO_CODE:
+                failures.append(case)
             pending_s = case.pending_s
             if pending_s and (not first_s or pending_s < first_s):
                 first_s = pending_s
@@ -187,7 +188,8 @@ class Register:
             self._fold(state, key, now_s)
         state.deadline_s = first_s
         state.failing = 0
-        if failed:
+        state.failures = failures
+        if failures:
             state.failing = self._settle_ended(state, now_s)
         elif state.peaks[WORST_ENDED] is not None:
             self._ledger.rank_ended(state)

@@ -54,7 +54,7 @@ class Gravity:
         for _, amount in self._churn.intents(state, at_s):
             if amount >= FRESH_INTENT:
                 return HIGH
-        floor = self._grievances.floor(state, at_s) if state.failing else LOW
+        floor = self._grievances.floor(state, at_s)
         if floor >= self._highest_last:
             return floor
         last = self._ledger.last_of(state)

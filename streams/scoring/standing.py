@@ -73,7 +73,10 @@ def failing(state: CustomerState) -> list[Case]:
     """Return the cases with a failure, none where all have ended: most of a register is parcels in time."""
     if not state.failing:
         return []
-    return [case for case in state.cases.values() if case.key != NO_CODE]
+    found = state.failures
+    if found is None:
+        found = state.failures = [case for case in state.cases.values() if case.key != NO_CODE]
+    return found
 
 
 class Failures:

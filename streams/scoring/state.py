@@ -274,6 +274,7 @@ class CustomerState:
         "episodes",
         "events",
         "failing",
+        "failures",
         "intents",
         "last",
         "lost_day",
@@ -319,6 +320,8 @@ class CustomerState:
         """The register of standing signals, by the hash of each one's own id: at most 16."""
         self.failing = 0
         """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
+        self.failures: list[Case] | None = None
+        """Those with a failure, None until somebody asks (`standing.failing`): no part of the row's bytes."""
         self.deadline_s = 0
         """The earliest deadline of the register that can still be missed, 0 for none."""
         self.cause: Cause | None = None
