@@ -7,6 +7,7 @@ from streams.announcing import Desk
 from streams.casework import Office
 from streams.engine.handler import Effects, Standing
 from streams.observe.intake import Intake, named_sources
+from streams.observe.kpis import priced_by
 from streams.observe.placement import PlacementWarnings
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
 from streams.scoring.apply import Scorer
@@ -57,6 +58,7 @@ class Processor:
         )
         self.dead_letters_topic = prefix + DEAD_LETTERS.name
         self.sources = named_sources(scorer.policy.sources)
+        self.priced = priced_by(scorer.policy)
         self.tally = Tally(intake=Intake(self.sources))
         """Everything committed since this worker started."""
         self.alert_latency = Histogram(LATENCY_BUCKETS_S)

@@ -18,8 +18,8 @@ from schemas.tracing import trace_of
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
-from streams.observe.intake import LATE_S, Intake, is_late
-from streams.observe.kpis import CONTACTS, COUNTED
+from streams.observe.intake import LATE_S, Intake, Meter, is_late
+from streams.observe.kpis import CONTACTS, COUNTED, Kpis
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
@@ -47,6 +47,7 @@ class Shared(Protocol):
     suppression: Suppression
     warm: WarmStates
     sources: frozenset[str]
+    priced: frozenset[str]
     topics: dict[str, int]
     """Full names of the inputs -> their numbers."""
     actions_topic: str
@@ -87,8 +88,9 @@ class PartitionWork:
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
         self._forgetting = Forgetting(processor.suppression, rows)
-        self._done = Processed(tally=Tally(intake=Intake(processor.sources)))
-        self._metered = self._done.tally.intake.accepted
+        tally = Tally(intake=Intake(processor.sources), kpis=Kpis(priced=processor.priced))
+        self._done = Processed(tally=tally)
+        self._metered = tally.intake.accepted
         self._casework = Casework(processor.office, partition, standing, self._done)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -164,12 +166,12 @@ class PartitionWork:
             tally.intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        self._meter(event, channel, event_s, record_s)
+        meter = self._meter(event, channel, event_s, record_s)
         if type(event) in COUNTED:
             last = scorer.ledger.last_of(state) if type(event) in CONTACTS else None
             tally.kpis.see(event, channel, key, event_s, last)
         if admitted:
-            self._feel(event, channel)
+            self._feel(event, meter)
         strong = scorer.count(state, event, event_s, admitted)
         rules, at_s, until_s = scorer.rules, state.newest_s, self._casework.absence_until_s
         decisions: list[Decision] = []
@@ -185,24 +187,25 @@ class PartitionWork:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
         return True
 
-    def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> None:
+    def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> Meter:
         """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
         kind = type(event), channel, event.source
-        entry = self._metered.get(kind)
-        if entry is None:
-            entry = self._metered[kind] = [0.0, 0.0, 0.0]
-        entry[0] += 1.0
-        if event_s > entry[1]:  # noqa: PLR1730  # max() costs several times as much, on every event
-            entry[1] = event_s
+        meter = self._metered.get(kind)
+        if meter is None:
+            meter = self._metered[kind] = Meter()
+        meter.number += 1
+        if event_s > meter.newest_s:  # noqa: PLR1730  # max() costs several times as much, on every event
+            meter.newest_s = event_s
         if record_s - event_s > LATE_S and is_late(event, event_s, record_s):
-            entry[2] += 1.0
+            meter.late += 1
+        return meter
 
-    def _feel(self, event: Touchpoint, channel: str) -> None:
-        """Count what an event's moments weigh, before decay and saturation (see `observe.kpis.Kpis.felt`)."""
-        felt = self._done.tally.kpis.felt
+    def _feel(self, event: Touchpoint, meter: Meter) -> None:
+        """Count what an event's moments weigh."""
+        felt = meter.felt
         for signal in self._scorer.signals.of(event):
-            moment = signal.code if signal.a < 0.0 else -signal.code, channel
-            felt[moment] = felt.get(moment, 0.0) + signal.m
+            code = signal.code if signal.a < 0.0 else -signal.code
+            felt[code] = felt.get(code, 0.0) + signal.m
 
     def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""

@@ -97,7 +97,7 @@ def output_families(reading: Reading) -> Iterator[Family]:
 def kpi_families(reading: Reading, policy: Policy) -> Iterator[Family]:
     """Yield what the customers live through, by channel."""
     kpis = reading.tally.kpis
-    yield family("cx_moment_points_total", kpis.moments(policy.driver_names))
+    yield family("cx_moment_points_total", reading.tally.intake.moments(policy.driver_names))
     unpriced = kpis.unpriced(policy.rhythm.engagement, priced_by(policy))
     yield family("cx_unpriced_engagements_total", unpriced)
     yield family("cx_currency_minor_units", {policy.currency: 10 ** minor_digits(policy.currency)})

@@ -1,12 +1,13 @@
 """Who sent what: records by channel, source, type and outcome, and how late they came."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from schemas.envelope import Touchpoint
 from schemas.rejects import source_of
+from streams.observe.counted import Counted
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
@@ -45,20 +46,43 @@ Kind = tuple[type[Touchpoint], str, str]
 """Type, channel and source of accepted events."""
 
 
+class Meter:
+    """What was accepted of one kind."""
+
+    __slots__ = ("felt", "late", "newest_s", "number")
+
+    def __init__(self, number: int = 0, newest_s: float = 0.0, late: int = 0) -> None:
+        self.number = number
+        self.newest_s = newest_s
+        """The newest event time."""
+        self.late = late
+        self.felt: dict[int, float] = {}
+        """Weight times distance from the prior of every moment, before decay and saturation, by driver code;
+        the code of good moments is negative."""
+
+    def add(self, other: "Meter") -> None:
+        """Add another of the same kind."""
+        self.number += other.number
+        self.newest_s = max(self.newest_s, other.newest_s)
+        self.late += other.late
+        for code, weight in other.felt.items():
+            self.felt[code] = self.felt.get(code, 0.0) + weight
+
+
 @dataclass(slots=True)
 class Intake:
     """Counters of the records of one transaction, or of everything that was committed."""
 
     sources: frozenset[str] = frozenset()
     """Those with a label of their own; the others count as `OTHER`."""
-    accepted: dict[Kind, list[float]] = field(default_factory=dict)
-    """Accepted events: how many, the newest event time, how many were late. One look-up an event: that is
-    why names and labels are made when the transaction was committed, and not here."""
-    others: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    accepted: dict[Kind, Meter] = field(default_factory=dict)
+    """Accepted events. One look-up an event: that is why names and labels are made when the transaction was
+    committed, and not here."""
+    others: Counted[tuple[str, str, str]] = field(default_factory=Counted)
     """Events that were read and not applied, by (channel, source, outcome)."""
-    rejects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejects: Counted[tuple[str, str]] = field(default_factory=Counted)
     """By (source, reason)."""
-    arrivals: Counter[int] = field(default_factory=Counter)
+    arrivals: Counted[int] = field(default_factory=Counted)
     """Records by record timestamp in ticks; drained when committed."""
 
     def label(self, source: str) -> str:
@@ -68,9 +92,18 @@ class Intake:
     def arrived(self, records: Sequence[Stamped]) -> None:
         """Remember when records came: each of a few, every n-th of many."""
         stride = max(1, len(records) // SAMPLED)
+        tick = weight = 0
         for number in range(0, len(records), stride):
-            weight = min(stride, len(records) - number)
-            self.arrivals[records[number].timestamp // TICK_MS] += weight
+            came = records[number].timestamp // TICK_MS
+            if came != tick:  # neighbours have mostly come together
+                self._came(tick, weight)
+                tick, weight = came, 0
+            weight += min(stride, len(records) - number)
+        self._came(tick, weight)
+
+    def _came(self, tick: int, records: int) -> None:
+        if records:
+            self.arrivals[tick] = self.arrivals.get(tick, 0) + records
 
     def seen(self, event: Touchpoint, channel: str, outcome: str) -> None:
         """Count an event that was read and not applied to a row: duplicate, anonymous or suppressed."""
@@ -84,56 +117,66 @@ class Intake:
     def outcomes(self) -> Counter[tuple[str, str, str]]:
         """Return the records that could be read by (channel, source, outcome)."""
         found = Counter(self.others)
-        for (_, channel, source), (number, _, _) in self.accepted.items():
-            found[channel, source, "accepted"] += int(number)
+        for (_, channel, source), meter in self.accepted.items():
+            found[channel, source, "accepted"] += meter.number
         return found
 
     def types(self) -> Counter[tuple[str, str]]:
         """Return the accepted events by (type with its version, source)."""
         found: Counter[tuple[str, str]] = Counter()
-        for (kind, _, source), (number, _, _) in self.accepted.items():
-            found[str(kind.__struct_config__.tag), source] += int(number)
+        for (kind, _, source), meter in self.accepted.items():
+            found[str(kind.__struct_config__.tag), source] += meter.number
         return found
 
     def late(self) -> Counter[str]:
         """Return the accepted events that came late by source; 0 where none did."""
         found: Counter[str] = Counter()
-        for (_, _, source), (_, _, late) in self.accepted.items():
-            found[source] += int(late)
+        for (_, _, source), meter in self.accepted.items():
+            found[source] += meter.late
         return found
 
     def of_type(self, wanted: type[Touchpoint]) -> Counter[str]:
         """Return the accepted events of one type by channel."""
         found: Counter[str] = Counter()
-        for (kind, channel, _), (number, _, _) in self.accepted.items():
+        for (kind, channel, _), meter in self.accepted.items():
             if kind is wanted:
-                found[channel] += int(number)
+                found[channel] += meter.number
+        return found
+
+    def moments(self, names: Mapping[int, str]) -> dict[tuple[str, str, str], float]:
+        """Return what was felt by (driver, channel, good or bad); a driver of no policy is `other`."""
+        found: dict[tuple[str, str, str], float] = {}
+        for (_, channel, _), meter in self.accepted.items():
+            for code, weight in meter.felt.items():
+                key = names.get(abs(code), OTHER), channel, "bad" if code > 0 else "good"
+                found[key] = found.get(key, 0.0) + weight
         return found
 
     def by_channel(self) -> dict[str, tuple[int, float]]:
         """Return how many events each channel gave, and its newest event time."""
         found: dict[str, tuple[int, float]] = {}
-        for (_, channel, _), (number, newest_s, _) in self.accepted.items():
-            before, newest = found.get(channel, (0, 0.0))
-            found[channel] = before + int(number), max(newest, newest_s)
+        for (_, channel, _), meter in self.accepted.items():
+            before, newest_s = found.get(channel, (0, 0.0))
+            found[channel] = before + meter.number, max(newest_s, meter.newest_s)
         return found
 
     def newest_by_source(self) -> dict[str, float]:
         """Return the newest event time of each source."""
         found: dict[str, float] = {}
-        for (_, _, source), (_, newest_s, _) in self.accepted.items():
-            found[source] = max(newest_s, found.get(source, 0.0))
+        for (_, _, source), meter in self.accepted.items():
+            found[source] = max(meter.newest_s, found.get(source, 0.0))
         return found
 
     def add(self, other: "Intake") -> None:
         """Add another intake, but for its arrivals; sources without a label become one here."""
-        for (kind, channel, source), (number, newest_s, late) in other.accepted.items():
-            entry = self.accepted.setdefault((kind, channel, self.label(source)), [0.0, 0.0, 0.0])
-            entry[0] += number
-            entry[1] = max(entry[1], newest_s)
-            entry[2] += late
-        self.others.update(other.others)
-        self.rejects.update(other.rejects)
+        for (kind, channel, source), each in other.accepted.items():
+            label = kind, channel, self.label(source)
+            meter = self.accepted.get(label)
+            if meter is None:
+                meter = self.accepted[label] = Meter()
+            meter.add(each)
+        self.others.add(other.others)
+        self.rejects.add(other.rejects)
 
     def copy(self) -> "Intake":
         """Return an intake with the same counts, but for arrivals, that shares nothing with this one."""

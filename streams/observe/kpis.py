@@ -8,7 +8,7 @@ shares, n and intervals are made where they are read.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from schemas.families import orders, promises, store, support, voice
 from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
+from streams.observe.counted import Counted
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import LastExperience
@@ -38,24 +39,22 @@ not grow without end."""
 class Kpis:
     """Counters of one transaction, or of everything that was committed."""
 
-    answers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    answers: Counted[tuple[str, str, str]] = field(default_factory=Counted)
     """Survey answers by (survey, channel, answer): good, neutral, bad."""
-    contacts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    contacts: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Inbound contacts by (channel, after): failure where one came before, else other."""
-    offered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    offered: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Contacts that waited for a person, by (channel, result): answered, abandoned."""
-    promises: Counter[tuple[str, str]] = field(default_factory=Counter)
+    promises: Counted[tuple[str, str]] = field(default_factory=Counted)
     """By (channel, result): kept, broken, withdrawn."""
     wait_s: dict[str, Histogram] = field(default_factory=dict)
     handling_s: dict[str, Histogram] = field(default_factory=dict)
     first_reply_s: dict[str, Histogram] = field(default_factory=dict)
-    felt: dict[tuple[int, str], float] = field(default_factory=dict)
-    """Weight times distance from the prior of every moment, by (driver code, channel); the code of good
-    moments is negative. Names are made when somebody asks."""
-    spent: Counter[tuple[type[Touchpoint], str, str]] = field(default_factory=Counter)
-    """Events with an amount that name its currency, by (type, channel, currency)."""
+    spent: Counted[tuple[type[Touchpoint], str, str]] = field(default_factory=Counted)
+    """Events with an amount in a currency that is not among `priced`, by (type, channel, currency)."""
     priced: frozenset[str] = frozenset()
-    """Currencies that the policy has a rate for: none of them becomes `other`, however many others came."""
+    """Currencies that the policy has a rate for: nearly all amounts are in one, and need no count. Of those
+    counted all the same none becomes `other`, however many others came."""
     currencies: set[str] = field(default_factory=set)
     """The others that were added under their own code; all further ones are `other`."""
     pending: list[Contact] = field(default_factory=list)
@@ -83,7 +82,8 @@ class Kpis:
 
     def spend(self, kind: type[Touchpoint], channel: str, currency: str) -> None:
         """Count an event with an amount in `currency`, by its code: a transaction has only so many events."""
-        self.spent[kind, channel, currency] += 1
+        if currency not in self.priced:
+            self.spent[kind, channel, currency] += 1
 
     def _label(self, currency: str) -> str:
         """Return what a currency is counted as in a sum of many transactions."""
@@ -105,25 +105,15 @@ class Kpis:
                 found[channel, currency] += events
         return found
 
-    def moments(self, names: Mapping[int, str]) -> dict[tuple[str, str, str], float]:
-        """Return `felt` by (driver, channel, feeling: good or bad); a driver of no policy is `other`."""
-        found: dict[tuple[str, str, str], float] = {}
-        for (code, channel), weight in self.felt.items():
-            key = names.get(abs(code), DROPPED), channel, "bad" if code > 0 else "good"
-            found[key] = found.get(key, 0.0) + weight
-        return found
-
     def add(self, other: "Kpis") -> None:
         """Add other counters, but for the pending contacts."""
-        self.answers.update(other.answers)
-        self.contacts.update(other.contacts)
-        self.offered.update(other.offered)
-        self.promises.update(other.promises)
+        self.answers.add(other.answers)
+        self.contacts.add(other.contacts)
+        self.offered.add(other.offered)
+        self.promises.add(other.promises)
         add_all(self.wait_s, other.wait_s)
         add_all(self.handling_s, other.handling_s)
         add_all(self.first_reply_s, other.first_reply_s)
-        for key, weight in other.felt.items():
-            self.felt[key] = self.felt.get(key, 0.0) + weight
         for (kind, channel, currency), events in other.spent.items():
             self.spent[kind, channel, self._label(currency)] += events
 

@@ -1,10 +1,10 @@
 """Whether alerts were right, in time and well calibrated: counters over outcomes that have matured."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
+from streams.observe.counted import Counted
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S
 
@@ -21,30 +21,30 @@ ROUNDING: Final = 1e-9
 class Outcomes:
     """Counters of one transaction, or of everything that was committed."""
 
-    suppressed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    suppressed: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Steps that were decided and not announced, by (rule, reason)."""
-    results: Counter[tuple[str, str]] = field(default_factory=Counter)
+    results: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Matured outcomes of alerts, by (rule, result): churned, retained, saved, false_alarm."""
     lead_s: dict[str, Histogram] = field(default_factory=dict)
     """Time from an alert to the loss that it foretold, by rule."""
-    inferred: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    inferred: Counted[tuple[str, str, str]] = field(default_factory=Counted)
     """Outcomes read from what the customer did within the horizon, by (rule, outcome, told): returned or
     lost; told, untold or holdout."""
     losses: int = 0
     """Customers who were lost while watched: silent for the alert horizon."""
-    foretold: Counter[str] = field(default_factory=Counter)
+    foretold: Counted[str] = field(default_factory=Counted)
     """Of these, those of whom a rule had warned since their last engagement, by rule; `any` counts once."""
-    passed: Counter[str] = field(default_factory=Counter)
+    passed: Counted[str] = field(default_factory=Counted)
     """Critical announcements that went past the budget, by rule."""
-    actions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    actions: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Actions on alerts by (action, result): applied, unchanged, past, unknown_alert."""
-    incidents: Counter[tuple[str, str]] = field(default_factory=Counter)
+    incidents: Counted[tuple[str, str]] = field(default_factory=Counted)
     """Steps of the guard of silent inputs, by (channel, step): opened, closed."""
-    raised: Counter[str] = field(default_factory=Counter)
+    raised: Counted[str] = field(default_factory=Counted)
     """Alerts that were opened, by whether the customer had complained before: one of `WHEN`."""
-    predicted: Counter[str] = field(default_factory=Counter)
+    predicted: Counted[str] = field(default_factory=Counted)
     """Matured predictions by bin of their probability."""
-    came_true: Counter[str] = field(default_factory=Counter)
+    came_true: Counted[str] = field(default_factory=Counted)
     """Of these, the customers who left."""
     probability: dict[str, float] = field(default_factory=dict)
     """Sum of the predicted probabilities by bin."""
@@ -75,18 +75,18 @@ class Outcomes:
 
     def add(self, other: "Outcomes") -> None:
         """Add other counters."""
-        self.suppressed.update(other.suppressed)
-        self.results.update(other.results)
+        self.suppressed.add(other.suppressed)
+        self.results.add(other.results)
         add_all(self.lead_s, other.lead_s)
-        self.inferred.update(other.inferred)
+        self.inferred.add(other.inferred)
         self.losses += other.losses
-        self.foretold.update(other.foretold)
-        self.passed.update(other.passed)
-        self.actions.update(other.actions)
-        self.incidents.update(other.incidents)
-        self.raised.update(other.raised)
-        self.predicted.update(other.predicted)
-        self.came_true.update(other.came_true)
+        self.foretold.add(other.foretold)
+        self.passed.add(other.passed)
+        self.actions.add(other.actions)
+        self.incidents.add(other.incidents)
+        self.raised.add(other.raised)
+        self.predicted.add(other.predicted)
+        self.came_true.add(other.came_true)
         for label, total in other.probability.items():
             self.probability[label] = self.probability.get(label, 0.0) + total
         self.squared_error += other.squared_error

@@ -1,12 +1,12 @@
 """What the worker has done, as plain counters: added up a transaction at a time, read at scrape time."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
 from streams.engine.handler import Effects
 from streams.observe.census import Census
 from streams.observe.contacts import FirstContacts
+from streams.observe.counted import Counted
 from streams.observe.histogram import Histogram
 from streams.observe.intake import TICK_MS, Intake
 from streams.observe.kpis import Kpis
@@ -23,15 +23,15 @@ SCORED_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.
 class Tally:
     """Counters of one transaction, or of everything that was committed."""
 
-    rejects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejects: Counted[tuple[str, str]] = field(default_factory=Counted)
     """By (topic, reason)."""
-    alerts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    alerts: Counted[tuple[str, str, str]] = field(default_factory=Counted)
     """By (rule, severity, step)."""
     scores: int = 0
     """Messages on `cx.scores`."""
     alert_records_s: list[float] = field(default_factory=list)
     """Record timestamps of the events that raised an alert, seconds; drained when committed."""
-    misplaced: Counter[str] = field(default_factory=Counter)
+    misplaced: Counted[str] = field(default_factory=Counted)
     """New customers on a partition that Kafka's default partitioner does not give, by topic."""
     compute_s: float = 0.0
     """Time spent in decoding and scoring, seconds."""
@@ -48,10 +48,10 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add another tally, but for what is drained when it is committed."""
-        self.rejects.update(other.rejects)
-        self.alerts.update(other.alerts)
+        self.rejects.add(other.rejects)
+        self.alerts.add(other.alerts)
         self.scores += other.scores
-        self.misplaced.update(other.misplaced)
+        self.misplaced.add(other.misplaced)
         self.compute_s += other.compute_s
         self.changelog_bytes += other.changelog_bytes
         self.intake.add(other.intake)

@@ -18,7 +18,7 @@ from streams.engine.handler import Standing
 from streams.observe.census import Census
 from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
 from streams.observe.histogram import Histogram
-from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, is_late, named_sources
+from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, Meter, is_late, named_sources
 from streams.observe.kpis import MOST_CURRENCIES, PRICED, Kpis, answer_of, priced_by
 from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
@@ -140,7 +140,7 @@ def test_moments_are_weighed_by_driver_and_channel():
     work = processor.begin(0, {}, Standing("generation", -math.inf))
     work.apply(WEB.name, [Rec(line("delivery.failed", 1)), Rec(line("order.placed", 1))])
     processor.committed(0, work.finish())
-    assert processor.tally.kpis.moments(DEFAULT.policy.driver_names) == {
+    assert processor.tally.intake.moments(DEFAULT.policy.driver_names) == {
         ("failed_delivery", "web", "bad"): pytest.approx(3 * 1.5 * 65),
         ("purchase", "web", "good"): pytest.approx(20.0),
     }
@@ -148,7 +148,9 @@ def test_moments_are_weighed_by_driver_and_channel():
 
 def test_a_moment_of_a_driver_that_no_policy_has_is_other():
     """Codes that are kept from an earlier policy are one series together."""
-    assert Kpis(felt={(3999, "web"): 2.0, (-3998, "web"): 1.0}).moments({}) == {
+    meter = Meter()
+    meter.felt = {3999: 2.0, -3998: 1.0}
+    assert Intake(accepted={(PageViewed, "web", "other"): meter}).moments({}) == {
         ("other", "web", "bad"): 2.0,
         ("other", "web", "good"): 1.0,
     }
@@ -278,7 +280,7 @@ def test_a_source_has_a_label_only_if_the_policy_lists_it():
     """All others count together, so that a producer cannot make series (G8)."""
     intake = Intake(named_sources(["/shop", *map(str, range(100))]))
     assert len(intake.sources) == MOST_SOURCES
-    raw = Intake(accepted={(PageViewed, "web", f"/{name}"): [1.0, 5.0, 0.0] for name in ("shop", "x", "y")})
+    raw = Intake(accepted={(PageViewed, "web", f"/{name}"): Meter(1, 5.0) for name in ("shop", "x", "y")})
     intake.add(raw)
     intake.seen(event("page.viewed", source="/shop"), "web", "duplicate")
     assert intake.outcomes() == {
@@ -429,7 +431,7 @@ def test_a_copy_of_a_tally_shares_nothing_with_it():
     tally.kpis.wait_s["phone"] = Histogram((1.0,))
     copy = tally.copy()
     tally.kpis.wait_s["phone"].observe(3.0)
-    tally.intake.accepted[PageViewed, "web", "/shop"] = [1.0, 2.0, 0.0]
+    tally.intake.accepted[PageViewed, "web", "/shop"] = Meter(1, 2.0)
     tally.outcomes.raised["before_complaint"] += 1
     assert copy.kpis.wait_s["phone"].total == 0.0
     assert copy.intake.sources == {"/shop"}
@@ -453,7 +455,7 @@ def test_the_handler_counts_every_record_for_who_sent_it():
     }
     assert intake.rejects == {("unknown", "not_json"): 1}
     assert kpis.contacts == {("phone", "other"): 1}
-    assert ("waiting", "phone", "bad") in kpis.moments(DEFAULT.policy.driver_names)
+    assert ("waiting", "phone", "bad") in intake.moments(DEFAULT.policy.driver_names)
     assert processor.latencies.scored.total == pytest.approx(4 * 3.0)
     assert processor.tally.compute_s > 0.0
     assert processor.tally.changelog_bytes > 0

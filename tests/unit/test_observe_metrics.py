@@ -17,7 +17,7 @@ from schemas.rejects import RejectReason
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.observe.collector import registry
 from streams.observe.histogram import observe_under
-from streams.observe.intake import Intake
+from streams.observe.intake import Intake, Meter
 from streams.observe.kpis import HANDLING_BUCKETS_S, REPLY_BUCKETS_S, WAIT_BUCKETS_S, Kpis
 from streams.observe.metrics import DELIVERY, METRICS, Kind, metrics_table
 from streams.observe.outcomes import Outcomes, bin_of
@@ -69,8 +69,9 @@ def a_tally() -> Tally:
 
 def fill_intake(intake: Intake) -> None:
     """Count a record of each kind."""
-    intake.accepted[CallEnded, "phone", "other"] = [5.0, NOW - 40, 1.0]
-    intake.accepted[OrderPlaced, "web", "other"] = [6.0, NOW - 50, 0.0]
+    calls = intake.accepted[CallEnded, "phone", "other"] = Meter(5, NOW - 40, 1)
+    calls.felt[1] = 65.0
+    intake.accepted[OrderPlaced, "web", "other"] = Meter(6, NOW - 50)
     intake.rejects["other", "not_json"] = 1
 
 
@@ -80,7 +81,6 @@ def fill_kpis(kpis: Kpis) -> None:
     kpis.contacts["phone", "failure"] = 2
     kpis.offered["phone", "abandoned"] = 1
     kpis.promises["web", "kept"] = 4
-    kpis.felt[1, "phone"] = 65.0
     kpis.spend(OrderPlaced, "web", "JPY")
     kpis.spend(OrderPlaced, "web", "USD")
     for histograms, bounds in (
@@ -264,7 +264,7 @@ def test_every_reject_reason_is_there_before_it_happens():
 def test_every_channel_may_fall_silent_for_the_first_time():
     """A channel that was heard of has its incidents at 0: the first one is an increase."""
     tally = Tally()
-    tally.intake.accepted[OrderPlaced, "web", "other"] = [1.0, NOW, 0.0]
+    tally.intake.accepted[OrderPlaced, "web", "other"] = Meter(1, NOW)
     tally.outcomes.incidents["store", "opened"] = 1
     found = scrape(a_reading(tally=tally))
     shown = {labels: value for (name, labels), value in found.items() if name == "cx_incidents_total"}

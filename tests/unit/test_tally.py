@@ -1,11 +1,10 @@
 """Counters of transactions and histograms, and how they add up."""
 
-from collections import Counter
-
 import pytest
 
 from schemas.families.web import PageViewed
-from streams.observe.intake import Intake
+from streams.observe.counted import Counted
+from streams.observe.intake import Intake, Meter
 from streams.observe.tally import Census, Histogram, Tally
 
 
@@ -36,29 +35,29 @@ def test_histograms_of_other_bounds_do_not_add_up():
 
 def seen(**newest_s: float) -> Intake:
     """Return an intake of one page view a channel."""
-    return Intake(accepted={(PageViewed, name, "other"): [1.0, at_s, 0.0] for name, at_s in newest_s.items()})
+    return Intake(accepted={(PageViewed, name, "other"): Meter(1, at_s) for name, at_s in newest_s.items()})
 
 
 def test_tallies_add_up_and_the_newest_time_wins():
     """Counts are sums, times are maxima, and latencies are drained by whoever observes them."""
-    total = Tally(rejects=Counter({("web", "not_json"): 1}), scores=2, intake=seen(web=5.0, app=9.0))
+    total = Tally(rejects=Counted({("web", "not_json"): 1}), scores=2, intake=seen(web=5.0, app=9.0))
     total.add(
         Tally(
-            rejects=Counter({("web", "not_json"): 2}),
-            alerts=Counter({("silence", "low", "opened"): 1}),
+            rejects=Counted({("web", "not_json"): 2}),
+            alerts=Counted({("silence", "low", "opened"): 1}),
             scores=3,
             alert_records_s=[1.0],
             intake=seen(web=7.0, app=8.0, store=1.0),
-            misplaced=Counter({"web": 4}),
+            misplaced=Counted({"web": 4}),
         )
     )
     assert total.newest_event_s == {"web": 7.0, "app": 9.0, "store": 1.0}
     assert total == Tally(
-        rejects=Counter({("web", "not_json"): 3}),
-        alerts=Counter({("silence", "low", "opened"): 1}),
+        rejects=Counted({("web", "not_json"): 3}),
+        alerts=Counted({("silence", "low", "opened"): 1}),
         scores=5,
         intake=total.intake,
-        misplaced=Counter({"web": 4}),
+        misplaced=Counted({"web": 4}),
     )
 
 
