@@ -18,7 +18,9 @@ def register(app: Any, lane: Lane) -> None:
 
     # One by one: `faust agents` crashes on a channel of several topics.
     for name in lane.settings.inputs:
-        app.agent(app.topic(name, schema=LaneSchema(), internal=False), name=name)(take)
+        # Without acks: they would say nothing (the marker does), and cost a book of every message.
+        topic = app.topic(name, schema=LaneSchema(), internal=False, acks=False)
+        app.agent(topic, name=name)(take)
 
     @app.task  # type: ignore[untyped-decorator]  # Faust is untyped
     async def sweep() -> None:

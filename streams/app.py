@@ -16,6 +16,7 @@ from streams.engine import transport
 from streams.engine.handler import Handler
 from streams.engine.lane import Lane
 from streams.engine.loop import install_uvloop
+from streams.engine.monitor import LaneMonitor
 from streams.engine.recovery import LaneTableManager
 from streams.engine.settings import EngineSettings
 from streams.engine.table import LaneTable
@@ -119,6 +120,7 @@ def _faust_app(settings: Settings, engine: EngineSettings) -> Any:
         broker_commit_every=None,
         broker_max_poll_records=2 * engine.chunk_records,
         consumer_auto_offset_reset="earliest",
+        Monitor=LaneMonitor,
         Table=LaneTable,
         TableManager=LaneTableManager,
     )

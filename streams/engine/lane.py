@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
@@ -38,6 +38,9 @@ MOST_HEALS = 10
 """Heals in a row without a commit; then going on would be an endless loop."""
 LEASE_MARGIN_S = 1.0
 LEASE_POLL_S = 0.05
+BREATH_S = 0.005
+"""Longest stretch of small chunks in which the worker does nothing else: a turn of the loop after each one
+would cost as much as some of its records."""
 SWEEP_TICKS = 600
 """Ticks of the sweep in one interval: a pass is spread evenly."""
 SWEEP_TICK_MIN_S = 0.05
@@ -267,23 +270,28 @@ class Lane:
         left = max(self.settings.settle_s, owned.flushed_s + interval - monotonic())
         if left > 0 and owned.queue.records < self.settings.transaction_records:
             owned.full.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(owned.full.wait(), left)
+            timer = asyncio.get_running_loop().call_later(left, owned.full.set)
+            try:
+                await owned.full.wait()
+            finally:
+                timer.cancel()
 
     async def _apply(self, owned: Owned) -> None:
         if not self._mine(owned):
             return
         consumer = self.app.consumer
-        draft = owned.state.draft(
-            owned.watermark(consumer, self.settings.clock), caught_up=owned.at_end(consumer)
-        )
-        started = monotonic()
+        watermark_s, caught_up = owned.standing(consumer, self.settings.clock)
+        draft = owned.state.draft(watermark_s, caught_up=caught_up)
+        started = breathed = monotonic()
         while owned.queue and draft.records < self.settings.transaction_records:
             draft.add(owned.queue.pop())
-            self.app.consumer.space.set()
-            if monotonic() - started > self.settings.compute_s:
+            consumer.space.set()
+            now = monotonic()
+            if now - started > self.settings.compute_s:
                 break
-            await asyncio.sleep(0)
+            if now - breathed > BREATH_S:
+                await asyncio.sleep(0)
+                breathed = monotonic()
         if draft.records:
             await self._write(owned, draft.seal())
 
@@ -291,10 +299,9 @@ class Lane:
         async with self._work(owned):
             if not self._mine(owned):
                 return
-            now_s = owned.watermark(self.app.consumer, self.settings.clock)
+            now_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
             if now_s == -math.inf:
                 return
-            caught_up = owned.at_end(self.app.consumer)
             if self.settings.clock == "event":
                 keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
             else:

@@ -57,15 +57,11 @@ class Owned:
             state = InputState(at_end, reached_s, position.last_record_s, position.newest_event_s)
             yield topic, state, None if reach is None else reach.end
 
-    def at_end(self, consumer: Any) -> bool:
-        """Tell whether everything that every input holds is applied."""
-        return all(state.at_end for _, state, _ in self.inputs(consumer))
-
-    def watermark(self, consumer: Any, clock: Clock) -> float:
-        """Return the watermark of the partition; it never goes back."""
-        now_s = watermark((state for _, state, _ in self.inputs(consumer)), clock)
-        self._watermark_s = max(self._watermark_s, now_s)
-        return self._watermark_s
+    def standing(self, consumer: Any, clock: Clock) -> tuple[float, bool]:
+        """Return the watermark, which never goes back, and whether all that every input holds is applied."""
+        states = [state for _, state, _ in self.inputs(consumer)]
+        self._watermark_s = max(self._watermark_s, watermark(states, clock))
+        return self._watermark_s, all(state.at_end for state in states)
 
     def snapshot(self, consumer: Any) -> PartitionSnapshot:
         """Return the partition as metrics show it."""

@@ -165,9 +165,6 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await consumer._thread.seek_all(  # noqa: SLF001  # our own thread class
             {ensure_aiokafka_TP(tp): positions[tp.partition, tp.topic] for tp in inputs}
         )
-        for tp in inputs:
-            # Else Faust drops, silently, every message at or below its old read offset (trap 17).
-            consumer._read_offset[tp] = None  # noqa: SLF001  # the seam itself
         consumer.sequences.clear()
         consumer.reaches.clear()
 

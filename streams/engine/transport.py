@@ -200,6 +200,30 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         for tp, offset in positions.items():
             self.app.lane.on_out_of_range(tp.topic, tp.partition, offset)
 
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand every chunk to the queue of its agent, until the worker stops.
+
+        Stock drops, silently, every message at or below its own read offset (trap 17); chunks have numbers.
+        """
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                async for tp, message in self.getmany(POLL_S):
+                    await self._hand_over(tp, message)
+        except (asyncio.CancelledError, *self.consumer_stopped_errors):
+            if not self.app.should_stop:
+                raise
+
+    async def _hand_over(self, tp: TP, message: ConsumerMessage) -> None:
+        """Put a message into the queues of its agents; one that waits for room stops when the flow does.
+
+        Stock makes four tasks for each message, whether it has to wait or not.
+        """
+        room = not any(topic.queue.full() for topic in self.app.topics._tp_index[tp])  # noqa: SLF001  # the seam itself
+        if room and self.app.flow_control.is_active():
+            await self.callback(message)
+        else:
+            await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's
         """Yield one message per chunk."""
         self.parked.clear()
@@ -287,16 +311,11 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         super().resume_partitions(tps)
         self.space.set()
 
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Leave out stock's book of gaps: the marker counts skipped offsets."""
-
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:  # noqa: ARG002  # Faust's
         """Return what may be copied into the group; acks say nothing (Faust acks what raised: trap 4)."""
         return [TP(topic, number) for number, topic in self.app.lane.partitions.positions()]
 
     def _new_offset(self, tp: TP) -> int | None:
-        self._acked[tp] = []
-        self._acked_index[tp].clear()
         offset: int | None = self.app.lane.partitions.positions().get((tp.partition, tp.topic))
         return offset
 

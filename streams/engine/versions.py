@@ -15,7 +15,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
-from faust import App, Schema, Table
+from faust import App, Monitor, Schema, Table
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -32,13 +32,14 @@ CHECKED = {
 SEAMS: dict[Any, dict[str, str]] = {
     driver.Consumer: {
         "_new_consumer_thread": "self",
+        "_drain_messages": "self, fetcher",
+        "wait_first": "self, coros, timeout",
         "getmany": "self, timeout",
         "_wait_next_records": "self, timeout",
         "_getmany": "self, active_partitions, timeout",
         "_get_active_partitions": "self",
         "on_buffer_drop": "self, tp",
         "resume_partitions": "self, tps",
-        "_add_gap": "self, tp, offset_from, offset_to",
         "_filter_tps_with_pending_acks": "self, topics",
         "_new_offset": "self, tp",
         "_commit_offsets": "self, offsets, start_new_transaction",
@@ -85,6 +86,10 @@ SEAMS: dict[Any, dict[str, str]] = {
     Table: {
         "on_key_set": "self, key, value",
         "on_key_del": "self, key",
+    },
+    Monitor: {
+        "on_stream_event_in": "self, tp, offset, stream, event",
+        "on_stream_event_out": "self, tp, offset, stream, event, state",
     },
     App: {
         "on_rebalance_end": "self",

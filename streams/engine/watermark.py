@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from streams.engine.settings import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class InputState:
+class InputState(NamedTuple):
     """How far one input is applied; times in seconds since the epoch, -inf where nothing was applied."""
 
     at_end: bool

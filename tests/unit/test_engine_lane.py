@@ -275,6 +275,29 @@ async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
     assert [transaction.records for transaction in bench.writers[0].written] == [2]
 
 
+@pytest.mark.parametrize(("breath_s", "between"), [(60.0, [0, 0]), (-1.0, [0, 1])])
+async def test_others_get_a_turn_in_a_long_transaction(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, breath_s: float, between: list[int]
+) -> None:
+    """A stretch of small chunks is worked off without one: it costs as much as some of the records."""
+    monkeypatch.setattr("streams.engine.lane.BREATH_S", breath_s)
+    apply = CountingWork.apply
+    turns: list[None] = []
+    seen: list[int] = []
+
+    def applying(*given: Any) -> None:
+        seen.append(len(turns))
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        apply(*given)
+
+    monkeypatch.setattr(CountingWork, "apply", applying)
+    await bench.send(0)
+    await bench.send(1)
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [2]
+    assert seen == between
+
+
 async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:
     """Memory stays behind, nothing more is taken, and healing is asked for; the other partition works on."""
     bench.writers[0].outcomes = [Lost("who knows")]

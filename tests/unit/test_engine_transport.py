@@ -1,9 +1,18 @@
 """How fetches become chunks."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 from faust.transport.drivers import by_url
+from faust.types import TP
+from mode.utils.locks import Event
 
 from streams.engine.memory import MemoryRecord
-from streams.engine.transport import SCHEME, Fetched, Reach, cut, register
+from streams.engine.transport import SCHEME, Fetched, LaneConsumer, Reach, cut, register
+
+WEB = TP("web", 0)
 
 
 def records(*sizes: int) -> list[MemoryRecord]:
@@ -52,3 +61,84 @@ def test_the_scheme_is_known_to_faust() -> None:
     """`lane://` names our transport."""
     register()
     assert by_url(f"{SCHEME}://localhost:9092").__name__ == "LaneTransport"
+
+
+class Handing:
+    """A consumer that hands over to a queue of `room` messages, and what it fetches."""
+
+    def __init__(self, room: int, *fetches: list[Any], stopping: bool = False) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue(room)
+        self.fetches = list(fetches)
+        consumer = self.consumer = object.__new__(LaneConsumer)
+        self.fetcher = SimpleNamespace(should_stop=False)
+        vars(consumer).update(
+            app=SimpleNamespace(
+                topics=SimpleNamespace(_tp_index={WEB: [SimpleNamespace(queue=self.queue)]}),
+                flow_control=SimpleNamespace(is_active=lambda: not consumer.suspend_flow.is_set()),
+                should_stop=stopping,
+            ),
+            callback=self.queue.put,
+            getmany=self.getmany,
+            suspend_flow=Event(),
+            _loop=asyncio.get_running_loop(),
+            _stopped=Event(),
+            _crashed=Event(),
+        )
+
+    async def getmany(self, timeout: float) -> Any:  # noqa: ARG002, ASYNC109  # as the consumer's
+        """Yield what one fetch brought; an exception is raised; after the last the fetcher stops."""
+        for each in self.fetches.pop(0):
+            if isinstance(each, BaseException):
+                raise each
+            yield WEB, each
+        self.fetcher.should_stop = not self.fetches
+
+    async def drain(self) -> list[Any]:
+        """Drain until the fetcher stops; return what was handed over."""
+        await self.consumer._drain_messages(self.fetcher)
+        return [self.queue.get_nowait() for _ in range(self.queue.qsize())]
+
+
+async def test_messages_are_handed_over_in_order() -> None:
+    """Fetch after fetch, whatever their offsets say: chunks carry numbers."""
+    assert await Handing(9, ["b", "c"], ["a"]).drain() == ["b", "c", "a"]
+
+
+async def test_handing_over_makes_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is room a message costs no race with the suspension of the flow."""
+    handing = Handing(9, ["a"])
+    monkeypatch.setattr(handing.consumer, "wait_first", None)
+    assert await handing.drain() == ["a"]
+
+
+async def test_a_message_waits_for_room() -> None:
+    """A full queue loses nothing."""
+    handing = Handing(1, ["a", "b"])
+    draining = asyncio.create_task(handing.drain())
+    assert await handing.queue.get() == "a"
+    assert await draining == ["b"]
+
+
+async def test_a_suspended_flow_ends_the_wait_for_room() -> None:
+    """A rebalance that waits for the fetch in flight would wait for ever."""
+    handing = Handing(1, ["a", "b"])
+    asyncio.get_running_loop().call_later(0.01, handing.consumer.suspend_flow.set)
+    assert await asyncio.wait_for(handing.drain(), 5) == ["a"]
+
+
+async def test_a_message_of_a_suspended_flow_is_not_waited_for() -> None:
+    """Also where there is room: handing over would wait until the flow goes on."""
+    handing = Handing(9, ["a"])
+    handing.consumer.suspend_flow.set()
+    handing.consumer.callback = lambda _: asyncio.Event().wait()
+    assert await asyncio.wait_for(handing.drain(), 5) == []
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), *(kind() for kind in LaneConsumer.consumer_stopped_errors)]
+)
+async def test_the_end_of_the_consumer_is_quiet_only_when_the_worker_stops(error: BaseException) -> None:
+    """Else Faust starts the fetcher again, or ends the worker."""
+    assert await Handing(9, ["a", error], stopping=True).drain() == ["a"]
+    with pytest.raises(type(error)):
+        await Handing(9, ["a", error]).drain()
