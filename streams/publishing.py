@@ -2,7 +2,6 @@
 
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import assess_at
-from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published
 from streams.scoring.texts import score_text
@@ -10,17 +9,16 @@ from streams.scoring.texts import score_text
 
 def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
     """Return what to remember as published if the score is to be published now, else None."""
-    publish = scorer.policy.publish
-    mu = scorer.policy.ledger.prior
+    mu = scorer.ledger.mu
     last = state.published
     at_s, score, coverage = glance.at_s, glance.score, glance.coverage
     service = scorer.ledger.service_score(state, at_s)
     if last is None:
-        moved = max(abs(score - mu), abs(service - mu)) >= publish.min_move
-        is_due = moved or coverage >= publish.min_coverage
+        moved = max(abs(score - mu), abs(service - mu)) >= scorer.min_move
+        is_due = moved or coverage >= scorer.told_coverage
     else:
-        moved = max(abs(score - last.experience), abs(service - last.service)) >= publish.min_move
-        old = at_s - last.at_s >= publish.max_age_days * DAY_S and coverage >= publish.min_coverage
+        moved = max(abs(score - last.experience), abs(service - last.service)) >= scorer.min_move
+        old = at_s - last.at_s >= scorer.told_again_s and coverage >= scorer.told_coverage
         is_due = moved or old or glance.band != last.band
     return Published(score, service, glance.band, at_s) if is_due else None
 

@@ -16,7 +16,7 @@ from streams.scoring.drivers import Drivers
 from streams.scoring.episodes import Decision
 from streams.scoring.ledger import Ledger, fade
 from streams.scoring.maths import exp2
-from streams.scoring.policy import Policy
+from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rules import Rules
@@ -66,6 +66,12 @@ class Scorer:
         self.churn = Churn(policy)
         self.register = Register(policy, self.ledger, self.signals)
         self.rules = Rules(policy, self.ledger, self.churn, self.register.judge)
+        # A policy's own fields are slow to read, and every score is held against these.
+        self.min_move = policy.publish.min_move
+        self.told_coverage = policy.publish.min_coverage
+        self.told_again_s = policy.publish.max_age_days * DAY_S
+        self.known_coverage = policy.bands.min_coverage
+        self.horizon = policy.alert_horizon
         self.baked = baked_hash(policy)
         self._half_lives_s = count_half_lives_s(policy)
         self._rates = {**policy.currencies, policy.currency: 1.0}

@@ -11,7 +11,7 @@ from streams.scoring.state import NO_CODE
 class Driver:
     """A driver with what stands before its number in each list of a document.
 
-    That is the JSON from the `}` of the object before to the `:` of its own number. Not to be changed.
+    That is the JSON from the `},` of the object before to the `:` of its own number. Not to be changed.
     """
 
     __slots__ = ("code", "in_churn", "in_experience", "in_service", "name", "quoted")
@@ -74,26 +74,24 @@ def give(parts: list[Part], drivers: Drivers, code: int, amount: float) -> None:
 
 
 def ranked(parts: list[Part], *, by_name: bool) -> list[Part]:
-    """Return parts with the strongest first, and equals by name or else by code."""
+    """Return parts with the strongest first, and equals by name or else by code.
+
+    Parts are held against each other in billionths, without the last bits of a sum: those depend on the order
+    of its events; the order of a document must not.
+    """
     found: list[Part] = []
     for part in parts:
-        part.rank = _rank(part.amount)
+        amount, driver = part.amount, part.driver
+        rank = part.rank = int((amount if amount >= 0.0 else -amount) * 1e9 + 0.5)
         place = len(found)
-        while place and _precedes(part, found[place - 1], by_name=by_name):
+        while place:
+            before = found[place - 1]
+            if before.rank > rank:
+                break
+            if before.rank == rank:
+                other = before.driver
+                if (other.name <= driver.name) if by_name else (other.code <= driver.code):
+                    break
             place -= 1
         found.insert(place, part)
     return found
-
-
-def _rank(amount: float) -> int:
-    """Return what sorts the strongest first: billionths, without the last bits of a sum.
-
-    Those depend on the order of its events; the order of a document must not.
-    """
-    return -int((amount if amount >= 0.0 else -amount) * 1e9 + 0.5)
-
-
-def _precedes(part: Part, other: Part, *, by_name: bool) -> bool:
-    if part.rank != other.rank:
-        return part.rank < other.rank
-    return part.driver.name < other.driver.name if by_name else part.driver.code < other.driver.code

@@ -33,13 +33,13 @@ class Assessment:
         self._churn: ChurnReading | None = None
         self._known = False
         self.at_s = at_s
-        self.prior = scorer.policy.ledger.prior
+        self.prior = scorer.ledger.mu
         self.experience, self.service = scorer.ledger.read(state, at_s)
 
     @property
     def gap(self) -> float | None:
         """Service minus experience, None where either is hardly known."""
-        known = self._scorer.policy.bands.min_coverage
+        known = self._scorer.known_coverage
         if self.experience.coverage < known or self.service.coverage < known:
             return None
         return self.service.score - self.experience.score
@@ -61,8 +61,9 @@ class Assessment:
         """The probability at the alert horizon, None without any engagement."""
         if not self._known:
             scorer = self._scorer
-            index = scorer.policy.alert_horizon
-            self._churn = scorer.churn.read(self._state, self.at_s, self.experience, self.trend, index)
+            self._churn = scorer.churn.read(
+                self._state, self.at_s, self.experience, self.trend, scorer.horizon
+            )
             self._known = True
         return self._churn
 

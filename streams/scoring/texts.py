@@ -37,7 +37,7 @@ class Text:
 
     def number(self, text: bytes, number: object) -> None:
         """Add text and a number; None, and what is not finite, is null."""
-        self._heads.append(self._begun + text)
+        self._heads.append(self._begun + text if self._begun else text)
         self._numbers.append(number)
         self._begun = b""
 
