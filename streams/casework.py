@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import orjson
-
 from schemas.tracing import Trace
 from streams.announcing import BUCKET, Desk, refill
 from streams.engine.handler import Bucket, Output, Standing
@@ -18,13 +16,14 @@ from streams.observe.tally import Processed
 from streams.outages import Watchman, held_since, newest_by_channel
 from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
-from streams.scoring.cases import alert_document, alert_id
+from streams.scoring.cases import alert_id, alert_text
 from streams.scoring.churn import sigmoid
 from streams.scoring.lifecycle import Waiting
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import CRITICAL_SEVERITY, Because, Decision, Glance, Rule
 from streams.scoring.signals import Intent
 from streams.scoring.state import CustomerState, Episode
+from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES
 
 FRESH_S: Final = DAY_S
 """A step is told to people if it is decided within this time of the clock; older ones are history."""
@@ -286,21 +285,13 @@ class Casework:
 
         `trace` are its headers: the value is the same with them and without.
         """
-        alert = alert_document(
-            self.scorer,
-            customer_id,
-            state,
-            decision,
-            generation=self._standing.generation,
-            announced=announced,
-            link_template=self.office.link_template,
-        )
-        if said:
-            alert |= said
-        alert["holdout"] = self.in_holdout(customer_id)
-        value = orjson.dumps(alert, option=orjson.OPT_SORT_KEYS)
-        self._done.outputs.append(Output(self.office.alerts_topic, alert["alert_id"].encode(), value, trace))
-        self._done.tally.alerts[alert["rule"], alert["severity"], alert["step"]] += 1
+        key = self.alert_id(customer_id, decision.rule, decision.number)
+        facts = {"announced": announced, "holdout": self.in_holdout(customer_id), **said}
+        link = self.office.link_template
+        value = alert_text(self.scorer, key, customer_id, state, decision, facts, link_template=link)
+        self._done.outputs.append(Output(self.office.alerts_topic, key.encode(), value, trace))
+        counts = self._done.tally.alerts
+        counts[RULE_LABELS[decision.rule], SEVERITIES[decision.severity], decision.step] += 1
 
     def retire(self, customer_id: str, rule: int, number: int) -> None:
         """Take an alert off `cx.alerts`."""

@@ -1,25 +1,28 @@
 """Alerts as cases: who, why now, what they lived through, what is at stake, and what to do.
 
-Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to.
+Documents are dicts with the fields of `schemas.outputs`, which a test holds them to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final, cast
 from urllib.parse import quote
+
+import orjson
 
 from schemas.outputs import ChurnAlert
 from schemas.times import at_time
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.churn import sigmoid
 from streams.scoring.episodes import Decision
-from streams.scoring.explain import Assessment, Document, assess_at, driver_name, standing
+from streams.scoring.explain import Assessment, Document, assess_at, driver_name, figures
 from streams.scoring.facts import DUE, KEPT, KIND_NAMES, ORDER, PROMISE, THOUSANDTHS
 from streams.scoring.lifecycle import case_facts
 from streams.scoring.policy import DAY_S
 from streams.scoring.reasons import HOUR_S, reason_of
 from streams.scoring.signals import Intent
 from streams.scoring.state import NO_CODE, Case, CustomerState, Episode
+from streams.scoring.texts import churn_drivers_text, drivers_text
 from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Rule
 
 FILE_GENERATION: Final = "file"
@@ -35,7 +38,7 @@ _ADVOCATE: Final = Rule.ADVOCATE
 
 _BLANK: Final[Document] = dict.fromkeys(sorted(ChurnAlert.__struct_fields__))
 """Every field of an alert without a value, in the order in which they are written: set in any order, they are
-never sorted again."""
+never sorted again. The keys of the parts stand in order where they are made."""
 _ID: Final = blake2b(digest_size=12)
 
 
@@ -49,19 +52,13 @@ def alert_id(generation: str, customer_id: str, rule: Rule, number: int) -> str:
 def alert_step(scorer: Scorer, customer_id: str, state: CustomerState, decision: Decision) -> Document:
     """Return one step of an alert as `cx score --json` lists it, with the generation `file`."""
     found = assess_at(scorer, state, decision.glance)
-    return _step(scorer, customer_id, state, decision, found, FILE_GENERATION) | {"drivers": found.drivers}
+    key = alert_id(FILE_GENERATION, customer_id, decision.rule, decision.number)
+    return _step(scorer, key, state, decision, found) | {"drivers": found.drivers}
 
 
-def _step(  # what was decided, of whom, and how they stood
-    scorer: Scorer,
-    customer_id: str,
-    state: CustomerState,
-    decision: Decision,
-    found: Assessment,
-    generation: str,
-) -> Document:
+def _step(scorer: Scorer, key: str, state: CustomerState, decision: Decision, found: Assessment) -> Document:
     return {
-        "alert_id": alert_id(generation, customer_id, decision.rule, decision.number),
+        "alert_id": key,
         "rule": RULE_LABELS[decision.rule],
         "episode": decision.number,
         "step": decision.step,
@@ -81,19 +78,39 @@ def alert_document(
     announced: bool,
     link_template: str = "",
 ) -> Document:
-    """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided.
+    """Return the `ChurnAlert` of one step, read from the row as it was when the step was decided."""
+    key = alert_id(generation, customer_id, decision.rule, decision.number)
+    said = {"announced": announced}
+    text = alert_text(scorer, key, customer_id, state, decision, said, link_template=link_template)
+    document: Document = orjson.loads(text)
+    return document
 
-    Its keys are in order, those within its parts too.
+
+def alert_text(  # what was decided, of whom, and what is said of it
+    scorer: Scorer,
+    key: str,
+    customer_id: str,
+    state: CustomerState,
+    decision: Decision,
+    said: Mapping[str, str | bool | None],
+    *,
+    link_template: str = "",
+) -> bytes:
+    """Return `alert_document` as JSON, its keys in order. `key` is its id, `said` fields of this step alone.
+
+    How the customer stands is kept with the glance: other steps and the score need not read it again.
     """
     found = assess_at(scorer, state, decision.glance)
+    decision.glance.found = found
     document = _BLANK.copy()
-    document |= standing(scorer, customer_id, found)
-    document |= _step(scorer, customer_id, state, decision, found, generation)
+    document |= figures(scorer, customer_id, found)
+    document["drivers"] = orjson.Fragment(drivers_text(found))
+    document["churn_drivers"] = orjson.Fragment(churn_drivers_text(found))
+    document |= _step(scorer, key, state, decision, found)
     if decision.because is not None:
         document["resolved_because"] = decision.because.value
     if link_template:
         document["link"] = link_template.replace("{customer_id}", quote(customer_id, safe=""))
-    document["announced"] = announced
     document["evidence"] = evidence_of(state)
     _write_silence(document, scorer, state, found.at_s)
     _write_stakes(document, scorer, state, decision, found)
@@ -101,7 +118,8 @@ def alert_document(
     _write_what_to_do(document, scorer, decision, found)
     _write_profile(document, state)
     document |= case_facts(state.episodes.get(decision.rule))
-    return document
+    document |= said
+    return orjson.dumps(document)
 
 
 def _write_silence(document: Document, scorer: Scorer, state: CustomerState, at_s: float) -> None:
@@ -207,7 +225,7 @@ def _write_what_to_do(document: Document, scorer: Scorer, decision: Decision, fo
     """
     policy, label = scorer.policy, RULE_LABELS[decision.rule]
     playbook = policy.playbook
-    owned = found.worst(len(found.experience.points), OWNED_POINTS)
+    owned = found.worst(len(found.experience.parts), OWNED_POINTS)
     if owned and owned[0] in policy.drivers:
         document["cause_owner"] = policy.drivers[owned[0]].owner or None
     names = [label] if decision.rule is _ADVOCATE else [*owned, label]

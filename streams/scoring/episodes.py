@@ -23,7 +23,7 @@ class Glance:
     `failures` are the cases with a failure, none where all have ended.
     """
 
-    __slots__ = ("at_s", "band", "coverage", "failures", "score", "terms", "trend")
+    __slots__ = ("at_s", "band", "coverage", "failures", "found", "score", "terms", "trend")
 
     def __init__(  # the figures of a row
         self,
@@ -42,6 +42,8 @@ class Glance:
         self.band = band
         self.terms = terms
         self.failures = failures
+        self.found: object | None = None
+        """The `explain.Assessment` of the row as it was then, where one was made for an alert."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,20 @@ class Assessment:
     must not change before that.
     """
 
-    __slots__ = ("_churn", "_known", "_scorer", "_state", "_trend", "at_s", "experience", "prior", "service")
+    __slots__ = (
+        "_churn",
+        "_churn_parts",
+        "_known",
+        "_scorer",
+        "_state",
+        "_trend",
+        "at_s",
+        "churn_text",
+        "drivers_text",
+        "experience",
+        "prior",
+        "service",
+    )
 
     def __init__(self, scorer: Scorer, state: CustomerState, at_s: float, trend: float | None = None) -> None:
         self._scorer = scorer
@@ -32,6 +45,10 @@ class Assessment:
         self._trend = trend
         self._churn: ChurnReading | None = None
         self._known = False
+        self._churn_parts: list[Part] | None = None
+        self.drivers_text = b""
+        """`drivers` as JSON once it was written, and so `churn_text` of `churn_drivers` (`scoring.texts`)."""
+        self.churn_text = b""
         self.at_s = at_s
         self.prior = scorer.ledger.mu
         self.experience, self.service = scorer.ledger.read(state, at_s)
@@ -79,16 +96,12 @@ class Assessment:
 
     @property
     def last(self) -> Document | None:
-        """The last experience: {driver, age_s, points}."""
+        """The last experience: {age_s, driver, points}."""
         found = self.last_felt()
         if found is None:
             return None
         last, driver, points = found
-        return {
-            "driver": driver.name,
-            "age_s": self.at_s - last.at_s,
-            "points": points,
-        }
+        return {"age_s": self.at_s - last.at_s, "driver": driver.name, "points": points}
 
     def last_felt(self) -> tuple[LastExperience, Driver, float] | None:
         """Return the last experience, its driver and its points."""
@@ -101,7 +114,9 @@ class Assessment:
 
     def churn_parts(self) -> list[Part]:
         """Return the log-odds of churn by driver, the strongest first; none without any engagement."""
-        return [] if self.churn is None else ranked(self.churn.parts, by_name=True)
+        if self._churn_parts is None:
+            self._churn_parts = [] if self.churn is None else ranked(self.churn.parts, by_name=True)
+        return self._churn_parts
 
     def worst(self, count: int, below: float = 0.0) -> list[str]:
         """Return the drivers that take most from the experience score, all less than `below`, worst first."""
@@ -123,7 +138,8 @@ def assess(scorer: Scorer, state: CustomerState, at_s: float) -> Assessment:
 
 def assess_at(scorer: Scorer, state: CustomerState, glance: Glance) -> Assessment:
     """Read `state` where `glance` was taken of it, without computing again what the glance has."""
-    return Assessment(scorer, state, glance.at_s, glance.trend)
+    kept = glance.found
+    return kept if isinstance(kept, Assessment) else Assessment(scorer, state, glance.at_s, glance.trend)
 
 
 def driver_name(scorer: Scorer, code: int) -> str:
@@ -131,8 +147,8 @@ def driver_name(scorer: Scorer, code: int) -> str:
     return scorer.drivers.name(code)
 
 
-def standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
-    """Return the fields that scores and alerts share (`schemas.outputs.Snapshot`)."""
+def figures(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
+    """Return the fields that scores and alerts share (`schemas.outputs.Snapshot`), but for the drivers."""
     return {
         "customer_id": customer_id,
         "at": at_time(found.at_s),
@@ -144,8 +160,6 @@ def standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
         "band": found.band.label,
         "churn_probability": None if found.churn is None else found.churn.probability,
         "horizon_days": scorer.policy.churn.alert_horizon_days,
-        "drivers": found.drivers,
-        "churn_drivers": found.churn_drivers,
         "last_experience": found.last,
         "policy_version": scorer.policy.hash,
     }
@@ -153,7 +167,8 @@ def standing(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
 
 def score_document(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> Document:
     """Return a customer's `ScoreUpdated`, as `cx.scores` and `cx score --json` write it."""
-    document = standing(scorer, customer_id, found)
+    document = figures(scorer, customer_id, found)
+    document["drivers"], document["churn_drivers"] = found.drivers, found.churn_drivers
     document["prior"] = found.prior
     document["churn_reason"] = NO_ENGAGEMENT if found.churn is None else None
     document["events"] = state.events

@@ -67,12 +67,14 @@ def _raising(found: Assessment) -> list[str]:
 
     That something stands comes last: `failed delivery` says more than `broken promise`.
     """
-    raising = [entry["driver"] for entry in found.churn_drivers if entry["logit"] > HARDLY]
-    raising.sort(key=_STANDING.__contains__)
-    named = [
-        _INTENT if name in _INTENT_DRIVERS else words(name) for name in raising if name not in BESIDE_TERMS
-    ]
-    return list(dict.fromkeys(named))
+    named: dict[str, None] = {}
+    standing: dict[str, None] = {}
+    for part in found.churn_parts():
+        name = part.driver.name
+        if part.amount > HARDLY and name not in BESIDE_TERMS:
+            among = standing if name in _STANDING else named
+            among[_INTENT if name in _INTENT_DRIVERS else words(name)] = None
+    return [*named, *standing]
 
 
 def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> str:

@@ -93,20 +93,27 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
 
 
 def drivers_text(found: Assessment) -> bytes:
-    """Return `found.drivers` as JSON."""
-    text = Text(b"")
-    _put_drivers(text, found)
-    return text.written()
+    """Return `found.drivers` as JSON, which is kept: steps of alerts and a score may be of one reading."""
+    if not found.drivers_text:
+        text = Text(b"")
+        _put_drivers(text, found)
+        found.drivers_text = text.written()
+    return found.drivers_text
 
 
 def churn_drivers_text(found: Assessment) -> bytes:
-    """Return `found.churn_drivers` as JSON."""
-    text = Text(b"")
-    _put_churn_drivers(text, found)
-    return text.written()
+    """Return `found.churn_drivers` as JSON, which is kept."""
+    if not found.churn_text:
+        text = Text(b"")
+        _put_churn_drivers(text, found)
+        found.churn_text = text.written()
+    return found.churn_text
 
 
 def _put_drivers(text: Text, found: Assessment) -> None:
+    if found.drivers_text:
+        text.put(found.drivers_text)
+        return
     experience, service = found.experience.parts, found.service.parts
     text.put(b"[")
     text.parts(ranked(experience, by_name=False), _EXPERIENCE)
@@ -115,6 +122,9 @@ def _put_drivers(text: Text, found: Assessment) -> None:
 
 
 def _put_churn_drivers(text: Text, found: Assessment) -> None:
+    if found.churn_text:
+        text.put(found.churn_text)
+        return
     parts = found.churn_parts()
     text.put(b"[")
     text.parts(parts, _CHURN)

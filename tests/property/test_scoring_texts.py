@@ -38,6 +38,7 @@ def test_the_text_is_that_of_the_document(life: Life, under: Scorer, day: float,
     assert written == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     assert drivers_text(found) == orjson.dumps(document["drivers"])
     assert churn_drivers_text(found) == orjson.dumps(document["churn_drivers"])
+    assert score_text(under, customer_id, state, found) == written, "what was kept is the same"
 
 
 @pytest.mark.parametrize("points", [-0.0, 5e-324, -1e22, 123456.75])

@@ -13,11 +13,12 @@ from streams.observe.tally import Processed
 from streams.outages import SEEN, SILENT
 from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
+from streams.scoring.ledger import Ledger, Reading
 from streams.scoring.lifecycle import RETIRE_AFTER_S
 from streams.scoring.rows import unpack
 from streams.scoring.rules import Rule
-from streams.scoring.state import Episode
-from streams.topics import ALERTS, INCIDENTS
+from streams.scoring.state import CustomerState, Episode
+from streams.topics import ALERTS, INCIDENTS, SCORES
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
 from tests.handling import ANNA, Rec, Rig, changed, documents, orders, shopper, silent, written
 
@@ -88,6 +89,29 @@ def test_rules_of_one_customer_fold_into_the_gravest():
     assert rig.processor.tally.outcomes.suppressed == {("experience_drop", "folded"): 1}
     assert rig.processor.office.desk(0).waiting == {}
     assert not told(rig.sweep(300.02))
+
+
+@pytest.mark.sources
+def test_all_steps_of_an_event_and_its_score_are_of_one_reading(monkeypatch: pytest.MonkeyPatch):
+    """How a customer stands is read once an event, whatever is told of it."""
+    rig, readings = Rig(now_day=300), list[float]()
+    first, last = (
+        [*orders([0, 10, 20, 30]), line("complaint.raised", 300.0)],
+        line("complaint.raised", 300.01),
+    )
+    rig.apply(*first)
+    read = Ledger.read
+
+    def counted(ledger: Ledger, state: CustomerState, at_s: float) -> tuple[Reading, Reading]:
+        readings.append(at_s)
+        return read(ledger, state, at_s)
+
+    monkeypatch.setattr(Ledger, "read", counted)
+    done = rig.apply(last)
+    alerts, (score,) = documents(done, ALERTS.name), documents(done, SCORES.name)
+    assert len(alerts) > 1
+    assert readings == [seconds(300.01)]
+    assert all(each["drivers"] == score["drivers"] for each in alerts)
 
 
 def came_back(rig: Rig, *, taken_on: bool = False) -> None:

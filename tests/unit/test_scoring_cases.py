@@ -80,6 +80,26 @@ def test_an_alert_is_a_case():
     assert found["announced"] is True
 
 
+def keys_in_order(value: Any) -> bool:
+    """Tell whether the keys of every object within are in order."""
+    if isinstance(value, dict):
+        return list(value) == sorted(value) and all(map(keys_in_order, value.values()))
+    return all(map(keys_in_order, value)) if isinstance(value, list) else True
+
+
+def test_the_keys_of_an_alert_are_in_order():
+    """Nothing is sorted when an alert is written: its keys and those of its parts stand in order."""
+    late = event("order.placed", 301, order_id="o1", promised_at="2026-11-01T00:00:00Z")
+    bought = event("order.placed", 344, total=5000, currency="EUR")
+    broken = event("delivery.failed", 346, order_id="o1")
+    life = [event("complaint.raised", 0), event("delivery.failed", 1), *LOYAL, late, bought, broken]
+    found = alert(life)
+    parts = ("drivers", "churn_drivers", "evidence", "churn_by_horizon", "open_issues", "promises")
+
+    assert all(found[name] for name in (*parts, "earlier_alerts", "last_experience", "value_at_risk"))
+    assert keys_in_order(found)
+
+
 def test_a_link_quotes_its_customer():
     """A customer id cannot break out of a link."""
     state, step = decided([*LOYAL, FAILED])
