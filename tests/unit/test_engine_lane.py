@@ -275,12 +275,8 @@ async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
     assert [transaction.records for transaction in bench.writers[0].written] == [2]
 
 
-@pytest.mark.parametrize(("breath_s", "between"), [(60.0, [0, 0]), (-1.0, [0, 1])])
-async def test_others_get_a_turn_in_a_long_transaction(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, breath_s: float, between: list[int]
-) -> None:
-    """A stretch of small chunks is worked off without one: it costs as much as some of the records."""
-    monkeypatch.setattr("streams.engine.lane.BREATH_S", breath_s)
+async def test_others_get_a_turn_after_each_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition that computes does not hold up the answers that others wait for."""
     apply = CountingWork.apply
     turns: list[None] = []
     seen: list[int] = []
@@ -295,7 +291,7 @@ async def test_others_get_a_turn_in_a_long_transaction(
     await bench.send(1)
     await bench.settle()
     assert [transaction.records for transaction in bench.writers[0].written] == [2]
-    assert seen == between
+    assert seen == [0, 1]
 
 
 async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:
