@@ -105,4 +105,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
-    return value if names is None else {name: plain(getattr(value, name)) for name in names}
+    if names is None:
+        return value
+    return {name: plain(getattr(value, name)) for name in names if name != "packed_cases"}

@@ -70,6 +70,7 @@ class Register:
         to = Learning(state, touchpoint, int(at_s), event)
         left = READERS[type(touchpoint)](to, touchpoint.data, signals)
         if to.touched:
+            state.packed_cases = None
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
                 self._settle(state, to.touched, to.kept)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
@@ -271,6 +272,7 @@ class Register:
                     latest(case.facts, BROKEN, pending_s)
                     broken[key] = case
         if broken:
+            state.packed_cases = None
             self._settle(state, broken, {})
         return bool(broken)
 

@@ -63,7 +63,7 @@ _Row = tuple[
     dict[int, tuple[float, Any]],  # profile
     float | None,  # told_s
     int,  # lost_day
-    dict[bytes, _Case],
+    msgspec.Raw,  # cases
     int,  # failing
     int,  # deadline_s
     _Cause | None,
@@ -93,12 +93,16 @@ _Q_RECENT: Final = 7
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Row).decode
+_decode_cases: Final = msgspec.msgpack.Decoder(dict[bytes, _Case]).decode
 _decode_any: Final = msgspec.msgpack.Decoder().decode
 
 
 def pack(state: CustomerState) -> bytes:
     """Return the bytes of a row."""
     rhythm, last, published, cause = state.rhythm, state.last, state.published, state.cause
+    cases = state.packed_cases
+    if cases is None:
+        cases = state.packed_cases = msgspec.Raw(_encode(_cases_out(state.cases)))
     return bytes(
         _encode(
             (
@@ -121,7 +125,7 @@ def pack(state: CustomerState) -> bytes:
                 state.profile,
                 state.told_s,
                 state.lost_day,
-                _cases_out(state.cases),
+                cases,
                 state.failing,
                 state.deadline_s,
                 None if cause is None else (cause.at_s, cause.source, cause.id),
@@ -251,7 +255,8 @@ def unpack(row: bytes) -> CustomerState:
     state.profile = fields[14]
     state.told_s = fields[15]
     state.lost_day = fields[16]
-    for name, case in fields[17].items():
+    state.packed_cases = fields[17]
+    for name, case in _decode_cases(fields[17]).items():
         state.cases[name] = _case_in(case)
     state.failing = fields[18]
     state.deadline_s = fields[19]
@@ -337,7 +342,7 @@ def _older(row: bytes) -> _Row:
     episodes = fields[_EPISODES_AT]
     for episode in episodes.values() if isinstance(episodes, dict) else ():
         _lengthen(episode, _EPISODE_ENDS, 14)
-    older: _Row = msgspec.convert(fields, _Row)
+    older: _Row = _decode(_encode(fields))
     return older
 
 

@@ -8,6 +8,7 @@ passes, late events are exact, and the order of events does not matter.
 from hashlib import blake2b
 from typing import Any, Final
 
+from msgspec import Raw  # noqa: TC002  # an attribute of a compiled class
 from mypy_extensions import mypyc_attr
 
 VERSION: Final = 2
@@ -281,6 +282,7 @@ class CustomerState:
         "mass",
         "newest_s",
         "outreach",
+        "packed_cases",
         "peaks",
         "points",
         "profile",
@@ -318,6 +320,9 @@ class CustomerState:
         """The last engagement day before the silence by which the customer was counted as lost."""
         self.cases: dict[bytes, Case] = {}
         """The register of standing signals, by the hash of each one's own id: at most 16."""
+        self.packed_cases: Raw | None = None
+        """The register as the row has it, while nothing has changed in it. Whoever changes it takes this away
+        (see `streams.scoring.register`): it spares a row the packing of all entries."""
         self.failing = 0
         """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
         self.failures: list[Case] | None = None
