@@ -1,10 +1,14 @@
 """The drivers of a policy, what of a sum each of them makes, and which come first."""
 
+from typing import Final
+
 import orjson
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.policy import Policy
 from streams.scoring.state import NO_CODE
+
+AFTER_OBJECT: Final = len("},")
 
 
 @mypyc_attr(acyclic=True)

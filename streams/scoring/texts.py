@@ -3,6 +3,7 @@
 All numbers are written at once, and what stands before each of them is put between.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -10,16 +11,14 @@ import orjson
 from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT
-from streams.scoring.drivers import Part, ranked
+from streams.scoring.drivers import AFTER_OBJECT, Part, ranked
 from streams.scoring.explain import Assessment
 from streams.scoring.state import CustomerState
 from streams.scoring.vocabulary import Band
 
 _BANDS: Final = [band.label.encode() for band in Band]
+_ENGAGED: Final = b',"churn_reason":null'
 _NO_ENGAGEMENT: Final = b',"churn_reason":' + orjson.dumps(NO_ENGAGEMENT)
-_CHURN: Final = 0
-_EXPERIENCE: Final = 1
-_SERVICE: Final = 2
 
 
 class Text:
@@ -35,34 +34,21 @@ class Text:
         """Add text."""
         self._begun += text
 
-    def number(self, text: bytes, number: object) -> None:
-        """Add text and a number; None, and what is not finite, is null."""
-        self._heads.append(self._begun + text if self._begun else text)
-        self._numbers.append(number)
-        self._begun = b""
-
-    def parts(self, parts: list[Part], ledger: int, *, goes_on: bool = False) -> None:
-        """Add the objects of a list, but for the last `}`; those that go on a list begin with a comma."""
-        for part in parts:
-            driver = part.driver
-            head = driver.in_churn
-            if ledger != _CHURN:
-                head = driver.in_experience if ledger == _EXPERIENCE else driver.in_service
-            if not goes_on:
-                goes_on = True
-                head = self._begun + head[2:]
-                self._begun = b""
-            self._heads.append(head)
-            self._numbers.append(part.amount)
+    def add(self, heads: list[bytes], numbers: Sequence[object]) -> None:
+        """Add numbers, each after its head; None, and what is not finite, is null."""
+        if self._begun:
+            heads[0] = self._begun + heads[0]
+            self._begun = b""
+        self._heads += heads
+        self._numbers += numbers
 
     def written(self) -> bytes:
         """Return the whole."""
-        pieces: list[bytes] = []
-        if self._numbers:
-            numbers: list[bytes] = orjson.dumps(self._numbers)[1:-1].split(b",")
-            for place, number in enumerate(numbers):
-                pieces.append(self._heads[place])
-                pieces.append(number)
+        if not self._numbers:
+            return self._begun
+        numbers = orjson.dumps(self._numbers)[1:-1].split(b",")
+        pieces = self._heads + numbers
+        pieces[::2], pieces[1::2] = self._heads, numbers
         pieces.append(self._begun)
         return b"".join(pieces)
 
@@ -73,21 +59,22 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
     band = _BANDS[found.band]
     text = Text(b'{"at":"' + at_time(found.at_s).encode() + b'","band":"' + band + b'","churn_drivers":')
     _put_churn_drivers(text, found)
-    text.number(b',"churn_probability":', None if churn is None else churn.probability)
-    text.put(b',"churn_reason":null' if churn is not None else _NO_ENGAGEMENT)
-    text.number(b',"coverage":{"experience":', experience.coverage)
-    text.number(b',"service":', service.coverage)
+    reason = _ENGAGED if churn is not None else _NO_ENGAGEMENT
+    text.add(
+        [b',"churn_probability":', reason + b',"coverage":{"experience":', b',"service":'],
+        [None if churn is None else churn.probability, experience.coverage, service.coverage],
+    )
     text.put(b'},"customer_id":' + orjson.dumps(customer_id) + b',"drivers":')
     _put_drivers(text, found)
-    text.number(b',"events":', state.events)
-    text.number(b',"experience":', experience.score)
-    text.number(b',"gap":', found.gap)
-    text.number(b',"horizon_days":', scorer.policy.churn.alert_horizon_days)
+    text.add(
+        [b',"events":', b',"experience":', b',"gap":', b',"horizon_days":'],
+        [state.events, experience.score, found.gap, scorer.policy.churn.alert_horizon_days],
+    )
     _put_last(text, found)
-    text.put(b',"policy_version":"' + scorer.policy.hash.encode() + b'"')
-    text.number(b',"prior":', found.prior)
-    text.number(b',"service":', service.score)
-    text.number(b',"trend":', found.trend)
+    text.add(
+        [b',"policy_version":"' + scorer.policy.hash.encode() + b'","prior":', b',"service":', b',"trend":'],
+        [found.prior, service.score, found.trend],
+    )
     text.put(b"}")
     return text.written()
 
@@ -114,11 +101,11 @@ def _put_drivers(text: Text, found: Assessment) -> None:
     if found.drivers_text:
         text.put(found.drivers_text)
         return
-    experience, service = found.experience.parts, found.service.parts
-    text.put(b"[")
-    text.parts(ranked(experience, by_name=False), _EXPERIENCE)
-    text.parts(ranked(service, by_name=False), _SERVICE, goes_on=bool(experience))
-    text.put(b"}]" if experience or service else b"]")
+    experience = ranked(found.experience.parts, by_name=False)
+    service = ranked(found.service.parts, by_name=False)
+    heads = [part.driver.in_experience for part in experience]
+    heads += [part.driver.in_service for part in service]
+    _put_list(text, heads, experience + service)
 
 
 def _put_churn_drivers(text: Text, found: Assessment) -> None:
@@ -126,9 +113,16 @@ def _put_churn_drivers(text: Text, found: Assessment) -> None:
         text.put(found.churn_text)
         return
     parts = found.churn_parts()
+    _put_list(text, [part.driver.in_churn for part in parts], parts)
+
+
+def _put_list(text: Text, heads: list[bytes], parts: list[Part]) -> None:
     text.put(b"[")
-    text.parts(parts, _CHURN)
-    text.put(b"}]" if parts else b"]")
+    if parts:
+        heads[0] = heads[0][AFTER_OBJECT:]
+        text.add(heads, [part.amount for part in parts])
+        text.put(b"}")
+    text.put(b"]")
 
 
 def _put_last(text: Text, found: Assessment) -> None:
@@ -137,6 +131,8 @@ def _put_last(text: Text, found: Assessment) -> None:
         text.put(b',"last_experience":null')
         return
     last, driver, points = felt
-    text.number(b',"last_experience":{"age_s":', found.at_s - last.at_s)
-    text.number(b"".join([b',"driver":', driver.quoted, b',"points":']), points)
+    text.add(
+        [b',"last_experience":{"age_s":', b"".join([b',"driver":', driver.quoted, b',"points":'])],
+        [found.at_s - last.at_s, points],
+    )
     text.put(b"}")
