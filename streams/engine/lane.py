@@ -65,7 +65,7 @@ class Lane:
         self.partitions = Ownership(settings, handler, self.stats)
         self.session = 0
         """Counts the rebalances of this process: Kafka's generation does not change when a static member
-        rejoins (trap 3)."""
+        rejoins."""
         self.healing = False
         self.broken = asyncio.Event()
         """Set when a partition has to be loaded again without a rebalance."""

@@ -68,7 +68,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _heal(self) -> None:
-        """Load again what was lost without a rebalance: nobody else will start a recovery (trap 8)."""
+        """Load again what was lost without a rebalance: nobody else will start a recovery."""
         while not self.should_stop:
             if await self.wait_for_stopped(self.app.lane.broken):
                 return
@@ -142,7 +142,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         inputs = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
         ready = app.lane.partitions.loaded()
         going = {tp for tp in inputs if tp.partition in ready and tp.topic in app.lane.settings.inputs}
-        # A record fetched before the seek would move the position after it (trap 1).
+        # A record fetched before the seek would move the position after it.
         await self._wait(consumer.parked.wait())
         await self._wait(self._seek(going))
         self._same(generation)
@@ -160,7 +160,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         app.on_rebalance_end()
 
     async def _seek(self, inputs: set[Any]) -> None:
-        """Seek to the markers. No broker is asked: it would wait behind a long-poll fetch (trap 19)."""
+        """Seek to the markers. No broker is asked: it would wait behind a long-poll fetch."""
         consumer, positions = self.app.consumer, self.app.lane.partitions.positions()
         await consumer._thread.seek_all(  # noqa: SLF001  # our own thread class
             {ensure_aiokafka_TP(tp): positions[tp.partition, tp.topic] for tp in inputs}

@@ -1,6 +1,6 @@
 """The transport below Faust: chunks instead of records, positions from the marker instead of from acks.
 
-Plugged in as `lane://host:port`. Each override names the trap it closes; the numbers are those of
+Plugged in as `lane://host:port`. Each override names the trap it closes; the worst of them are listed in
 docs/decisions/0003-partition-batch-lane.md.
 """
 
@@ -49,7 +49,7 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
     """Last sign of life that the broker confirmed, by the monotonic clock."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """Return our own consumer: committed records only, and no automatic reset of a position (trap 5).
+        """Return our own consumer: committed records only, and no automatic reset of a position.
 
         Stock reads uncommitted records, of upstream transactions that were aborted too.
         """
@@ -146,7 +146,7 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
         await self.call_thread(seek)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Leave out stock's livelock detector: it crashes the worker on a position of None (trap 16)."""
+        """Leave out stock's livelock detector: it crashes the worker on a position of None."""
 
 
 class Fetched(dict):  # type: ignore[type-arg]  # records by partition, as Faust wants them
@@ -176,7 +176,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parked = asyncio.Event()
-        """Set while no fetch is in flight: only then may positions be moved (trap 1)."""
+        """Set while no fetch is in flight: only then may positions be moved."""
         self.parked.set()
         self.space = asyncio.Event()
         self.sequences: defaultdict[TP, int] = defaultdict(int)
@@ -203,7 +203,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     async def _drain_messages(self, fetcher: Any) -> None:
         """Hand every chunk to the queue of its agent, until the worker stops.
 
-        Stock drops, silently, every message at or below its own read offset (trap 17); chunks have numbers.
+        Stock drops, silently, every message at or below its own read offset; chunks have numbers.
         """
         try:
             while not (self.should_stop or fetcher.should_stop):
@@ -218,7 +218,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
 
         Stock makes four tasks for each message, whether it has to wait or not.
         """
-        room = not any(topic.queue.full() for topic in self.app.topics._tp_index[tp])  # noqa: SLF001  # the seam itself
+        room = not any(topic.queue.full() for topic in self.app.topics._tp_index.get(tp, ()))  # noqa: SLF001  # the seam itself
         if room and self.app.flow_control.is_active():
             await self.callback(message)
         else:
@@ -237,7 +237,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         records, _ = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
-        # Every chunk gets its number now, also one that is dropped below: the hole is seen (traps 1 and 18).
+        # Every chunk gets its number now, also one that is dropped below: the hole is seen.
         session = self.app.lane.session
         generation = self.app.consumer_generation_id
         for tp, chunk in self._cut(records, session):
@@ -312,7 +312,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self.space.set()
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:  # noqa: ARG002  # Faust's
-        """Return what may be copied into the group; acks say nothing (Faust acks what raised: trap 4)."""
+        """Return what may be copied into the group; acks say nothing (Faust acks what raised)."""
         return [TP(topic, number) for number, topic in self.app.lane.partitions.positions()]
 
     def _new_offset(self, tp: TP) -> int | None:

@@ -140,11 +140,10 @@ def _write_stakes(
     """Write the risk at each horizon, what is at risk and how that was reckoned, and by when to act."""
     churn, terms, at_s = scorer.churn, decision.glance.terms, found.at_s
     risks: list[Document] = []
-    if state.rhythm is not None:
-        for index, days in enumerate(scorer.policy.churn.horizons_days):
-            logit = churn.logit(state, at_s, terms, index)
-            if logit is not None:
-                risks.append({"horizon_days": days, "probability": sigmoid(logit)})
+    for index, days in enumerate(scorer.policy.churn.horizons_days):
+        logit = churn.logit(state, at_s, terms, index)
+        if logit is not None:
+            risks.append({"horizon_days": days, "probability": sigmoid(logit)})
     document["churn_by_horizon"] = risks
     if found.churn is not None:
         document["value_at_risk"] = _value_at_risk(scorer, state, at_s, found.churn.probability)

@@ -67,7 +67,6 @@ class Churn:
 
     def __init__(self, policy: Policy) -> None:
         section = policy.churn
-        self.policy = policy
         self.silence = Silence(policy.rhythm)
         self.horizons = tuple(float(days) for days in section.horizons_days)
         self.count_half_lives_s = count_half_lives_s(policy)

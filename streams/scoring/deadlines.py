@@ -70,7 +70,7 @@ def _named_s(facts: dict[int, int]) -> int | None:
 
 
 def _enter(facts: dict[int, int], words: Words, named_s: int | None) -> None:
-    """Keep what was said in the least room: the last word is not repeated where `DUE` has it."""
+    """Keep the words, one at least, in the least room: the last one is not repeated where `DUE` has it."""
     for fact in (SAID, *_OWN):
         facts.pop(fact, None)
     facts[DUE] = _held_s(words, named_s)
@@ -79,11 +79,10 @@ def _enter(facts: dict[int, int], words: Words, named_s: int | None) -> None:
         return
     if named_s is not None:
         facts[NAMED] = named_s
-    if words:
-        facts[SAID], last_due_s = words[-1]
-        kept = words[:-1] if last_due_s == facts[DUE] else words
-        for fact, (said_s, due_s) in zip(_OWN[WORDS - RECITED :: 2], kept, strict=False):
-            facts[fact], facts[fact + 1] = said_s, due_s
+    facts[SAID], last_due_s = words[-1]
+    kept = words[:-1] if last_due_s == facts[DUE] else words
+    for fact, (said_s, due_s) in zip(_OWN[WORDS - RECITED :: 2], kept, strict=False):
+        facts[fact], facts[fact + 1] = said_s, due_s
 
 
 def _held_s(words: Words, named_s: int | None) -> int:

@@ -1,7 +1,7 @@
 """Scores with what made them: the full reading of a row, and its document.
 
-Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to: one is made for
-every published score, and nested Structs would cost more than the scoring itself.
+Documents are plain dicts with the fields of `schemas.outputs`, which a test holds them to: `cx score`,
+`cx policy test` and HTTP make them; `cx.scores` gets the same bytes from `scoring.texts`.
 """
 
 from typing import Any
@@ -166,7 +166,7 @@ def figures(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
 
 
 def score_document(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> Document:
-    """Return a customer's `ScoreUpdated`, as `cx.scores` and `cx score --json` write it."""
+    """Return a customer's `ScoreUpdated`, as `cx score --json` writes it; `score_text` does without."""
     document = figures(scorer, customer_id, found)
     document["drivers"], document["churn_drivers"] = found.drivers, found.churn_drivers
     document["prior"] = found.prior
