@@ -56,6 +56,8 @@ __all__ = [
     "Rules",
 ]
 
+CERTAIN: Final = 1.0 - 1e-15
+CERTAIN_LOGIT: Final = 34.0  # from 36.7 on, `sigmoid` is 1
 MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
 
 # Members of an enum are looked up each time they are named.
@@ -89,6 +91,8 @@ class Rules:
         self._drop_open = policy.rules.drop_open
         self._drop_close = policy.rules.drop_close
         self._lost = policy.rules.lost
+        self._low_prior = policy.ledger.prior < policy.bands.critical_below
+        """Then a good score can fall below the critical one by time alone."""
         self._advocates = bool(policy.rules.advocate)
         self._min_coverage = policy.bands.min_coverage
         self._critical_below = policy.bands.critical_below
@@ -176,9 +180,9 @@ class Rules:
 
     def _surely_calm(self, state: CustomerState, at_s: float) -> bool:
         """Tell in a few operations that no experience rule can open; False says nothing."""
-        if state.intents or state.failing:
+        if state.intents or state.failing or self._advocates:
             return False
-        if state.peaks[WORST] is None and state.peaks[WORST_ENDED] is None:
+        if not self._low_prior and state.peaks[WORST] is None and state.peaks[WORST_ENDED] is None:
             return True
         below, trend = self.ledger.worst_case(state, at_s)
         churn = self.churn
@@ -360,5 +364,5 @@ class Rules:
 
 
 def _logit(probability: float) -> float:
-    """Return the log-odds of a probability above 0; of 1 they are infinite."""
-    return math.log(probability / (1.0 - probability)) if probability < 1.0 else math.inf
+    """Return the log-odds of a probability above 0, but for those from which it is rounded to 1."""
+    return math.log(probability / (1.0 - probability)) if probability < CERTAIN else CERTAIN_LOGIT

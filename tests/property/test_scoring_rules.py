@@ -16,7 +16,11 @@ TOUCHY = scorer(
     ledger={"trend_half_life_days": 10},
 )
 """A policy that alerts at little."""
-scorers = st.sampled_from([DEFAULT, TOUCHY])
+PICKY = scorer(bands={"critical_below": 70, "at_risk_below": 75, "steady_below": 80})
+"""A policy under which a good score becomes critical by time alone."""
+GLAD = scorer(rules={"advocate": True, "advocate_score": 62, "advocate_coverage": 0.1})
+"""A policy that tells of advocates, who may come forth as what was bad fades."""
+scorers = st.sampled_from([DEFAULT, TOUCHY, PICKY, GLAD])
 
 
 @given(lives(last=300), scorers, days(0, 400))

@@ -363,6 +363,32 @@ def test_the_risk_of_who_said_so_grows_in_silence():
     assert [(step.rule, step.cause) for step in found] == [(Rule.CHURN_RISK, Cause.EXPERIENCE)]
 
 
+def test_a_risk_that_is_rounded_to_certainty_opens():
+    """A policy that alerts at a probability of 1 alerts where the log-odds are too great to tell from it."""
+    sure = scorer(rules={"churn_open": 1.0}, churn={"base": [40.0, 40.0, 40.0], "terms_cap": 9.0})
+    _, steps = live([*orders(0, 20), event("complaint.raised", 40)], sure)
+
+    assert (Rule.CHURN_RISK, Cause.EXPERIENCE) in [(step.rule, step.cause) for step in steps]
+
+
+def test_a_good_score_may_become_critical_in_silence():
+    """Where the prior itself is critical, also who lived through nothing bad is looked at in silence."""
+    picky = scorer(bands={"critical_below": 70.0, "at_risk_below": 75.0, "steady_below": 80.0})
+    state = row([event("order.placed", float(day)) for day in range(6)], picky)
+
+    found = picky.rules.evaluate_silence(state, seconds(200), absence_until_s=0.0)
+    assert [step.rule for step in found] == [Rule.EXPERIENCE_DROP]
+
+
+def test_an_advocate_may_be_found_in_silence():
+    """Where advocates are told of, nobody is passed over by the cheap look: a rest may be over."""
+    glad = scorer(rules={"advocate": True, "advocate_score": 62.0, "advocate_coverage": 0.1})
+    state = row([event("order.placed", float(day)) for day in range(12)], glad)
+
+    found = glad.rules.evaluate_silence(state, seconds(12), absence_until_s=0.0)
+    assert [step.rule for step in found] == [Rule.ADVOCATE]
+
+
 def test_what_is_long_forgotten_opens_nothing():
     """A failure of ten years ago asks for no full evaluation and opens nothing."""
     state = row([FAILED])
