@@ -35,6 +35,8 @@ CLEARING, REPLAYING, DONE = "clearing", "replaying", "done"
 TOMBSTONES = 20_000
 """Most tombstones in one transaction."""
 POLL_MS = 200
+CLAIM_SHOWS_S = 10.0
+CLAIM_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +167,34 @@ class _One:
 
     async def run(self, starts: Mapping[str, Position]) -> None:
         """Clear, replay and settle, each unless it was done before."""
-        loaded = (await read_changelog(self.consumer, self.settings.changelog, [self.number]))[self.number]
-        if loaded.marker is None or loaded.marker.rebuild is None:
-            msg = f"partition {self.number}: the marker of the rebuild was overwritten"
-            raise Lost(msg)
-        self.partition.load(loaded.rows, loaded.marker)
-        self._kept = sum(map(self.orders.keep, loaded.rows))
-        name = loaded.marker.rebuild.id
-        if loaded.marker.rebuild.phase == CLEARING:
-            await self._clear(Rebuild(name, REPLAYING), starts)
+        at = await self._load()
+        if at.phase == CLEARING:
+            await self._clear(Rebuild(at.id, REPLAYING), starts)
         await self._replay()
         effects = await self.orders.settle(self.consumer, self.partition)
-        await self._write(effects, _marked(self.partition.marker, Rebuild(name, DONE)))
+        await self._write(effects, _marked(self.partition.marker, Rebuild(at.id, DONE)))
         self._tell(self.partition.marker, done=True)
+
+    async def _load(self) -> Rebuild:
+        """Take the partition as its claim left it, and return where its rebuild stands.
+
+        A broker confirms a transaction a moment before readers see it; until then they see the marker before,
+        which may tell of an earlier rebuild that is done.
+        """
+        deadline_s = time.monotonic() + CLAIM_SHOWS_S
+        while True:
+            loaded = (await read_changelog(self.consumer, self.settings.changelog, [self.number]))[
+                self.number
+            ]
+            marker = loaded.marker
+            if marker is not None and marker.rebuild is not None and marker.under_rebuild:
+                self.partition.load(loaded.rows, marker)
+                self._kept = sum(map(self.orders.keep, loaded.rows))
+                return marker.rebuild
+            if time.monotonic() > deadline_s:
+                msg = f"partition {self.number}: the marker of the rebuild was overwritten"
+                raise Lost(msg)
+            await asyncio.sleep(CLAIM_POLL_S)
 
     async def _clear(self, then: Rebuild, starts: Mapping[str, Position]) -> None:
         old = [key for key in self.partition.rows if not self.orders.keep(key)]

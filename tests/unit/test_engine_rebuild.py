@@ -1,10 +1,16 @@
 """What a rebuild refuses before it touches anything; the rest is tested on a real Kafka."""
 
+from types import SimpleNamespace
+
+import msgspec
 import pytest
 
+from streams.engine import rebuild as module
+from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects
-from streams.engine.marker import Marker, Position
-from streams.engine.rebuild import Orders, _refuse_losses, rebuild
+from streams.engine.loader import Loaded
+from streams.engine.marker import Marker, Position, Rebuild
+from streams.engine.rebuild import CLEARING, DONE, Orders, _One, _refuse_losses, rebuild
 from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
@@ -39,3 +45,37 @@ async def test_a_broker_that_fails_leaves_a_rebuild_to_be_taken_up() -> None:
     with pytest.raises(CxError, match="broken off") as caught:
         await rebuild(settings, orders)
     assert "goes on where it was" in caught.value.mend
+
+
+def of_rebuild(name: str, phase: str) -> Marker:
+    """Return a marker that tells of a rebuild."""
+    return msgspec.structs.replace(marker(0, 5), rebuild=Rebuild(name, phase))
+
+
+def one(monkeypatch: pytest.MonkeyPatch, *shown: Marker) -> _One:
+    """Return the rebuild of a partition of whose markers readers see one after the other."""
+    markers = list(shown)
+
+    async def read(*_: object) -> dict[int, Loaded]:
+        return {0: Loaded({b"anna": b"row"}, markers.pop(0) if len(markers) > 1 else markers[0])}
+
+    monkeypatch.setattr(module, "read_changelog", read)
+    monkeypatch.setattr(module, "CLAIM_POLL_S", 0.0)
+    orders = SimpleNamespace(handler=None, keep=lambda _: False)
+    return _One(SimpleNamespace(changelog="log"), 0, orders, None, None)  # type: ignore[arg-type]
+
+
+async def test_a_claim_is_waited_for_until_readers_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker confirms it a moment before: neither no rebuild nor one that is done is taken for it."""
+    claim = of_rebuild("new", CLEARING)
+    found = one(monkeypatch, marker(0, 5), of_rebuild("old", DONE), claim)
+
+    assert await found._load() == Rebuild("new", CLEARING)
+    assert found.partition.marker == claim
+
+
+async def test_a_claim_that_never_shows_was_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that took the partition over is told of, and nothing is replayed into its rows."""
+    monkeypatch.setattr(module, "CLAIM_SHOWS_S", 0.0)
+    with pytest.raises(Lost, match="was overwritten"):
+        await one(monkeypatch, marker(0, 5))._load()
