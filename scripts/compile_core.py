@@ -30,6 +30,7 @@ MODULES = (
     "streams/publishing.py",
     "streams/replay.py",
     "streams/scoring/apply.py",
+    "streams/scoring/binary.py",
     "streams/scoring/calibration.py",
     "streams/scoring/cases.py",
     "streams/scoring/churn.py",

@@ -1,14 +1,18 @@
-"""The bytes of a row: versioned msgpack arrays, read with their types checked.
+"""The bytes of a row, one field after the other; the first byte is the version.
 
-The first field is the version. A row, rhythm or episode that is too short is filled up at its end (`*_ENDS`):
-so rows of version 1 are read. A longer array is refused, so whatever adds a field raises the version.
+Nothing in them tells one field from the next: whatever changes a field or adds one raises the version. Rows
+of versions 1 and 2 were arrays of msgpack, which begin with no such byte (`streams.scoring.earlier_rows`).
 """
 
 from typing import Any, Final
 
 import msgspec
+from librt.strings import BytesWriter, write_f64_le
+from mypy_extensions import i64, u8
 
 from streams.errors import CxError
+from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_text, put_whole
+from streams.scoring.earlier_rows import unpack_earlier
 from streams.scoring.state import (
     PEAKS,
     VERSION,
@@ -23,335 +27,382 @@ from streams.scoring.state import (
     Rhythm,
 )
 
-_Peak = tuple[int, float, float, bytes]
-_Last = tuple[int, float, float, str, str]
-_Rhythm = tuple[int, int, int, int, list[float], int, float]
-_Case = tuple[int, dict[int, int], bytes | None, int, int, int, int, int, int, bool, bool, int, int, bool]
-_Cause = tuple[float, str, str]
-_Episode = tuple[
-    int,
-    float,
-    float | None,
-    str,
-    int,
-    int,
-    int,
-    float | None,
-    float | None,
-    float | None,
-    str,
-    str,
-    float | None,
-    bool,
-]
-_Published = tuple[float, float, int, float]
-_Row = tuple[
-    int,  # version
-    int,  # baked
-    float,  # ref_s
-    float,  # newest_s
-    int,  # events
-    dict[int, float],  # points
-    dict[int, float],  # mass
-    dict[int, _Peak],  # peaks
-    _Rhythm | None,
-    dict[int, float],  # intents
-    _Last | None,
-    dict[int, bytes],  # rings
-    dict[int, _Episode],
-    _Published | None,
-    dict[int, tuple[float, Any]],  # profile
-    float | None,  # told_s
-    int,  # lost_day
-    msgspec.Raw,  # cases
-    int,  # failing
-    int,  # deadline_s
-    _Cause | None,
-    list[int],  # outreach
-    int,  # crowded
-]
+_ARRAYS: Final = 0x80
+"""No row of msgpack begins with a byte below."""
+# Yes or no of a case.
+_CREDIT: Final = 1
+_IN_TIME: Final = 2
+_UNANSWERED: Final = 4
+_HAS_ISSUE: Final = 8
 
-_RHYTHM_AT: Final = 8
-_EPISODES_AT: Final = 12
-_ROW_ENDS: Final[tuple[Any, ...]] = (
-    *({}, {}, {}, None, {}, None, {}, {}, None),
-    *({}, None, 0, {}, 0, 0, None, [], 0),
-)
-"""What a row has that ends after its fifth field."""
-_RHYTHM_ENDS: Final = (0.0,)
-_EPISODE_ENDS: Final = (-1, None, None, None, "", "", None, False)
-
-# Keys of the row's mass; an absent one is 0.
-_Q_PLAIN: Final = 0
-_Q_ROUTINE: Final = 1
-_Q_SERVICE: Final = 2
-_Q_SERVED: Final = 3
-_W_EXPERIENCE: Final = 4
-_W_SERVICE: Final = 5
-_A_RECENT: Final = 6
-_Q_RECENT: Final = 7
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Row).decode
-_decode_cases: Final = msgspec.msgpack.Decoder(dict[bytes, _Case]).decode
-_decode_any: Final = msgspec.msgpack.Decoder().decode
+_encode_profile: Final = msgspec.msgpack.Encoder().encode
+_decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
 
 
 def pack(state: CustomerState) -> bytes:
     """Return the bytes of a row."""
-    rhythm, last, published, cause = state.rhythm, state.last, state.published, state.cause
-    cases = state.packed_cases
-    if cases is None:
-        cases = state.packed_cases = msgspec.Raw(_encode(_cases_out(state.cases)))
-    return bytes(
-        _encode(
-            (
-                state.version,
-                state.baked,
-                state.ref_s,
-                state.newest_s,
-                state.events,
-                state.points,
-                _mass_out(state.mass),
-                _peaks_out(state.peaks),
-                None if rhythm is None else _rhythm_out(rhythm),
-                state.intents,
-                None if last is None else (last.key, last.at_s, last.a, last.source, last.id),
-                state.rings,
-                _episodes_out(state.episodes),
-                None
-                if published is None
-                else (published.experience, published.service, published.band, published.at_s),
-                state.profile,
-                state.told_s,
-                state.lost_day,
-                cases,
-                state.failing,
-                state.deadline_s,
-                None if cause is None else (cause.at_s, cause.source, cause.id),
-                state.outreach,
-                state.crowded,
-            )
-        )
-    )
+    to = BytesWriter()
+    to.append(u8(state.version))
+    put_whole(to, state.baked)
+    write_f64_le(to, state.ref_s)
+    write_f64_le(to, state.newest_s)
+    put_whole(to, state.events)
+    _put_sums(to, state.points)
+    _put_mass(to, state.mass)
+    _put_peaks(to, state.peaks)
+    _put_rhythm(to, state.rhythm)
+    _put_sums(to, state.intents)
+    _put_last(to, state.last)
+    put_whole(to, len(state.rings))
+    for topic, ring in state.rings.items():
+        put_whole(to, topic)
+        put_bytes(to, ring)
+    put_whole(to, len(state.episodes))
+    for rule, episode in state.episodes.items():
+        put_whole(to, rule)
+        _put_episode(to, episode)
+    _put_published(to, state.published)
+    put_bytes(to, _encode_profile(state.profile) if state.profile else b"")
+    put_optional(to, state.told_s)
+    put_whole(to, state.lost_day)
+    _put_cases(to, state)
+    put_whole(to, state.failing)
+    put_whole(to, state.deadline_s)
+    _put_cause(to, state.cause)
+    put_whole(to, len(state.outreach))
+    for at_s in state.outreach:
+        put_whole(to, at_s)
+    put_whole(to, state.crowded)
+    return to.getvalue()
 
 
-def _mass_out(mass: Mass) -> dict[int, float]:
-    found: dict[int, float] = {}
-    if mass.q_plain:
-        found[_Q_PLAIN] = mass.q_plain
-    if mass.q_routine:
-        found[_Q_ROUTINE] = mass.q_routine
-    if mass.q_service:
-        found[_Q_SERVICE] = mass.q_service
-    if mass.q_served:
-        found[_Q_SERVED] = mass.q_served
-    if mass.w_experience:
-        found[_W_EXPERIENCE] = mass.w_experience
-    if mass.w_service:
-        found[_W_SERVICE] = mass.w_service
-    if mass.a_recent:
-        found[_A_RECENT] = mass.a_recent
-    if mass.q_recent:
-        found[_Q_RECENT] = mass.q_recent
-    return found
+def _put_sums(to: BytesWriter, sums: dict[int, float]) -> None:
+    put_whole(to, len(sums))
+    for key, amount in sums.items():
+        put_whole(to, key)
+        write_f64_le(to, amount)
 
 
-def _peaks_out(peaks: list[Peak | None]) -> dict[int, _Peak]:
-    found: dict[int, _Peak] = {}
-    for place in range(PEAKS):
-        peak = peaks[place]
+def _put_mass(to: BytesWriter, mass: Mass) -> None:
+    """Add those sums that are not 0, after a byte that tells which."""
+    begun = len(to)
+    to.append(0)
+    held = _put_sum(to, mass.q_plain, 1)
+    held |= _put_sum(to, mass.q_routine, 2)
+    held |= _put_sum(to, mass.q_service, 4)
+    held |= _put_sum(to, mass.q_served, 8)
+    held |= _put_sum(to, mass.w_experience, 16)
+    held |= _put_sum(to, mass.w_service, 32)
+    held |= _put_sum(to, mass.a_recent, 64)
+    held |= _put_sum(to, mass.q_recent, 128)
+    to[begun] = u8(held)
+
+
+def _put_sum(to: BytesWriter, amount: float, bit: i64) -> i64:
+    if not amount:
+        return 0
+    write_f64_le(to, amount)
+    return bit
+
+
+def _put_peaks(to: BytesWriter, peaks: list[Peak | None]) -> None:
+    """Add those that there are, after a byte that tells which."""
+    begun = len(to)
+    to.append(0)
+    held: i64 = 0
+    bit: i64 = 1
+    for peak in peaks:
         if peak is not None:
-            found[place] = (peak.code, peak.m, peak.at_s, peak.event)
-    return found
+            held |= bit
+            put_whole(to, peak.code)
+            write_f64_le(to, peak.m)
+            write_f64_le(to, peak.at_s)
+            put_bytes(to, peak.event)
+        bit <<= 1
+    to[begun] = u8(held)
 
 
-def _rhythm_out(rhythm: Rhythm) -> _Rhythm:
-    return (
-        rhythm.first_day,
-        rhythm.last_day,
-        rhythm.repeats,
-        rhythm.days,
-        rhythm.counts,
-        rhythm.months,
-        rhythm.spend,
-    )
+def _put_rhythm(to: BytesWriter, rhythm: Rhythm | None) -> None:
+    if rhythm is None:
+        to.append(0)
+        return
+    put_whole(to, len(rhythm.counts) + 1)
+    for count in rhythm.counts:
+        write_f64_le(to, count)
+    put_whole(to, rhythm.first_day)
+    put_whole(to, rhythm.last_day)
+    put_whole(to, rhythm.repeats)
+    put_bits(to, rhythm.days)
+    put_whole(to, rhythm.months)
+    write_f64_le(to, rhythm.spend)
 
 
-def _episodes_out(episodes: dict[int, Episode]) -> dict[int, _Episode]:
-    found: dict[int, _Episode] = {}
-    for rule, each in episodes.items():
-        found[rule] = (
-            each.number,
-            each.opened_s,
-            each.closed_s,
-            each.cause,
-            each.severity,
-            each.last_day,
-            each.told,
-            each.told_s,
-            each.acknowledged_s,
-            each.snoozed_until_s,
-            each.outcome,
-            each.inferred,
-            each.risk,
-            each.retired,
-        )
-    return found
+def _put_last(to: BytesWriter, last: LastExperience | None) -> None:
+    if last is None:
+        to.append(0)
+        return
+    to.append(1)
+    put_whole(to, last.key)
+    write_f64_le(to, last.at_s)
+    write_f64_le(to, last.a)
+    put_text(to, last.source)
+    put_text(to, last.id)
 
 
-def _cases_out(cases: dict[bytes, Case]) -> dict[bytes, _Case]:
-    found: dict[bytes, _Case] = {}
-    for name, case in cases.items():
-        found[name] = (
-            case.kind,
-            case.facts,
-            case.issue,
-            case.at_s,
-            case.key,
-            case.weight,
-            case.since_s,
-            case.until_s,
-            case.mended_s,
-            case.credit,
-            case.in_time,
-            case.pending_s,
-            case.settled,
-            case.unanswered,
-        )
-    return found
+def _put_episode(to: BytesWriter, episode: Episode) -> None:
+    put_whole(to, episode.number)
+    write_f64_le(to, episode.opened_s)
+    put_optional(to, episode.closed_s)
+    put_text(to, episode.cause)
+    put_whole(to, episode.severity)
+    put_whole(to, episode.last_day)
+    put_whole(to, episode.told)
+    put_optional(to, episode.told_s)
+    put_optional(to, episode.acknowledged_s)
+    put_optional(to, episode.snoozed_until_s)
+    put_text(to, episode.outcome)
+    put_text(to, episode.inferred)
+    put_optional(to, episode.risk)
+    put_whole(to, 1 if episode.retired else 0)
+
+
+def _put_published(to: BytesWriter, published: Published | None) -> None:
+    if published is None:
+        to.append(0)
+        return
+    to.append(1)
+    write_f64_le(to, published.experience)
+    write_f64_le(to, published.service)
+    put_whole(to, published.band)
+    write_f64_le(to, published.at_s)
+
+
+def _put_cases(to: BytesWriter, state: CustomerState) -> None:
+    """Add the register, in bytes that are kept until something changes in it."""
+    packed = state.packed_cases
+    if packed is None:
+        own = BytesWriter()
+        for name, case in state.cases.items():
+            put_bytes(own, name)
+            _put_case(own, case)
+        packed = state.packed_cases = own.getvalue()
+    put_whole(to, len(state.cases))
+    to.write(packed)
+
+
+def _put_case(to: BytesWriter, case: Case) -> None:
+    issue = case.issue
+    told: i64 = _CREDIT if case.credit else 0
+    if case.in_time:
+        told |= _IN_TIME
+    if case.unanswered:
+        told |= _UNANSWERED
+    if issue is not None:
+        told |= _HAS_ISSUE
+    put_whole(to, told)
+    put_whole(to, case.kind)
+    put_whole(to, len(case.facts))
+    for fact, value in case.facts.items():
+        put_whole(to, fact)
+        put_whole(to, value)
+    if issue is not None:
+        put_bytes(to, issue)
+    put_whole(to, case.at_s)
+    put_whole(to, case.key)
+    put_whole(to, case.weight)
+    put_whole(to, case.since_s)
+    put_whole(to, case.until_s)
+    put_whole(to, case.mended_s)
+    put_whole(to, case.pending_s)
+    put_whole(to, case.settled)
+
+
+def _put_cause(to: BytesWriter, cause: Cause | None) -> None:
+    if cause is None:
+        to.append(0)
+        return
+    to.append(1)
+    write_f64_le(to, cause.at_s)
+    put_text(to, cause.source)
+    put_text(to, cause.id)
 
 
 def unpack(row: bytes) -> CustomerState:
-    """Return the row of some bytes; raises msgspec.DecodeError on bytes that are no row.
+    """Return the row of some bytes.
 
-    A row of an older version is read as one of this version. One of a newer version raises CxError: its
-    fields could mean something else.
+    A row of an older version is read as one of this version. Raises CxError on a newer one, whose fields
+    could mean something else, and on bytes that are no row.
     """
     try:
-        fields: _Row = _decode(row)
-    except msgspec.ValidationError:
-        fields = _older(row)
-    if fields[0] > VERSION:
-        _refuse(fields[0])
-    state = CustomerState(VERSION, fields[1], fields[2], fields[3])
-    state.events = fields[4]
-    state.points = fields[5]
-    _mass_in(state.mass, fields[6])
-    _peaks_in(state.peaks, fields[7])
-    rhythm = fields[8]
-    if rhythm is not None:
-        state.rhythm = Rhythm(rhythm[0], rhythm[1], rhythm[2], rhythm[3], rhythm[4], rhythm[5], rhythm[6])
-    state.intents = fields[9]
-    last = fields[10]
-    if last is not None:
-        state.last = LastExperience(last[0], last[1], last[2], last[3], last[4])
-    state.rings = fields[11]
-    for rule, episode in fields[12].items():
-        state.episodes[rule] = _episode_in(episode)
-    published = fields[13]
-    if published is not None:
-        state.published = Published(published[0], published[1], published[2], published[3])
-    state.profile = fields[14]
-    state.told_s = fields[15]
-    state.lost_day = fields[16]
-    state.packed_cases = fields[17]
-    for name, case in _decode_cases(fields[17]).items():
-        state.cases[name] = _case_in(case)
-    state.failing = fields[18]
-    state.deadline_s = fields[19]
-    cause = fields[20]
-    if cause is not None:
-        state.cause = Cause(cause[0], cause[1], cause[2])
-    state.outreach = fields[21]
-    state.crowded = fields[22]
+        version = row[0]
+        if version >= _ARRAYS:
+            return unpack_earlier(row)
+        if version == VERSION:
+            found = Reader(row)
+            state = _unpacked(found)
+            if found.is_at_end():
+                return state
+    except (IndexError, ValueError, msgspec.DecodeError):
+        version = 0
+    if version > VERSION:
+        msg = f"a row has version {version}, and this cx-signals reads rows up to version {VERSION}"
+        raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
+    msg = f"a row of {len(row)} bytes is damaged: its fields do not end where it ends"
+    raise CxError(msg, mend="make the rows anew: cx rebuild")
+
+
+def _unpacked(found: Reader) -> CustomerState:
+    """Take every field, in the order of `pack`."""
+    version, baked = found.whole(), found.whole()
+    ref_s = found.number()
+    state = CustomerState(version, baked, ref_s, found.number())
+    state.events = found.whole()
+    _take_sums(found, state.points)
+    _take_mass(found, state.mass)
+    _take_peaks(found, state.peaks)
+    state.rhythm = _take_rhythm(found)
+    _take_sums(found, state.intents)
+    state.last = _take_last(found)
+    for _ in range(found.whole()):
+        topic = found.whole()
+        state.rings[topic] = found.data()
+    for _ in range(found.whole()):
+        rule = found.whole()
+        state.episodes[rule] = _take_episode(found)
+    state.published = _take_published(found)
+    profile = found.data()
+    if profile:
+        state.profile = _decode_profile(profile)
+    state.told_s = found.optional()
+    state.lost_day = found.whole()
+    _take_cases(found, state)
+    state.failing = found.whole()
+    state.deadline_s = found.whole()
+    state.cause = _take_cause(found)
+    for _ in range(found.whole()):
+        state.outreach.append(found.whole())
+    state.crowded = found.whole()
     return state
 
 
-def _mass_in(mass: Mass, found: dict[int, float]) -> None:
-    for key, amount in found.items():
-        if key == _Q_PLAIN:
-            mass.q_plain = amount
-        elif key == _Q_ROUTINE:
-            mass.q_routine = amount
-        elif key == _Q_SERVICE:
-            mass.q_service = amount
-        elif key == _Q_SERVED:
-            mass.q_served = amount
-        elif key == _W_EXPERIENCE:
-            mass.w_experience = amount
-        elif key == _W_SERVICE:
-            mass.w_service = amount
-        elif key == _A_RECENT:
-            mass.a_recent = amount
-        elif key == _Q_RECENT:
-            mass.q_recent = amount
-        else:
-            msg = f"a row has no sum {key}"
-            raise msgspec.ValidationError(msg)
+def _take_sums(found: Reader, sums: dict[int, float]) -> None:
+    for _ in range(found.whole()):
+        key = found.whole()
+        sums[key] = found.number()
 
 
-def _peaks_in(peaks: list[Peak | None], found: dict[int, _Peak]) -> None:
-    for place, peak in found.items():
-        if not 0 <= place < PEAKS:
-            msg = f"a row has no peak at place {place}"
-            raise msgspec.ValidationError(msg)
-        peaks[place] = Peak(peak[0], peak[1], peak[2], peak[3])
+def _take_mass(found: Reader, mass: Mass) -> None:
+    held = found.eight_bits()
+    mass.q_plain = found.number() if held & 1 else 0.0
+    mass.q_routine = found.number() if held & 2 else 0.0
+    mass.q_service = found.number() if held & 4 else 0.0
+    mass.q_served = found.number() if held & 8 else 0.0
+    mass.w_experience = found.number() if held & 16 else 0.0
+    mass.w_service = found.number() if held & 32 else 0.0
+    mass.a_recent = found.number() if held & 64 else 0.0
+    mass.q_recent = found.number() if held & 128 else 0.0
 
 
-def _episode_in(fields: _Episode) -> Episode:
-    episode = Episode(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5])
-    episode.told = fields[6]
-    episode.told_s = fields[7]
-    episode.acknowledged_s = fields[8]
-    episode.snoozed_until_s = fields[9]
-    episode.outcome = fields[10]
-    episode.inferred = fields[11]
-    episode.risk = fields[12]
-    episode.retired = fields[13]
+def _take_peaks(found: Reader, peaks: list[Peak | None]) -> None:
+    held = found.eight_bits()
+    for place in range(PEAKS):
+        if held & 1:
+            code = found.whole()
+            m = found.number()
+            at_s = found.number()
+            peaks[place] = Peak(code, m, at_s, found.data())
+        held >>= 1
+    if held:
+        msg = f"a row has no peak at place {PEAKS}"
+        raise ValueError(msg)
+
+
+def _take_rhythm(found: Reader) -> Rhythm | None:
+    length = found.whole()
+    if not length:
+        return None
+    counts: list[float] = []
+    for _ in range(length - 1):
+        counts.append(found.number())  # noqa: PERF401  # compiled, a comprehension is slower
+    first_day = found.whole()
+    last_day = found.whole()
+    repeats = found.whole()
+    days = found.sixty_four_bits()
+    months = found.whole()
+    return Rhythm(first_day, last_day, repeats, days, counts, months, found.number())
+
+
+def _take_last(found: Reader) -> LastExperience | None:
+    if not found.whole():
+        return None
+    key = found.whole()
+    at_s = found.number()
+    a = found.number()
+    source = found.text()
+    return LastExperience(key, at_s, a, source, found.text())
+
+
+def _take_episode(found: Reader) -> Episode:
+    number = found.whole()
+    opened_s = found.number()
+    closed_s = found.optional()
+    cause = found.text()
+    severity = found.whole()
+    episode = Episode(number, opened_s, closed_s, cause, severity, found.whole())
+    episode.told = found.whole()
+    episode.told_s = found.optional()
+    episode.acknowledged_s = found.optional()
+    episode.snoozed_until_s = found.optional()
+    episode.outcome = found.text()
+    episode.inferred = found.text()
+    episode.risk = found.optional()
+    episode.retired = found.whole() == 1
     return episode
 
 
-def _case_in(fields: _Case) -> Case:
-    case = Case(fields[0], fields[1], fields[2])
-    case.at_s = fields[3]
-    case.key = fields[4]
-    case.weight = fields[5]
-    case.since_s = fields[6]
-    case.until_s = fields[7]
-    case.mended_s = fields[8]
-    case.credit = fields[9]
-    case.in_time = fields[10]
-    case.pending_s = fields[11]
-    case.settled = fields[12]
-    case.unanswered = fields[13]
+def _take_published(found: Reader) -> Published | None:
+    if not found.whole():
+        return None
+    experience = found.number()
+    service = found.number()
+    band = found.whole()
+    return Published(experience, service, band, found.number())
+
+
+def _take_cases(found: Reader, state: CustomerState) -> None:
+    length = found.whole()
+    begun = found.place()
+    for _ in range(length):
+        name = found.data()
+        state.cases[name] = _take_case(found)
+    state.packed_cases = found.since(begun)
+
+
+def _take_case(found: Reader) -> Case:
+    told = found.whole()
+    kind = found.whole()
+    facts: dict[int, int] = {}
+    for _ in range(found.whole()):
+        fact = found.whole()
+        facts[fact] = found.whole()
+    case = Case(kind, facts, found.data() if told & _HAS_ISSUE else None)
+    case.credit = bool(told & _CREDIT)
+    case.in_time = bool(told & _IN_TIME)
+    case.unanswered = bool(told & _UNANSWERED)
+    case.at_s = found.whole()
+    case.key = found.whole()
+    case.weight = found.whole()
+    case.since_s = found.whole()
+    case.until_s = found.whole()
+    case.mended_s = found.whole()
+    case.pending_s = found.whole()
+    case.settled = found.whole()
     return case
 
 
-def _older(row: bytes) -> _Row:
-    """Return a row of version 1 as one of this version: what that one did not have is empty."""
-    fields: Any = _decode_any(row)
-    if not isinstance(fields, list) or not fields or not isinstance(fields[0], int):
-        msg = "a row is an array that begins with its version"
-        raise msgspec.ValidationError(msg)
-    if fields[0] > VERSION:
-        _refuse(fields[0])
-    fields[0] = VERSION
-    _lengthen(fields, _ROW_ENDS, len(_ROW_ENDS) + 5)
-    _lengthen(fields[_RHYTHM_AT], _RHYTHM_ENDS, 7)
-    episodes = fields[_EPISODES_AT]
-    for episode in episodes.values() if isinstance(episodes, dict) else ():
-        _lengthen(episode, _EPISODE_ENDS, 14)
-    older: _Row = _decode(_encode(fields))
-    return older
-
-
-def _lengthen(fields: Any, ends: tuple[Any, ...], length: int) -> None:
-    """Fill up the last fields of an array that is too short; what is no array is judged with the row."""
-    if isinstance(fields, list) and len(fields) < length:
-        fields.extend(ends[len(fields) - length :])
-
-
-def _refuse(version: int) -> None:
-    msg = f"a row has version {version}, and this cx-signals reads rows up to version {VERSION}"
-    raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
+def _take_cause(found: Reader) -> Cause | None:
+    if not found.whole():
+        return None
+    at_s = found.number()
+    source = found.text()
+    return Cause(at_s, source, found.text())

@@ -8,11 +8,10 @@ passes, late events are exact, and the order of events does not matter.
 from hashlib import blake2b
 from typing import Any, Final
 
-from msgspec import Raw  # noqa: TC002  # an attribute of a compiled class
 from mypy_extensions import mypyc_attr
 
-VERSION: Final = 2
-"""2 since the register and the spend; rows of version 1 are read with both empty."""
+VERSION: Final = 3
+"""2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
 RING_IDS: Final = 8
 ID_BYTES: Final = 6
 _EMPTY: Final = blake2b(digest_size=ID_BYTES)
@@ -320,7 +319,7 @@ class CustomerState:
         """The last engagement day before the silence by which the customer was counted as lost."""
         self.cases: dict[bytes, Case] = {}
         """The register of standing signals, by the hash of each one's own id: at most 16."""
-        self.packed_cases: Raw | None = None
+        self.packed_cases: bytes | None = None
         """The register as the row has it, while nothing has changed in it. Whoever changes it takes this away
         (see `streams.scoring.register`): it spares a row the packing of all entries."""
         self.failing = 0

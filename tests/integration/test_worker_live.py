@@ -384,13 +384,13 @@ def test_a_worker_in_this_process_is_told_to_stop_by_a_signal(kafka: str, topic_
 
 
 BROKEN = """
-import msgspec
+import hashlib
 
-whole = msgspec.msgpack.Encoder
-msgspec.msgpack.Encoder = type("Broken", (), {"encode": lambda *_: 1 / 0})
-from streams.scoring import rows  # compiled modules keep what they have taken at their import
+whole = hashlib.blake2b
+hashlib.blake2b = lambda **_: type("Broken", (), {"copy": lambda _: 1 / 0})()
+from streams.scoring import state  # compiled modules keep what they have taken at their import
 
-msgspec.msgpack.Encoder = whole
+hashlib.blake2b = whole
 
 from streams.cli.worker import run_worker
 from streams.settings import load_settings

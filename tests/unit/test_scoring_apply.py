@@ -3,11 +3,9 @@
 import math
 from typing import Any
 
-import msgspec
 import pytest
 
 from schemas.envelope import Touchpoint, time_s
-from streams.errors import CxError
 from streams.scoring.apply import Applied, Scorer, _remember, event_hash, profile_of
 from streams.scoring.churn import sigmoid
 from streams.scoring.explain import assess
@@ -15,7 +13,7 @@ from streams.scoring.policy import policy_from_tables
 from streams.scoring.rhythm import count_half_lives_s
 from streams.scoring.rows import pack, unpack
 from streams.scoring.signals import Intent
-from streams.scoring.state import PEAKS, RING_IDS, VERSION, CustomerState, Episode
+from streams.scoring.state import RING_IDS, CustomerState
 from tests.customers import DEFAULT, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
 
@@ -192,77 +190,6 @@ def test_the_last_experience():
         last = row(events).last
         assert last is not None
         assert (last.source, last.id, last.at_s) == ("/b", "b", seconds(2))
-
-
-def test_row_bytes_start_with_a_version():
-    """A row is an array that begins with its version, and says which numbers are baked into it."""
-    state = row([event("order.placed")])
-
-    assert msgspec.msgpack.decode(pack(state))[:2] == [VERSION, DEFAULT.baked]
-    assert plain(unpack(pack(state))) == plain(state)
-
-
-def test_rows_of_version_1_are_read():
-    """A row that was written before there was a register and a spend is read with both empty."""
-    state = row([event("order.placed")])
-    fields = msgspec.msgpack.decode(pack(state), strict=True)
-    cases, rhythm = 17, 8
-    old = [1, *fields[1:cases]]
-    old[rhythm] = old[rhythm][:-1]
-
-    assert plain(unpack(msgspec.msgpack.encode(old))) == plain(state)
-
-
-def test_episodes_of_version_1_are_read():
-    """Of an episode that was written before alerts had a life nobody was told."""
-    state = CustomerState(VERSION, DEFAULT.baked, 1.0, 2.0)
-    state.episodes[2] = Episode(3, 1.0, None, "trend", 1, 20_000)
-    fields = msgspec.msgpack.decode(pack(state), strict=True)
-    old = [1, *fields[1:14]]
-    old[12] = {2: fields[12][2][:6]}
-
-    assert plain(unpack(msgspec.msgpack.encode(old))) == plain(state)
-
-
-@pytest.mark.parametrize("row", [5, {}, [], ["2"], [1], [2, 3], [1, 2, 3.0, 4.0, 5, *[7] * 18]])
-def test_bytes_that_are_no_row(row: object):
-    """What is no row of any version is refused as such, not half read."""
-    with pytest.raises(msgspec.DecodeError):
-        unpack(msgspec.msgpack.encode(row))
-    with pytest.raises(msgspec.DecodeError):
-        unpack(b"\xc1")
-
-
-@pytest.mark.parametrize("place", [-1, PEAKS])
-def test_a_peak_at_no_place_is_no_row(place: int):
-    """A moment at a place that no peak has is refused: it would end up in another's, or stop the worker."""
-    fields = msgspec.msgpack.decode(pack(row([event("order.placed")])), strict=True)
-    fields[7] = {place: [1, 2.0, 3.0, b"event"]}
-
-    with pytest.raises(msgspec.DecodeError, match="peak"):
-        unpack(msgspec.msgpack.encode(fields))
-
-
-def test_a_weight_of_no_sum_is_no_row():
-    """A sum that nobody knows is refused: it would be taken for another."""
-    fields = msgspec.msgpack.decode(pack(row([event("order.placed")])), strict=True)
-    fields[6] = {8: 5.0}
-
-    with pytest.raises(msgspec.DecodeError, match="sum"):
-        unpack(msgspec.msgpack.encode(fields))
-
-
-def test_rows_of_a_newer_version_are_refused():
-    """A row that a newer version wrote is refused with the command that mends: its fields may mean more."""
-    state = row([event("order.placed")])
-    state.version = VERSION + 1
-
-    with pytest.raises(CxError, match="version 3, and this cx-signals reads rows up to version 2") as caught:
-        unpack(pack(state))
-    assert "cx rebuild" in caught.value.mend
-    longer = [*msgspec.msgpack.decode(pack(state), strict=True), "a field of the newer version"]
-    with pytest.raises(CxError, match="version 3"):
-        unpack(msgspec.msgpack.encode(longer))
 
 
 SPENT: list[tuple[dict[str, Any], float]] = [

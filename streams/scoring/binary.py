@@ -1,0 +1,147 @@
+"""Numbers, texts and bytes one after the other: what a row is made of.
+
+Compiled, numbers go into the bytes and come out of them without becoming Python objects in between.
+"""
+
+from typing import Final
+
+from librt.strings import (
+    BytesWriter,
+    read_f64_le,
+    read_i16_le,
+    read_i32_le,
+    read_i64_le,
+    write_f64_le,
+    write_i16_le,
+    write_i32_le,
+    write_i64_le,
+)
+from mypy_extensions import i16, i32, i64, mypyc_attr, u8
+
+# The first byte of a whole number: itself if it is below, else how many bytes follow.
+_TWO: Final = 0xFD
+_FOUR: Final = 0xFE
+_EIGHT: Final = 0xFF
+_I16: Final = 1 << 15
+_I32: Final = 1 << 31
+_I64: Final = 1 << 63
+_BITS: Final = 1 << 64
+
+
+def put_whole(to: BytesWriter, number: i64) -> None:
+    """Add a whole number of 64 bits, in 1, 3, 5 or 9 bytes."""
+    if 0 <= number < _TWO:
+        to.append(u8(number))
+    elif -_I16 <= number < _I16:
+        to.append(_TWO)
+        write_i16_le(to, i16(number))
+    elif -_I32 <= number < _I32:
+        to.append(_FOUR)
+        write_i32_le(to, i32(number))
+    else:
+        to.append(_EIGHT)
+        write_i64_le(to, number)
+
+
+def put_bits(to: BytesWriter, bits: int) -> None:
+    """Add a number of 0 to 2 ** 64 - 1, in 8 bytes."""
+    write_i64_le(to, bits if bits < _I64 else bits - _BITS)
+
+
+def put_bytes(to: BytesWriter, data: bytes) -> None:
+    """Add bytes, after their length."""
+    put_whole(to, len(data))
+    to.write(data)
+
+
+def put_text(to: BytesWriter, text: str) -> None:
+    """Add a text, as UTF-8."""
+    put_bytes(to, text.encode())
+
+
+def put_optional(to: BytesWriter, number: float | None) -> None:
+    """Add a number, or that there is none."""
+    if number is None:
+        to.append(0)
+    else:
+        to.append(1)
+        write_f64_le(to, number)
+
+
+@mypyc_attr(acyclic=True)
+class Reader:
+    """Takes out of bytes what was put into them, in the same order.
+
+    Raises IndexError where they end too early and ValueError where a text is none.
+    """
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at: i64 = 0
+
+    def whole(self) -> i64:
+        """Return the next whole number."""
+        data, at = self._data, self._at
+        first: i64 = data[at]
+        if first < _TWO:
+            self._at = at + 1
+            return first
+        if first == _TWO:
+            self._at = at + 3
+            return i64(read_i16_le(data, at + 1))
+        if first == _FOUR:
+            self._at = at + 5
+            return i64(read_i32_le(data, at + 1))
+        self._at = at + 9
+        return read_i64_le(data, at + 1)
+
+    def eight_bits(self) -> i64:
+        """Return the next byte."""
+        at = self._at
+        self._at = at + 1
+        return i64(self._data[at])
+
+    def sixty_four_bits(self) -> int:
+        """Return the next 64 bits as a number that is not negative."""
+        at = self._at
+        self._at = at + 8
+        bits: int = read_i64_le(self._data, at)
+        return bits if bits >= 0 else bits + _BITS
+
+    def number(self) -> float:
+        """Return the next number."""
+        at = self._at
+        self._at = at + 8
+        return read_f64_le(self._data, at)
+
+    def optional(self) -> float | None:
+        """Return the next number, None if there is none."""
+        return self.number() if self.whole() else None
+
+    def data(self) -> bytes:
+        """Return the next bytes."""
+        length = self.whole()
+        at = self._at
+        end = self._at = at + length
+        if length < 0 or end > len(self._data):
+            msg = f"{length} bytes at {at} of {len(self._data)}"
+            raise IndexError(msg)
+        return self._data[at:end]
+
+    def text(self) -> str:
+        """Return the next text."""
+        return self.data().decode()
+
+    def place(self) -> i64:
+        """Return how much was taken."""
+        return self._at
+
+    def since(self, place: i64) -> bytes:
+        """Return the bytes that were taken since `place`."""
+        return self._data[place : self._at]
+
+    def is_at_end(self) -> bool:
+        """Tell whether everything was taken."""
+        return self._at == len(self._data)

@@ -1,0 +1,197 @@
+"""The bytes of a row: what goes in comes out, earlier versions are read, and damage is told."""
+
+from typing import Any
+
+import pytest
+
+from streams.errors import CxError
+from streams.scoring.rows import pack, unpack
+from streams.scoring.state import (
+    PEAKS,
+    VERSION,
+    Case,
+    Cause,
+    CustomerState,
+    Episode,
+    LastExperience,
+    Peak,
+    Published,
+    Rhythm,
+)
+from tests.customers import DEFAULT, event, plain, row
+from tests.earlier import packed, version_2
+
+WRITTEN_BY_VERSION_2 = bytes.fromhex(
+    "dc001702ce69055932cb41da556e40000000cb41da55c2a000000002820acb403400000000000050cbc068903e66004fa28500cb4008"
+    "2f80646e954c01cb3fe249249249249204cb40081faaed9f0e3306cbc06671da63d917d707cb400d21e5189b3d2c82009401cb403400"
+    "0000000000cb41da556e40000000c406cb4a4c336bf601940acb4068600000000000cb41da55c2a0000000c406dfccc50ff00f97cd4f"
+    "e6cd4fe6000093cb3ff0000000000000cb3ff0000000000000cb3ff000000000000001cb40340000000000008101cb3ff05fbd4d5b4d"
+    "5a9550cb41da55c2a0000000cbc068600000000000a52f74657374b2636f6d706c61696e742e72616973656440318100c40ccb4a4c33"
+    "6bf6dfccc50ff00f80c080c000800000c09000"
+)
+"""An order of 20 and a complaint the day after."""
+
+
+def full() -> CustomerState:
+    """Return a row in which nothing is empty, with numbers of every width."""
+    state = CustomerState(VERSION, 2**32 - 1, 1.5, 1e300)
+    state.events = 2**40
+    state.points = {8: -3.25, 4001 * 8 + 3: 2.0**-300}
+    mass = state.mass
+    mass.q_plain, mass.q_routine, mass.q_service, mass.q_served = 1.0, 2.0, 3.0, 4.0
+    mass.w_experience, mass.w_service, mass.a_recent, mass.q_recent = 5.0, 6.0, -7.0, 8.0
+    state.peaks = [Peak(place * 90, place + 0.5, -1.0, bytes([place] * 6)) for place in range(PEAKS)]
+    state.rhythm = Rhythm(-3, 40_000, 252, 2**64 - 2, [0.5, 1.0, 2.0], 4095, 12.5)
+    state.intents = {1: 1.0, 2: 0.25}
+    state.last = LastExperience(253, 5.0, -6.0, "/quelle/ü", "id-1")
+    state.rings = {0: bytes(range(48)), 2: b"sechs!"}
+    state.published = Published(61.0, 62.0, 3, 7.0)
+    state.profile = {1: (3.0, "de"), 4: (4.0, ["a", 5, None])}
+    state.told_s, state.lost_day, state.failing, state.deadline_s = 9.0, 20_600, 1, 1_900_000_000
+    state.cause = Cause(11.0, "/source", "event")
+    state.outreach = [1_800_000_000, 7_200_000_000]
+    state.crowded = 70_000
+    for rule, at_s in enumerate((None, 13.0)):
+        episode = state.episodes[rule] = Episode(3, 1.0, at_s, "trend", 2, 20_000)
+        episode.told, episode.told_s, episode.acknowledged_s = rule - 1, at_s, at_s
+        episode.snoozed_until_s, episode.risk, episode.retired = at_s, at_s, bool(rule)
+        episode.outcome, episode.inferred = "saved" * rule, "lost" * rule
+    for number in range(2):
+        facts = {1: -(2**15), 2: 2**15, 3: -(2**31), 4: 2**31}
+        case = state.cases[bytes([number] * 6)] = Case(number + 1, facts, b"issue!" if number else None)
+        case.at_s, case.key, case.weight, case.since_s = 2**31 - 1, 81, 3000, 1_790_000_000
+        case.until_s, case.mended_s, case.pending_s, case.settled = 4, 5, 6, 2
+        case.credit, case.in_time, case.unanswered = not number, bool(number), not number
+    return state
+
+
+@pytest.mark.parametrize("state", [full(), row([event("order.placed")]), CustomerState(VERSION, 0, 0.0, 0.0)])
+def test_what_goes_into_a_row_comes_out(state: CustomerState):
+    """Every field of a row has the same value and type after its bytes, full or empty."""
+    data = pack(state)
+
+    assert data[0] == VERSION
+    assert plain(unpack(data)) == plain(state)
+    assert pack(unpack(data)) == data
+    assert repr(plain(unpack(data))) == repr(plain(state))
+
+
+def test_a_register_is_packed_once():
+    """A row that is read and written again keeps the bytes of its register; whoever changes it drops them."""
+    state = unpack(pack(full()))
+    kept = state.packed_cases
+    assert kept is not None
+    assert kept in pack(state)
+    assert state.packed_cases is kept
+    state.cases.clear()
+    state.packed_cases = None
+
+    assert unpack(pack(state)).cases == {}
+
+
+def test_a_row_that_version_2_wrote():
+    """Bytes that a worker of version 2 wrote are read as the row of these events."""
+    state = row([event("order.placed", total=20), event("complaint.raised", 1)])
+
+    assert plain(unpack(WRITTEN_BY_VERSION_2)) == plain(state)
+    assert packed(version_2(state)) == WRITTEN_BY_VERSION_2
+
+
+def test_every_field_of_version_2_is_read():
+    """Nothing of a full row is lost when the version is raised."""
+    assert plain(unpack(packed(version_2(full())))) == plain(full())
+
+
+def test_rows_of_version_1_are_read():
+    """A row that was written before there was a register and a spend is read with both empty."""
+    state = row([event("order.placed")])
+    fields = version_2(state)
+    cases, rhythm = 17, 8
+    old = [1, *fields[1:cases]]
+    old[rhythm] = old[rhythm][:-1]
+
+    assert plain(unpack(packed(old))) == plain(state)
+
+
+def test_episodes_of_version_1_are_read():
+    """Of an episode that was written before alerts had a life nobody was told."""
+    state = CustomerState(VERSION, DEFAULT.baked, 1.0, 2.0)
+    state.episodes[2] = Episode(3, 1.0, None, "trend", 1, 20_000)
+    fields = version_2(state)
+    old = [1, *fields[1:14]]
+    old[12] = {2: fields[12][2][:6]}
+
+    assert plain(unpack(packed(old))) == plain(state)
+
+
+@pytest.mark.parametrize("fields", ["text", {}, [], ["2"], [1], [2, 3], [3], [1, 2, 3.0, 4.0, 5, *[7] * 18]])
+def test_bytes_that_are_no_row(fields: object):
+    """What is no row of any version is refused as such, not half read."""
+    with pytest.raises(CxError, match="damaged"):
+        unpack(packed(fields))
+
+
+@pytest.mark.parametrize("state", [full(), row([event("order.placed"), event("complaint.raised", 1)])])
+def test_a_row_that_ends_early_or_late_is_damaged(state: CustomerState):
+    """A row that was cut anywhere, or goes on after its end, is refused with the command that mends it."""
+    data = pack(state)
+    for end in range(len(data)):
+        with pytest.raises(CxError, match="damaged") as caught:
+            unpack(data[:end])
+        assert caught.value.mend == "make the rows anew: cx rebuild"
+    with pytest.raises(CxError, match="damaged"):
+        unpack(data + b"\x00")
+
+
+def _changed(place: int, value: Any) -> bytes:
+    fields = version_2(row([event("order.placed")]))
+    fields[place] = value
+    return packed(fields)
+
+
+@pytest.mark.parametrize("place", [-1, PEAKS])
+def test_a_peak_at_no_place_is_damage(place: int):
+    """A moment at a place that no peak has is refused: it would end up in another's, or stop the worker."""
+    with pytest.raises(CxError, match="damaged"):
+        unpack(_changed(7, {place: [1, 2.0, 3.0, b"event"]}))
+
+
+def test_an_eighth_peak_is_damage():
+    """A row of this version that tells of a peak at no place is refused too."""
+    state = CustomerState(VERSION, 0, 0.0, 0.0)
+    data = bytearray(pack(state))
+    held = 1 + 1 + 8 + 8 + 1 + 1 + 1
+    assert data[held] == 0
+    data[held] = 1 << PEAKS
+
+    with pytest.raises(CxError, match="damaged"):
+        unpack(bytes(data))
+
+
+def test_a_length_below_nothing_is_damage():
+    """A length that is negative would take bytes a second time."""
+    state = CustomerState(VERSION, 0, 0.0, 0.0)
+    state.last = LastExperience(0, 0.0, 0.0, "x" * 300, "")
+    data = pack(state)
+    assert data.count(b"\xfd\x2c\x01") == 1
+
+    with pytest.raises(CxError, match="damaged"):
+        unpack(data.replace(b"\xfd\x2c\x01", b"\xfd\xff\xff"))
+
+
+def test_a_weight_of_no_sum_is_damage():
+    """A sum that nobody knows is refused: it would be taken for another."""
+    with pytest.raises(CxError, match="damaged"):
+        unpack(_changed(6, {8: 5.0}))
+
+
+def test_rows_of_a_newer_version_are_refused():
+    """A row that a newer version wrote is refused with the command that mends: its fields may mean more."""
+    state = row([event("order.placed")])
+    state.version = VERSION + 1
+
+    with pytest.raises(CxError, match="version 4, and this cx-signals reads rows up to version 3") as caught:
+        unpack(pack(state))
+    assert "cx rebuild" in caught.value.mend
+    with pytest.raises(CxError, match="version 4"):
+        unpack(pack(state) + b"a field of the newer version")
