@@ -16,7 +16,7 @@ from librt.strings import (
     write_i32_le,
     write_i64_le,
 )
-from mypy_extensions import i16, i32, i64, mypyc_attr, u8
+from mypy_extensions import i64, mypyc_attr
 
 # The first byte of a whole number: itself if it is below, else how many bytes follow.
 _TWO: Final = 0xFD
@@ -28,16 +28,16 @@ _I64: Final = 1 << 63
 _BITS: Final = 1 << 64
 
 
-def put_whole(to: BytesWriter, number: i64) -> None:
+def put_whole(to: BytesWriter, number: int) -> None:
     """Add a whole number of 64 bits, in 1, 3, 5 or 9 bytes."""
     if 0 <= number < _TWO:
-        to.append(u8(number))
+        to.append(number)
     elif -_I16 <= number < _I16:
         to.append(_TWO)
-        write_i16_le(to, i16(number))
+        write_i16_le(to, number)
     elif -_I32 <= number < _I32:
         to.append(_FOUR)
-        write_i32_le(to, i32(number))
+        write_i32_le(to, number)
     else:
         to.append(_EIGHT)
         write_i64_le(to, number)
@@ -81,27 +81,27 @@ class Reader:
         self._data = data
         self._at: i64 = 0
 
-    def whole(self) -> i64:
+    def whole(self) -> int:
         """Return the next whole number."""
         data, at = self._data, self._at
-        first: i64 = data[at]
+        first = data[at]
         if first < _TWO:
             self._at = at + 1
             return first
         if first == _TWO:
             self._at = at + 3
-            return i64(read_i16_le(data, at + 1))
+            return read_i16_le(data, at + 1)
         if first == _FOUR:
             self._at = at + 5
-            return i64(read_i32_le(data, at + 1))
+            return read_i32_le(data, at + 1)
         self._at = at + 9
         return read_i64_le(data, at + 1)
 
-    def eight_bits(self) -> i64:
+    def eight_bits(self) -> int:
         """Return the next byte."""
         at = self._at
         self._at = at + 1
-        return i64(self._data[at])
+        return self._data[at]
 
     def sixty_four_bits(self) -> int:
         """Return the next 64 bits as a number that is not negative."""

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 from librt.strings import BytesWriter, write_f64_le
-from mypy_extensions import i64, u8
 
 from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_text, put_whole
@@ -42,7 +41,7 @@ _decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).d
 def pack(state: CustomerState) -> bytes:
     """Return the bytes of a row."""
     to = BytesWriter()
-    to.append(u8(state.version))
+    to.append(state.version)
     put_whole(to, state.baked)
     write_f64_le(to, state.ref_s)
     write_f64_le(to, state.newest_s)
@@ -95,10 +94,10 @@ def _put_mass(to: BytesWriter, mass: Mass) -> None:
     held |= _put_sum(to, mass.w_service, 32)
     held |= _put_sum(to, mass.a_recent, 64)
     held |= _put_sum(to, mass.q_recent, 128)
-    to[begun] = u8(held)
+    to[begun] = held
 
 
-def _put_sum(to: BytesWriter, amount: float, bit: i64) -> i64:
+def _put_sum(to: BytesWriter, amount: float, bit: int) -> int:
     if not amount:
         return 0
     write_f64_le(to, amount)
@@ -109,8 +108,7 @@ def _put_peaks(to: BytesWriter, peaks: list[Peak | None]) -> None:
     """Add those that there are, after a byte that tells which."""
     begun = len(to)
     to.append(0)
-    held: i64 = 0
-    bit: i64 = 1
+    held, bit = 0, 1
     for peak in peaks:
         if peak is not None:
             held |= bit
@@ -119,7 +117,7 @@ def _put_peaks(to: BytesWriter, peaks: list[Peak | None]) -> None:
             write_f64_le(to, peak.at_s)
             put_bytes(to, peak.event)
         bit <<= 1
-    to[begun] = u8(held)
+    to[begun] = held
 
 
 def _put_rhythm(to: BytesWriter, rhythm: Rhythm | None) -> None:
@@ -192,7 +190,7 @@ def _put_cases(to: BytesWriter, state: CustomerState) -> None:
 
 def _put_case(to: BytesWriter, case: Case) -> None:
     issue = case.issue
-    told: i64 = _CREDIT if case.credit else 0
+    told = _CREDIT if case.credit else 0
     if case.in_time:
         told |= _IN_TIME
     if case.unanswered:
