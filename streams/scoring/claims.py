@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, cast
 
+from mypy_extensions import mypyc_attr
+
 from schemas.envelope import Touchpoint
 from schemas.families import customers, orders, promises, store, support, voice
 from schemas.fields import CHANNELS, Data
@@ -63,34 +65,46 @@ _NUMBER_OF: Final = {name: number for number, name in enumerate(CHANNELS)}
 _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) for info in TYPES.values()}
 
 
+@mypyc_attr(acyclic=True)
 class Learning:
     """One event on its way into the register: the entries that it touches."""
 
-    __slots__ = ("_issue", "_issue_key", "at_s", "channel", "event", "kept", "state", "touched")
+    __slots__ = ("_issue", "_issue_key", "_touchpoint", "at_s", "event", "kept_s", "state", "touched")
 
     def __init__(self, state: CustomerState, touchpoint: Touchpoint, at_s: int, event: bytes) -> None:
         self.state = state
         self.at_s = at_s
         self.event = event
-        named = touchpoint.channel
-        self.channel = _NUMBER_OF[named] if named is not None else _CHANNEL_OF[type(touchpoint)]
-        self.touched: dict[bytes, Case] = {}
-        self.kept: dict[bytes, int] = {}
-        """Of the deliveries among them that lie in the sums, when they came, before this event."""
+        self.touched: list[Case] = []
+        self.kept_s: list[int] = []
+        """Of each of them: when the delivery came that lies in the sums, before this event; 0 for none."""
+        self._touchpoint = touchpoint
         self._issue = ""
         self._issue_key = b""
+
+    def channel(self) -> int:
+        """Return the channel that the event came by: few of them tell the register anything by it."""
+        named = self._touchpoint.channel
+        return _NUMBER_OF[named] if named is not None else _CHANNEL_OF[type(self._touchpoint)]
 
     def case(self, kind: int, name: str) -> Case:
         """Return the entry of that name, made anew if need be."""
         key = self._issue_of(name) if kind == ISSUE else key_of(kind, name)
-        case = self.touched.get(key) or self.state.cases.get(key)
-        if case is None:
-            case = Case(kind, {})
-        elif case.in_time and key not in self.touched:
-            self.kept[key] = case.facts[KEPT]
+        for case in self.touched:  # two at most
+            if case.name == key:
+                return case
+        case = self._entry(key, kind)
         if kind != ORDER and case.at_s < self.at_s:  # the facts of an order tell it themselves
             case.at_s = self.at_s
-        self.touched[key] = case
+        return case
+
+    def _entry(self, key: bytes, kind: int) -> Case:
+        """Return the entry of that key, made anew if need be, as one more that the event touches."""
+        case = self.state.cases.get(key)
+        if case is None:
+            case = Case(key, kind, {})
+        self.touched.append(case)
+        self.kept_s.append(case.facts[KEPT] if case.in_time else 0)
         return case
 
     def about(self, kind: int, name: str, data: Data) -> Case:
@@ -135,7 +149,7 @@ def _outbound(data: Data) -> bool:
 
 def _order_placed(to: Learning, data: orders.OrderPlacedData, signals: Signals) -> Signals:
     if data.promised_at is not None and data.order_id is not None:
-        to.due(to.case(ORDER, data.order_id), data.promised_at, to.channel)
+        to.due(to.case(ORDER, data.order_id), data.promised_at, to.channel())
     return signals
 
 
@@ -147,7 +161,7 @@ def _parcel(data: Any) -> str | None:
 
 def _delivery_promised(to: Learning, data: orders.DeliveryPromisedData, signals: Signals) -> Signals:
     if (name := _parcel(data)) is not None:
-        to.due(to.about(ORDER, name, data), data.promised_at, to.channel)
+        to.due(to.about(ORDER, name, data), data.promised_at, to.channel())
     return signals
 
 
@@ -184,7 +198,7 @@ def _called_off(to: Learning, data: orders.OrderChangeData, signals: Signals) ->
 
 
 def _promise_made(to: Learning, data: promises.PromiseMadeData, signals: Signals) -> Signals:
-    channel = to.channel if data.fulfilled_by is None else _NUMBER_OF[data.fulfilled_by]
+    channel = to.channel() if data.fulfilled_by is None else _NUMBER_OF[data.fulfilled_by]
     to.due(to.about(PROMISE, data.promise_id, data), data.due, channel)
     if data.issue_id is not None:
         earliest(to.case(ISSUE, data.issue_id).facts, AGREED, to.at_s)
@@ -226,7 +240,7 @@ def _ticket_created(to: Learning, data: support.TicketData, signals: Signals) ->
     if (name := _ticket(data)) is not None:
         case = to.about(TICKET, name, data)
         earliest(case.facts, OPENED, to.at_s)
-        say_channel(case, max(to.channel, case.facts.get(CHANNEL, 0)))
+        say_channel(case, max(to.channel(), case.facts.get(CHANNEL, 0)))
         to.status(case, RANK_OPENED, solved=False)
     return signals
 
@@ -276,7 +290,7 @@ def _blame(to: Learning, kind: int, name: str | None, data: Data, signals: Signa
     if name is None or not bad:
         return signals
     case = to.about(kind, name, data)
-    say_channel(case, max(to.channel, case.facts.get(CHANNEL, 0)))
+    say_channel(case, max(to.channel(), case.facts.get(CHANNEL, 0)))
     earliest(case.facts, FAILED, to.at_s)
     for signal in bad:
         latest(case.facts, GRAVE, graded(round(signal.weight * THOUSANDTHS), signal.code))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from streams.scoring.state import (
+    NO_CODE,
     PEAKS,
     VERSION,
     Case,
@@ -121,7 +122,8 @@ def unpack_earlier(row: bytes) -> CustomerState:
     state.told_s = fields[15]
     state.lost_day = fields[16]
     for name, case in fields[17].items():
-        state.cases[name] = _case_in(case)
+        state.cases[name] = _case_in(name, case)
+    state.failures = [case for case in state.cases.values() if case.key != NO_CODE]
     state.failing = fields[18]
     state.deadline_s = fields[19]
     cause = fields[20]
@@ -176,8 +178,8 @@ def _episode_in(fields: _Episode) -> Episode:
     return episode
 
 
-def _case_in(fields: _Case) -> Case:
-    case = Case(fields[0], fields[1], fields[2])
+def _case_in(name: bytes, fields: _Case) -> Case:
+    case = Case(name, fields[0], fields[1], fields[2])
     case.at_s = fields[3]
     case.key = fields[4]
     case.weight = fields[5]

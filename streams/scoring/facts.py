@@ -52,6 +52,8 @@ RANK_OPENED: Final = 0
 RANK_SOLVED: Final = 1
 RANK_REOPENED: Final = 2
 
+_PREFIXES: Final = tuple(f"{kind}\x00" for kind in range(REASON + 1))
+"""By the number of a kind."""
 _TIE_BITS: Final = 28
 _STAMP_BITS: Final = _TIE_BITS + 3
 _CODE_BITS: Final = 13
@@ -61,12 +63,12 @@ THOUSANDTHS: Final = 1000
 
 def key_of(kind: int, name: str) -> bytes:
     """Return the register's key of something with an id of its own."""
-    return short_hash(f"{kind}\x00{name}")
+    return short_hash(_PREFIXES[kind] + name)
 
 
 def stamp(at_s: int, event: bytes, rank: int = 0, *, solved: bool = False) -> int:
     """Return (time, rank, id) as one number that compares as they do, with a status in its last bit."""
-    tie = int.from_bytes(event[:4], "big") >> (32 - _TIE_BITS)
+    tie = event[0] << 20 | event[1] << 12 | event[2] << 4 | event[3] >> 4  # its first bits
     return at_s << _STAMP_BITS | rank << (_TIE_BITS + 1) | tie << 1 | solved
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from streams.scoring.facts import COMPLAINT, REASON, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.standing import failing
-from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.state import Case, CustomerState
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import HIGH, LOW, MEDIUM, SEVERITIES, Cause, Rule
 
@@ -54,12 +54,11 @@ class Grievances:
         """Return the gravest of what holds of the rule, of equals the oldest, with its case."""
         best: tuple[int, int, bytes] | None = None
         found: tuple[Cause, Case] | None = None
-        for name, case in state.cases.items():
-            if case.key == NO_CODE:
-                continue
-            rank = self._served(case, at_s) if rule is Rule.SERVICE_FAILURE else self._broke(case, at_s)
+        served = rule is Rule.SERVICE_FAILURE
+        for case in state.failures:
+            rank = self._served(case, at_s) if served else self._broke(case, at_s)
             if rank != _NONE:
-                order = (rank, case.since_s, name)
+                order = (rank, case.since_s, case.name)
                 if best is None or order < best:
                     best, found = order, (_CAUSES[rank], case)
         return found
@@ -76,7 +75,7 @@ class Grievances:
         """Return the rank of a failure of service that stands."""
         judge, key = self._judge, case.key
         if key == judge.repeat_key:
-            until_s = case.since_s + self._repeat_s if case.kind == REASON else case.until_s
+            until_s = case.since_s + self._repeat_s if case.kind == REASON else float(case.until_s)
             return _REPEAT if at_s < until_s else _NONE
         if at_s >= case.until_s:
             return _NONE

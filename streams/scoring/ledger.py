@@ -13,16 +13,15 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.drivers import Drivers, Part, give, total
-from streams.scoring.facts import KEPT, THOUSANDTHS
+from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
-from streams.scoring.standing import Failures, Felt, Standing, failing
+from streams.scoring.standing import Failures, Felt, Standing, failing, newest_kept_s
 from streams.scoring.state import (
     BEST,
     BEST_KEPT,
     BEST_SERVICE,
-    NO_CODE,
     NOT_SETTLED,
     SETTLED_REPAIRED,
     WORST,
@@ -206,15 +205,15 @@ class Ledger:
         """Find the worst of the failures that lie in the sums and are still in the register."""
         peaks = state.peaks
         peaks[WORST_ENDED] = peaks[WORST_SERVICE_ENDED] = None
-        for name, case in state.cases.items():
+        for case in state.failures:
             if case.settled == NOT_SETTLED:
                 continue
             m = self._settled_m(case)
             if m > 0.0:
                 code, at_s, log2_m = case.key >> 3, float(case.until_s), log2(m)
-                self._challenge(peaks, WORST_ENDED, code, m, log2_m, at_s, name)
+                self._challenge(peaks, WORST_ENDED, code, m, log2_m, at_s, case.name)
                 if case.key & 1:
-                    self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, name)
+                    self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, case.name)
 
     def _settled_m(self, case: Case) -> float:
         """Return the magnitude of a failure that lies in the sums; 0 where a policy's repair is complete."""
@@ -245,15 +244,22 @@ class Ledger:
         One of the register has the hash of its case as id and no source: its event's id is not kept.
         """
         last, kept = state.last, self._kept
-        for name, case in state.cases.items():
+        for case in state.failures:
             # Most are older than the last of the sums: nothing is worked out for them.
             if case.weight >= THOUSANDTHS and (last is None or case.since_s >= last.at_s):
-                last = _newer(last, case.key, float(case.since_s), self._felt(case), name)
-            if case.in_time and kept.weight >= 1.0:
-                at_s = float(case.facts[KEPT])
-                if last is None or at_s >= last.at_s:
-                    last = _newer(last, kept.key, at_s, kept.a, b"")
+                last = _newer(last, case.key, float(case.since_s), self._felt(case), case.name)
+        if kept.weight >= 1.0:
+            kept_s = self._newest_kept_s(state)
+            if kept_s and (last is None or kept_s >= last.at_s):
+                last = _newer(last, kept.key, kept_s, kept.a, b"")
         return last
+
+    def _newest_kept_s(self, state: CustomerState) -> float:
+        """Return when the newest delivery of the register came that was in time, 0 for none."""
+        if self._kept.a > 0.0:  # then it is the best of them, and known
+            best = state.peaks[BEST_KEPT]
+            return 0.0 if best is None else best.at_s
+        return float(newest_kept_s(state.cases))
 
     def _remember(self, peaks: list[Peak | None], signal: Signal, at_s: float, event: bytes) -> None:
         if signal.a < 0.0:
@@ -494,9 +500,9 @@ class Ledger:
         """
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
         if not last.source:  # one of the register may stand, or be repaired
-            for name, case in state.cases.items():
-                if case.key != NO_CODE and last.id == name.hex():
-                    held = self.failures.at(name, case, at_s)
+            for case in state.failures:
+                if last.id == case.name.hex():
+                    held = self.failures.at(case, at_s)
                     own = held.a * held.slow
         group, own = last.key & GROUP_BITS, self.mean_share * own
         if group:

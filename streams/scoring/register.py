@@ -30,6 +30,7 @@ from streams.scoring.hours import HOUR_S
 from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Signals, SignalTable
+from streams.scoring.standing import newest_kept_s
 from streams.scoring.state import (
     BEST_KEPT,
     NO_CODE,
@@ -42,7 +43,7 @@ from streams.scoring.state import (
     CustomerState,
     Peak,
 )
-from streams.scoring.verdict import Judge
+from streams.scoring.verdict import ENDLESS, Judge
 
 ENTRIES: Final = 16
 FAILURE_WEIGHT: Final = THOUSANDTHS
@@ -72,7 +73,7 @@ class Register:
         if to.touched:
             state.packed_cases = None
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
-                self._settle(state, to.touched, to.kept)
+                self._settle(state, to.touched, to.kept_s)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
                 self._name_cause(state, touchpoint, at_s)
         return left
@@ -89,15 +90,14 @@ class Register:
 
         Nearly all that the register sees are parcels that come in time.
         """
-        ((key, case),) = to.touched.items()
-        cases = state.cases
+        case, before_s, cases = to.touched[0], to.kept_s[0], state.cases
+        key = case.name
         if case.kind != ORDER or case.key != NO_CODE or (key not in cases and not self._has_room(state)):
             return False
-        pending_s, before_s = case.pending_s, to.kept.pop(key, 0)
+        pending_s = case.pending_s
         self._derive(state, case, before_s)
         if case.key != NO_CODE:
-            if case.in_time:
-                to.kept[key] = case.facts[KEPT]
+            to.kept_s[0] = _in_time_s(case)
             return False
         cases[key] = case
         if case.pending_s != pending_s:
@@ -106,7 +106,7 @@ class Register:
             elif case.pending_s and (not state.deadline_s or case.pending_s < state.deadline_s):
                 state.deadline_s = case.pending_s
         if before_s:
-            self._rank_kept(state, _newest_kept_s(cases))
+            self._rank_kept(state, newest_kept_s(cases))
         elif case.in_time:
             self._rank_new(state, case.facts[KEPT])
         return True
@@ -134,24 +134,29 @@ class Register:
         else:
             state.peaks[BEST_KEPT] = None
 
-    def _settle(self, state: CustomerState, touched: Mapping[bytes, Case], kept: Mapping[bytes, int]) -> None:
+    def _settle(self, state: CustomerState, touched: list[Case], kept_s: list[int]) -> None:
         """Derive again what the touched entries mean, and what they mean to others.
 
-        `kept` has when those deliveries came that lie in the sums.
+        `kept_s` has for each when the delivery came that lies in the sums, 0 for none.
         """
         cases = state.cases
-        for key, case in touched.items():
-            if key not in cases:
+        for index, case in enumerate(touched):
+            if case.name not in cases:
                 if len(cases) >= ENTRIES:
                     self._make_room(state)
-                cases[key] = case
-            self._derive(state, case, kept.get(key, 0))
-        for key, case in touched.items():
+                cases[case.name] = case
+            self._derive(state, case, kept_s[index])
+        for case in touched:
             if case.kind == ISSUE:
-                for other in cases.values():
-                    if other.issue == key:
-                        self._derive(state, other, _in_time_s(other))
+                self._derive_about(state, case.name)
         self._refresh(state, state.newest_s)
+
+    def _derive_about(self, state: CustomerState, issue: bytes) -> None:
+        """Derive again what the entries mean that belong to an issue."""
+        for case in state.cases.values():
+            about = case.issue
+            if about is not None and about == issue:
+                self._derive(state, case, _in_time_s(case))
 
     def _derive(self, state: CustomerState, case: Case, before_s: int) -> None:
         """Derive what a case means; a delivery in time lies in the sums, and is taken out if it was not.
@@ -171,12 +176,12 @@ class Register:
     def _refresh(self, state: CustomerState, now_s: float) -> None:
         """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
         over_s = floor(now_s) - self._fold_s
-        over: list[bytes] = []
+        over: list[Case] = []
         first_s = newest_s = 0
         failures: list[Case] = []
-        for key, case in state.cases.items():  # once through all of them, as each look costs
+        for case in state.cases.values():  # once through all of them, as each look costs
             if _is_over(case, over_s):
-                over.append(key)
+                over.append(case)
                 continue
             if case.key != NO_CODE:
                 failures.append(case)
@@ -185,23 +190,23 @@ class Register:
                 first_s = pending_s
             if case.in_time:
                 newest_s = max(newest_s, case.facts[KEPT])
-        for key in over:
-            self._fold(state, key, now_s)
+        for case in over:
+            self._fold(state, case.name, now_s)
         state.deadline_s = first_s
         state.failing = 0
         state.failures = failures
         if failures:
-            state.failing = self._settle_ended(state, now_s)
+            state.failing = self._settle_ended(state, failures, now_s)
         elif state.peaks[WORST_ENDED] is not None:
             self._ledger.rank_ended(state)
         self._rank_kept(state, newest_s)
 
-    def _settle_ended(self, state: CustomerState, now_s: float) -> int:
+    def _settle_ended(self, state: CustomerState, failures: list[Case], now_s: float) -> int:
         """Let ended failures lie in the sums, where reading them costs nothing; count the others."""
         failing = 0
-        self._give_credit(state)
-        for case in state.cases.values():
-            if case.key == NO_CODE or case.settled != NOT_SETTLED:
+        self._give_credit(state, failures)
+        for case in failures:
+            if case.settled != NOT_SETTLED:
                 continue
             if now_s < max(case.until_s, case.mended_s) or now_s < self._told_until_s(case):
                 failing += 1
@@ -221,17 +226,15 @@ class Register:
             self._ledger.weigh_failure(state, case, float(case.until_s), -1.0)
             case.settled = NOT_SETTLED
 
-    def _give_credit(self, state: CustomerState) -> None:
+    def _give_credit(self, state: CustomerState, failures: list[Case]) -> None:
         """Let a repair count only where no other failure came shortly before: apologies wear out."""
-        cases, before_s = state.cases, -self._credit_s
-        failures = [(case.since_s, key) for key, case in cases.items() if case.weight >= FAILURE_WEIGHT]
-        for since_s, key in sorted(failures):
-            case = cases[key]
-            credit = since_s - before_s >= self._credit_s
+        before_s = -self._credit_s
+        for case in _by_time(failures):
+            credit = case.since_s - before_s >= self._credit_s
             if credit != case.credit:
                 self._unsettle(state, case)
                 case.credit = credit
-            before_s = since_s
+            before_s = case.since_s
 
     def _make_room(self, state: CustomerState) -> None:
         """Fold an entry; counted, as late events about it will not find it.
@@ -239,9 +242,13 @@ class Register:
         A delivery in time goes first, as it lies in the sums already: the orders of a frequent shopper must
         not push out what stands or is still due. Of equals the one that began first goes.
         """
-        cases = state.cases
-        key = min(cases, key=lambda name: (not _is_settled(cases[name]), _began_s(cases[name]), name))
-        self._fold(state, key, state.newest_s)
+        first = next(iter(state.cases.values()))
+        first_s = _leaves_s(first)
+        for case in state.cases.values():
+            leaves_s = _leaves_s(case)
+            if leaves_s < first_s or (leaves_s == first_s and case.name < first.name):
+                first, first_s = case, leaves_s
+        self._fold(state, first.name, state.newest_s)
         state.crowded += 1
 
     def _fold(self, state: CustomerState, key: bytes, now_s: float) -> None:
@@ -263,17 +270,17 @@ class Register:
 
         `fulfilled_until_s` is the newest event time of each channel that has been read to its end.
         """
-        broken: dict[bytes, Case] = {}
-        for key, case in state.cases.items():
+        broken: list[Case] = []
+        for case in state.cases.values():
             pending_s = case.pending_s
             if pending_s:
                 known_s = read_until(case, fulfilled_until_s, self._deliveries)
                 if pending_s + self.grace_s < min(now_s, known_s):
                     latest(case.facts, BROKEN, pending_s)
-                    broken[key] = case
+                    broken.append(case)
         if broken:
             state.packed_cases = None
-            self._settle(state, broken, {})
+            self._settle(state, broken, [0] * len(broken))  # a deadline is missed: none lies in the sums
         return bool(broken)
 
 
@@ -287,13 +294,20 @@ def _first_deadline_s(cases: Mapping[bytes, Case]) -> int:
     return first_s
 
 
-def _newest_kept_s(cases: Mapping[bytes, Case]) -> int:
-    """Return when the newest delivery came that was in time, 0 for none."""
-    newest_s = 0
-    for case in cases.values():
-        if case.in_time:
-            newest_s = max(newest_s, case.facts[KEPT])
-    return newest_s
+def _by_time(failures: list[Case]) -> list[Case]:
+    """Return the grave ones of the failures by when they came: insertion is the quickest for so few."""
+    found: list[Case] = []
+    for case in failures:
+        if case.weight >= FAILURE_WEIGHT:
+            at = len(found)
+            while at and _came_before(case, found[at - 1]):
+                at -= 1
+            found.insert(at, case)
+    return found
+
+
+def _came_before(case: Case, other: Case) -> bool:
+    return case.since_s < other.since_s or (case.since_s == other.since_s and case.name < other.name)
 
 
 def _in_time_s(case: Case) -> int:
@@ -304,6 +318,11 @@ def _in_time_s(case: Case) -> int:
 def _is_settled(case: Case) -> bool:
     """Tell whether a case is a delivery in time and nothing else."""
     return case.in_time and case.key == NO_CODE
+
+
+def _leaves_s(case: Case) -> int:
+    """Return what orders the entries of a full register: those go first that lie in the sums already."""
+    return _began_s(case) if _is_settled(case) else ENDLESS + _began_s(case)
 
 
 def _began_s(case: Case) -> int:

@@ -13,6 +13,7 @@ from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
 from streams.scoring.state import (
+    NO_CODE,
     PEAKS,
     VERSION,
     Case,
@@ -372,18 +373,20 @@ def _take_cases(found: Reader, state: CustomerState) -> None:
     begun = found.place()
     for _ in range(length):
         name = found.data()
-        state.cases[name] = _take_case(found)
+        case = state.cases[name] = _take_case(name, found)
+        if case.key != NO_CODE:
+            state.failures.append(case)
     state.packed_cases = found.since(begun)
 
 
-def _take_case(found: Reader) -> Case:
+def _take_case(name: bytes, found: Reader) -> Case:
     told = found.whole()
     kind = found.whole()
     facts: dict[int, int] = {}
     for _ in range(found.whole()):
         fact = found.whole()
         facts[fact] = found.whole()
-    case = Case(kind, facts, found.data() if told & _HAS_ISSUE else None)
+    case = Case(name, kind, facts, found.data() if told & _HAS_ISSUE else None)
     case.credit = bool(told & _CREDIT)
     case.in_time = bool(told & _IN_TIME)
     case.unanswered = bool(told & _UNANSWERED)

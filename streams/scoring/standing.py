@@ -4,13 +4,15 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.scoring.facts import THOUSANDTHS
+from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, LedgerSection, Policy
-from streams.scoring.state import NO_CODE, NOT_SETTLED, Case, CustomerState
+from streams.scoring.state import NOT_SETTLED, Case, CustomerState
 
 BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
 """Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
+NOTHING: Final[list[Case]] = []
+"""No failures; not to be changed."""
 
 
 @mypyc_attr(acyclic=True)
@@ -71,12 +73,16 @@ class Felt:
 
 def failing(state: CustomerState) -> list[Case]:
     """Return the cases with a failure, none where all have ended: most of a register is parcels in time."""
-    if not state.failing:
-        return []
-    found = state.failures
-    if found is None:
-        found = state.failures = [case for case in state.cases.values() if case.key != NO_CODE]
-    return found
+    return state.failures if state.failing else NOTHING
+
+
+def newest_kept_s(cases: dict[bytes, Case]) -> int:
+    """Return when the newest delivery came that was in time, 0 for none."""
+    newest_s = 0
+    for case in cases.values():
+        if case.in_time:
+            newest_s = max(newest_s, case.facts[KEPT])
+    return newest_s
 
 
 class Failures:
@@ -105,8 +111,8 @@ class Failures:
         code = key >> 3
         return self._worths[code] if code < len(self._worths) else self._dropped
 
-    def at(self, name: bytes, case: Case, at_s: float) -> Standing:
-        """Return what the failure of the case of that key weighs at `at_s` (seconds)."""
+    def at(self, case: Case, at_s: float) -> Standing:
+        """Return what the failure of a case weighs at `at_s` (seconds)."""
         weight = self.weight(case, repaired=self.is_repaired(case, at_s))
         key, until_s = case.key, case.until_s
         past_s = at_s - until_s
@@ -115,7 +121,7 @@ class Failures:
             slow = exp2(-past_s / self._half_life_s)
             fast = exp2(-past_s / self._recent_half_life_s)
         worth = self.worth(key)
-        return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, name)
+        return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, case.name)
 
     def add_all(self, felt: Felt, failures: list[Case], at_s: float) -> None:
         """Add what `all_at` returns to the sums, without an object for each."""
@@ -162,8 +168,4 @@ class Failures:
 
     def all_at(self, state: CustomerState, at_s: float) -> list[Standing]:
         """Return every failure of a row that does not lie in the sums, as it weighs at `at_s`."""
-        return [
-            self.at(name, case, at_s)
-            for name, case in state.cases.items()
-            if case.key != NO_CODE and case.settled == NOT_SETTLED
-        ]
+        return [self.at(case, at_s) for case in failing(state) if case.settled == NOT_SETTLED]

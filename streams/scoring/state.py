@@ -113,6 +113,7 @@ class Case:
         "key",
         "kind",
         "mended_s",
+        "name",
         "pending_s",
         "settled",
         "since_s",
@@ -121,7 +122,9 @@ class Case:
         "weight",
     )
 
-    def __init__(self, kind: int, facts: dict[int, int], issue: bytes | None = None) -> None:
+    def __init__(self, name: bytes, kind: int, facts: dict[int, int], issue: bytes | None = None) -> None:
+        self.name = name
+        """Its key in the register."""
         self.kind = kind
         self.facts = facts
         self.issue = issue
@@ -324,8 +327,8 @@ class CustomerState:
         (see `streams.scoring.register`): it spares a row the packing of all entries."""
         self.failing = 0
         """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
-        self.failures: list[Case] | None = None
-        """Those with a failure, None until somebody asks (`standing.failing`): no part of the row's bytes."""
+        self.failures: list[Case] = []
+        """Those with a failure, ended or not, in the order of the register."""
         self.deadline_s = 0
         """The earliest deadline of the register that can still be missed, 0 for none."""
         self.cause: Cause | None = None

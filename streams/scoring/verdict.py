@@ -39,6 +39,7 @@ from streams.scoring.state import NO_CODE, NOT_SETTLED, Case
 
 ENDLESS: Final = 1 << 40
 Facts = dict[int, int]
+_NO_FACTS: Final[Facts] = {}
 
 
 class Judge:
@@ -49,6 +50,7 @@ class Judge:
         self.policy = policy
         self._hours = BusinessHours(section)
         self._reply_hours = section.first_reply_business_hours
+        self._reply_s = int(section.first_reply_business_hours * HOUR_S)
         self._solve_s = int(section.solved_hours * HOUR_S)
         self._answer_s = int(section.answer_public_hours * HOUR_S)
         self._standing_s = int(section.standing_days * DAY_S)
@@ -79,7 +81,7 @@ class Judge:
         case.unanswered = False
         case.credit = True
         case.settled = NOT_SETTLED
-        about: Facts = {} if issue is None else issue.facts
+        about = _NO_FACTS if issue is None else issue.facts
         kind = case.kind  # the kinds one by one: a table of methods would be asked for each of many cases
         if kind == ORDER:
             self._judge_order(case, about)
@@ -96,12 +98,12 @@ class Judge:
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:
         """Let a failure stand, unless a graver one does (of equal ones the earlier stays)."""
-        if (weight, -since_s) <= (case.weight, -case.since_s):
+        if weight < case.weight or (weight == case.weight and since_s >= case.since_s):
             return
         case.key, case.weight, case.since_s = key, weight, since_s
-        end_s = ended_s or _first_end(case.facts, about, since_s)
-        case.until_s = min(end_s, since_s + self._standing_s)
         solved_s = _solved_s(case.facts, about, since_s)
+        end_s = ended_s or _first_end(case.facts, solved_s, since_s)
+        case.until_s = min(end_s, since_s + self._standing_s)
         glad_s = about.get(GLAD, 0)
         case.mended_s = solved_s + self._mend_s if solved_s else 0
         if glad_s > since_s and (not case.mended_s or glad_s < case.mended_s):
@@ -150,7 +152,8 @@ class Judge:
             return
         solved_s = facts.get(SOLVED, 0)
         replied_s = min(facts.get(REPLIED, ENDLESS), solved_s or ENDLESS)
-        if self._reply_hours:
+        # Who is answered within as many hours of any kind is answered in time.
+        if self._reply_hours and replied_s - opened_s >= self._reply_s:
             due_s = self._hours.due_s(opened_s, self._reply_hours)
             self._judge_target(case, about, due_s, replied_s)
         if self._solve_s:
@@ -176,7 +179,7 @@ class Judge:
         weight, code = grade_of(grade)
         since_s = facts[FAILED]
         self._fail(case, about, code * 8 + self._services.get(code, False), weight, since_s)
-        answered = REPLIED in facts or REPLIED in about or _first_end(facts, about, since_s) < ENDLESS
+        answered = REPLIED in facts or REPLIED in about or _is_ended(facts, about, since_s)
         if code == self.public_code and not answered:
             due_s = since_s + self._answer_s
             if facts.get(BROKEN, 0) >= due_s:
@@ -199,18 +202,28 @@ class Judge:
 
 def _solved_s(facts: Facts, about: Facts, since_s: int) -> int:
     """Return when the case or its issue was solved after `since_s`, 0 if it is not."""
-    first = ENDLESS
-    for status in (facts.get(STATE, 0), about.get(STATE, 0)):
-        if status & 1 and since_s < stamped_s(status) < first:
-            first = stamped_s(status)
-    return 0 if first == ENDLESS else first
+    own_s, issue_s = _solved_after(facts, since_s), _solved_after(about, since_s)
+    return min(own_s, issue_s) if own_s and issue_s else own_s or issue_s
 
 
-def _first_end(facts: Facts, about: Facts, since_s: int) -> int:
-    """Return when what failed at `since_s` was first made good or called off, ENDLESS if it was not."""
-    first = _solved_s(facts, about, since_s) or ENDLESS
+def _solved_after(facts: Facts, since_s: int) -> int:
+    status = facts.get(STATE, 0)
+    at_s = stamped_s(status)
+    return at_s if status & 1 and at_s > since_s else 0
+
+
+def _first_end(facts: Facts, solved_s: int, since_s: int) -> int:
+    """Return when what failed at `since_s` was first made good or called off, ENDLESS if it was not.
+
+    `solved_s` is when it was solved after that, 0 if it is not.
+    """
+    first = solved_s or ENDLESS
     for fact in (KEPT, AGAIN, GONE):
         at_s = facts.get(fact, 0)
         if since_s < at_s < first:
             first = at_s
     return first
+
+
+def _is_ended(facts: Facts, about: Facts, since_s: int) -> bool:
+    return _first_end(facts, _solved_s(facts, about, since_s), since_s) < ENDLESS

@@ -523,7 +523,7 @@ def test_an_order_that_is_light_leaves_no_last_experience():
 
 def test_the_same_contact_twice_is_one():
     """A repeat of a contact that the ring no longer knows is no second contact."""
-    case = Case(ISSUE, {})
+    case = Case(b"", ISSUE, {})
     for _ in range(2):
         contact(case, 1000, b"abcdef")
 

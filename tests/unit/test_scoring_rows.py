@@ -58,7 +58,9 @@ def full() -> CustomerState:
         episode.outcome, episode.inferred = "saved" * rule, "lost" * rule
     for number in range(2):
         facts = {1: -(2**15), 2: 2**15, 3: -(2**31), 4: 2**31}
-        case = state.cases[bytes([number] * 6)] = Case(number + 1, facts, b"issue!" if number else None)
+        name, issue = bytes([number] * 6), b"issue!" if number else None
+        case = state.cases[name] = Case(name, number + 1, facts, issue)
+        state.failures.append(case)
         case.at_s, case.key, case.weight, case.since_s = 2**31 - 1, 81, 3000, 1_790_000_000
         case.until_s, case.mended_s, case.pending_s, case.settled = 4, 5, 6, 2
         case.credit, case.in_time, case.unanswered = not number, bool(number), not number
