@@ -1,6 +1,5 @@
 """Episodes of a row: at most one open of each rule, opened, escalated and resolved by decisions."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -14,6 +13,9 @@ FOLDS_INTO: Final[dict[Rule, tuple[Rule, ...]]] = {
     Rule.SILENCE: (Rule.CHURN_RISK,),
 }
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
+PLACES: Final = 1 + len(Rule)
+_GRAVER: Final = ((), *(FOLDS_INTO.get(rule, ()) for rule in Rule))
+"""`FOLDS_INTO` by the number of a rule."""
 
 
 @mypyc_attr(acyclic=True)
@@ -46,17 +48,84 @@ class Glance:
         """The `explain.Assessment` of the row as it was then, where one was made for an alert."""
 
 
-@dataclass(frozen=True, slots=True)
+@mypyc_attr(acyclic=True)
 class Decision:
-    """One step of an episode, decided at `glance.at_s`."""
+    """One step of an episode, decided at `glance.at_s`. Not to be changed."""
 
-    rule: Rule
-    number: int
-    step: str
-    severity: int
-    cause: str
-    because: Because | None
-    glance: Glance
+    __slots__ = ("because", "cause", "glance", "number", "rule", "severity", "step")
+
+    def __init__(  # what a step is
+        self,
+        rule: Rule,
+        number: int,
+        step: str,
+        severity: int,
+        cause: str,
+        because: Because | None,
+        glance: Glance,
+    ) -> None:
+        self.rule = rule
+        self.number = number
+        self.step = step
+        self.severity = severity
+        self.cause = cause
+        self.because = because
+        self.glance = glance
+
+
+@mypyc_attr(acyclic=True)
+class Turn:
+    """One evaluation of the rules: the row with its figures, which of its episodes are open, and the steps.
+
+    `open` has the open episode of each rule by its number: every rule asks for its own and for graver ones.
+    """
+
+    __slots__ = ("absent", "at_s", "glance", "open", "state", "steps", "strong")
+
+    def __init__(self, state: CustomerState, glance: Glance, *, absent: bool, strong: bool) -> None:
+        self.state = state
+        self.glance = glance
+        self.at_s = glance.at_s
+        self.absent = absent
+        self.strong = strong
+        self.steps: list[Decision] = []
+        self.open: list[Episode | None] = [None] * PLACES
+        for rule, episode in state.episodes.items():
+            if episode.closed_s is None:
+                self.open[rule] = episode
+
+    def is_folded(self, rule: Rule) -> bool:
+        """Tell whether a graver rule is open that tells what `rule` would."""
+        for graver in _GRAVER[rule]:  # noqa: SIM110  # a generator costs more than the loop
+            if self.open[graver] is not None:
+                return True
+        return False
+
+    def begin(self, rule: Rule, cause: Cause, severity: int) -> None:
+        """Open the rule's next episode."""
+        state = self.state
+        before = state.episodes.get(rule)
+        number = before.number + 1 if before is not None else 1
+        last_day = state.rhythm.last_day if state.rhythm is not None else 0
+        episode = Episode(number, self.at_s, None, cause.value, severity, last_day)
+        state.episodes[rule] = self.open[rule] = episode
+        self.steps.append(Decision(rule, number, "opened", severity, cause, None, self.glance))
+
+    def escalate(self, rule: Rule, episode: Episode, severity: int) -> None:
+        """Raise the severity of an open episode; a lesser one changes nothing."""
+        if severity > episode.severity:
+            episode.severity = severity
+            self._step(rule, episode, "escalated", None)
+
+    def resolve(self, rule: Rule, episode: Episode, because: Because) -> None:
+        """Close an open episode."""
+        episode.closed_s = self.at_s
+        self.open[rule] = None
+        self._step(rule, episode, "resolved", because)
+
+    def _step(self, rule: Rule, episode: Episode, step: str, because: Because | None) -> None:
+        number, severity, cause = episode.number, episode.severity, episode.cause
+        self.steps.append(Decision(rule, number, step, severity, cause, because, self.glance))
 
 
 def any_open(state: CustomerState) -> bool:
@@ -69,44 +138,10 @@ def any_open(state: CustomerState) -> bool:
 
 def open_of(state: CustomerState, rule: Rule) -> Episode | None:
     """Return the rule's open episode, None if it has none."""
-    if not state.episodes:
-        return None
     episode = state.episodes.get(rule)
     return episode if episode is not None and episode.closed_s is None else None
-
-
-def is_folded(state: CustomerState, rule: Rule) -> bool:
-    """Tell whether a graver rule is open that tells what `rule` would."""
-    for graver in FOLDS_INTO[rule]:  # noqa: SIM110  # a generator costs more than the loop
-        if open_of(state, graver) is not None:
-            return True
-    return False
 
 
 def engaged_since(rhythm: Rhythm, episode: Episode) -> bool:
     """Tell whether the customer engaged since the episode was opened."""
     return rhythm.last_day > episode.last_day
-
-
-def open_episode(
-    state: CustomerState, rule: Rule, glance: Glance, steps: list[Decision], cause: Cause, severity: int
-) -> None:
-    """Open the rule's next episode."""
-    before = state.episodes.get(rule)
-    number = before.number + 1 if before is not None else 1
-    last_day = state.rhythm.last_day if state.rhythm is not None else 0
-    state.episodes[rule] = Episode(number, glance.at_s, None, cause.value, severity, last_day)
-    steps.append(Decision(rule, number, "opened", severity, cause, None, glance))
-
-
-def escalate(rule: Rule, episode: Episode, glance: Glance, steps: list[Decision], severity: int) -> None:
-    """Raise the severity of an open episode; a lesser one changes nothing."""
-    if severity > episode.severity:
-        episode.severity = severity
-        steps.append(Decision(rule, episode.number, "escalated", severity, episode.cause, None, glance))
-
-
-def resolve(rule: Rule, episode: Episode, glance: Glance, steps: list[Decision], because: Because) -> None:
-    """Close an open episode."""
-    episode.closed_s = glance.at_s
-    steps.append(Decision(rule, episode.number, "resolved", episode.severity, episode.cause, because, glance))

@@ -12,13 +12,9 @@ from streams.scoring.churn import Churn, sigmoid
 from streams.scoring.episodes import (
     Decision,
     Glance,
+    Turn,
     any_open,
     engaged_since,
-    escalate,
-    is_folded,
-    open_episode,
-    open_of,
-    resolve,
 )
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
@@ -72,6 +68,8 @@ _SILENCE: Final = Rule.SILENCE
 _SERVICE_FAILURE: Final = Rule.SERVICE_FAILURE
 _PROMISE_BROKEN: Final = Rule.PROMISE_BROKEN
 _ADVOCATE: Final = Rule.ADVOCATE
+_LOST: Final = Cause.LOST
+_EXPERIENCE: Final = Cause.EXPERIENCE
 
 
 class Rules:
@@ -144,18 +142,18 @@ class Rules:
             or self._advocates
         ):
             return []
-        steps: list[Decision] = []
-        self._churn_risk(state, glance, steps, absent=absent, strong=strong)
+        turn = Turn(state, glance, absent=absent, strong=strong)
+        self._churn_risk(turn)
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
-        self._experience_drop(state, glance, steps, grieved=grieved, strong=strong)
+        self._experience_drop(turn, grieved=grieved)
         if grieved or state.episodes:
-            self._grievance(state, glance, steps, _SERVICE_FAILURE, served, strong=strong)
-            self._grievance(state, glance, steps, _PROMISE_BROKEN, broken, strong=strong)
-        self._silence(state, glance, steps, absent=absent, strong=strong)
+            self._grievance(turn, _SERVICE_FAILURE, served)
+            self._grievance(turn, _PROMISE_BROKEN, broken)
+        self._silence(turn)
         if self._advocates:
-            self._advocate(state, glance, steps)
-        return steps
+            self._advocate(turn)
+        return turn.steps
 
     def evaluate_silence(
         self, state: CustomerState, at_s: float, *, absence_until_s: float
@@ -208,12 +206,10 @@ class Rules:
             rhythm, at_s, span_days=limits.seasonal_span_days, months=limits.seasonal_months
         )
 
-    def _churn_risk(
-        self, state: CustomerState, glance: Glance, steps: list[Decision], *, absent: bool, strong: bool
-    ) -> None:
-        episode, rhythm = open_of(state, _CHURN_RISK), state.rhythm
-        lost = absent and rhythm is not None and rhythm.repeats >= 1
-        at_s, terms, churn = glance.at_s, glance.terms, self.churn
+    def _churn_risk(self, turn: Turn) -> None:
+        state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
+        episode, rhythm, terms = turn.open[_CHURN_RISK], state.rhythm, glance.terms
+        lost = turn.absent and rhythm is not None and rhythm.repeats >= 1
         if episode is None and (
             not (lost or terms >= self._churn_terms)
             or churn.surely_below(state, at_s, terms, self._index, self._open_logit)
@@ -224,123 +220,94 @@ class Rules:
             return
         probability = sigmoid(logit)
         if episode is not None:
-            if episode.cause == Cause.LOST and engaged_since(rhythm, episode):
-                resolve(_CHURN_RISK, episode, glance, steps, Because.ENGAGED)
+            if episode.cause == _LOST and engaged_since(rhythm, episode):
+                turn.resolve(_CHURN_RISK, episode, Because.ENGAGED)
             elif probability <= self._churn_close:
-                resolve(_CHURN_RISK, episode, glance, steps, Because.RECOVERED)
+                turn.resolve(_CHURN_RISK, episode, Because.RECOVERED)
             else:
                 severity = self.gravity.of_risk(probability, glance.band)
-                self._escalate(state, _CHURN_RISK, episode, glance, steps, severity)
+                self._escalate(turn, _CHURN_RISK, episode, severity)
             return
         if probability < self._churn_open:
             return
-        cause = Cause.LOST if lost else Cause.EXPERIENCE
         severity = self.gravity.of_risk(probability, glance.band)
-        self._open(state, _CHURN_RISK, glance, steps, cause, severity, strong=strong)
+        self._open(turn, _CHURN_RISK, _LOST if lost else _EXPERIENCE, severity)
 
-    def _experience_drop(
-        self, state: CustomerState, glance: Glance, steps: list[Decision], *, grieved: bool, strong: bool
-    ) -> None:
+    def _experience_drop(self, turn: Turn, *, grieved: bool) -> None:
         """Open and close the rule of a falling experience.
 
         What falls because something stands broken is told by the rule about that, which closes when it is
         mended; only the critical band is an alert of its own then.
         """
-        episode = open_of(state, _EXPERIENCE_DROP)
+        glance = turn.glance
+        episode = turn.open[_EXPERIENCE_DROP]
         critical = glance.band is _CRITICAL
         severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
             # The score, not the band: a row that fades to `unknown` tends to the prior and closes too.
             if glance.trend > self._drop_close and glance.score >= self._recovered:
-                resolve(_EXPERIENCE_DROP, episode, glance, steps, Because.RECOVERED)
+                turn.resolve(_EXPERIENCE_DROP, episode, Because.RECOVERED)
             else:
-                self._escalate(state, _EXPERIENCE_DROP, episode, glance, steps, severity)
-            return
-        falling = glance.trend <= self._drop_open and glance.coverage >= self._min_coverage
-        told = grieved or (not strong and self._told_lately(state, glance.at_s))
-        if critical or (falling and not told):
-            cause = Cause.CRITICAL if critical else Cause.TREND
-            self._open(state, _EXPERIENCE_DROP, glance, steps, cause, severity, strong=strong)
+                self._escalate(turn, _EXPERIENCE_DROP, episode, severity)
+        elif critical:
+            self._open(turn, _EXPERIENCE_DROP, Cause.CRITICAL, severity)
+        elif (
+            glance.trend <= self._drop_open
+            and glance.coverage >= self._min_coverage
+            and not grieved
+            and (turn.strong or not self._told_lately(turn.state, turn.at_s))
+        ):
+            self._open(turn, _EXPERIENCE_DROP, Cause.TREND, severity)
 
-    def _grievance(  # the rule and what holds of it
-        self,
-        state: CustomerState,
-        glance: Glance,
-        steps: list[Decision],
-        rule: Rule,
-        cause: Cause | None,
-        *,
-        strong: bool,
-    ) -> None:
-        """Open and close a rule about what stands in the register."""
-        episode = open_of(state, rule)
+    def _grievance(self, turn: Turn, rule: Rule, cause: Cause | None) -> None:
+        """Open and close a rule about what stands in the register; `cause` is None where nothing does."""
+        episode = turn.open[rule]
         if episode is None:
-            if cause is not None and not is_folded(state, rule):
-                severity = self.grievances.severity(cause)
-                self._open(state, rule, glance, steps, cause, severity, strong=strong)
+            if cause is not None and not turn.is_folded(rule):
+                self._open(turn, rule, cause, self.grievances.severity(cause))
         elif cause is None:
-            resolve(rule, episode, glance, steps, Because.RECOVERED)
-        elif is_folded(state, rule):
-            resolve(rule, episode, glance, steps, Because.FOLDED)
+            turn.resolve(rule, episode, Because.RECOVERED)
+        elif turn.is_folded(rule):
+            turn.resolve(rule, episode, Because.FOLDED)
         else:
-            self._escalate(state, rule, episode, glance, steps, self.grievances.severity(cause))
+            self._escalate(turn, rule, episode, self.grievances.severity(cause))
 
-    def _silence(
-        self, state: CustomerState, glance: Glance, steps: list[Decision], *, absent: bool, strong: bool
-    ) -> None:
-        if state.rhythm is None:
+    def _silence(self, turn: Turn) -> None:
+        rhythm = turn.state.rhythm
+        if rhythm is None:
             return
-        episode = open_of(state, _SILENCE)
+        episode = turn.open[_SILENCE]
         if episode is not None:
-            if engaged_since(state.rhythm, episode):
-                resolve(_SILENCE, episode, glance, steps, Because.ENGAGED)
-            elif is_folded(state, _SILENCE):
-                resolve(_SILENCE, episode, glance, steps, Because.FOLDED)
-        elif absent and not is_folded(state, _SILENCE):
-            severity = MEDIUM if state.rhythm.repeats >= 1 else LOW
-            self._open(state, _SILENCE, glance, steps, Cause.LOST, severity, strong=strong)
+            if engaged_since(rhythm, episode):
+                turn.resolve(_SILENCE, episode, Because.ENGAGED)
+            elif turn.is_folded(_SILENCE):
+                turn.resolve(_SILENCE, episode, Because.FOLDED)
+        elif turn.absent and not turn.is_folded(_SILENCE):
+            self._open(turn, _SILENCE, _LOST, MEDIUM if rhythm.repeats >= 1 else LOW)
 
-    def _advocate(self, state: CustomerState, glance: Glance, steps: list[Decision]) -> None:
-        limits = self._limits
-        episode = open_of(state, _ADVOCATE)
+    def _advocate(self, turn: Turn) -> None:
+        limits, glance = self._limits, turn.glance
+        episode = turn.open[_ADVOCATE]
         if episode is not None:
             if glance.score < self._steady_below:
-                resolve(_ADVOCATE, episode, glance, steps, Because.RECOVERED)
+                turn.resolve(_ADVOCATE, episode, Because.RECOVERED)
         elif (
             glance.score >= limits.advocate_score
             and glance.coverage >= limits.advocate_coverage
-            and not any_open(state)
-            and not self._resting(state, _ADVOCATE, glance.at_s)
+            and not any_open(turn.state)
+            and not self._resting(turn, _ADVOCATE)
         ):
-            open_episode(state, _ADVOCATE, glance, steps, Cause.DELIGHT, LOW)
+            turn.begin(_ADVOCATE, Cause.DELIGHT, LOW)
 
-    def _open(  # an episode's first facts
-        self,
-        state: CustomerState,
-        rule: Rule,
-        glance: Glance,
-        steps: list[Decision],
-        cause: Cause,
-        severity: int,
-        *,
-        strong: bool,
-    ) -> None:
-        if strong or not self._resting(state, rule, glance.at_s):
-            weighed = self.gravity.weighed(state, glance.at_s, severity)
-            open_episode(state, rule, glance, steps, cause, weighed)
+    def _open(self, turn: Turn, rule: Rule, cause: Cause, severity: int) -> None:
+        if turn.strong or not self._resting(turn, rule):
+            turn.begin(rule, cause, self.gravity.weighed(turn.state, turn.at_s, severity))
 
-    def _escalate(  # the episode and what it may become
-        self,
-        state: CustomerState,
-        rule: Rule,
-        episode: Episode,
-        glance: Glance,
-        steps: list[Decision],
-        severity: int,
-    ) -> None:
+    def _escalate(self, turn: Turn, rule: Rule, episode: Episode, severity: int) -> None:
         # What cannot rise is not weighed: that costs more than the rule.
         if episode.severity < self.gravity.most(severity):
-            escalate(rule, episode, glance, steps, self.gravity.weighed(state, glance.at_s, severity))
+            weighed = self.gravity.weighed(turn.state, turn.at_s, severity, episode.severity)
+            turn.escalate(rule, episode, weighed)
 
     def _told_lately(self, state: CustomerState, at_s: float) -> bool:
         """Tell whether a rule about what stands was open within the trend's half-life: mending alarms nobody.
@@ -355,12 +322,12 @@ class Rules:
                     return True
         return False
 
-    def _resting(self, state: CustomerState, rule: Rule, at_s: float) -> bool:
+    def _resting(self, turn: Turn, rule: Rule) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""
-        before = state.episodes.get(rule)
+        before = turn.state.episodes.get(rule)
         if before is None or before.closed_s is None:
             return False
-        return at_s - before.closed_s < self._limits.reopen_after_days * DAY_S
+        return turn.at_s - before.closed_s < self._limits.reopen_after_days * DAY_S
 
 
 def _logit(probability: float) -> float:

@@ -11,6 +11,7 @@ from streams.scoring.value import Value
 from streams.scoring.vocabulary import CRITICAL_SEVERITY, HIGH, LOW, MEDIUM, SEVERITIES, Band
 
 HIGH_RISK: Final = 0.9
+_CRITICAL: Final = Band.CRITICAL
 FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no longer sets the severity
 
 
@@ -29,24 +30,30 @@ class Gravity:
         }
         self._highest_last = max(self._floors.values())
         self._highest = max(HIGH, self._highest_last)
+        """No floor lies above it."""
 
     def of_risk(self, probability: float, band: Band) -> int:
         """Return how grave a churn probability is."""
         if probability < HIGH_RISK:
             return MEDIUM
-        return CRITICAL_SEVERITY if band is Band.CRITICAL else HIGH
+        return CRITICAL_SEVERITY if band is _CRITICAL else HIGH
 
     def most(self, severity: int) -> int:
         """Return the highest that `weighed` can make of a severity, without a look at the row."""
         return min(max(severity + 1, self._highest), CRITICAL_SEVERITY)
 
-    def weighed(self, state: CustomerState, at_s: float, severity: int) -> int:
-        """Move a severity by what the customer is worth, and raise it to the floor of what they feel."""
+    def weighed(self, state: CustomerState, at_s: float, severity: int, held: int = LOW) -> int:
+        """Move a severity by what the customer is worth, and raise it to the floor of what they feel.
+
+        What does not exceed `held` may be any lesser severity: the floor is not looked for then.
+        """
         yearly = self._value.yearly(state, at_s)
         if yearly >= self._value.high:
             severity = min(severity + 1, CRITICAL_SEVERITY)
         elif 0.0 < yearly < self._value.low:
             severity = max(severity - 1, LOW)
+        if severity >= self._highest or held >= self._highest:
+            return severity
         return max(severity, self._floor(state, at_s))
 
     def _floor(self, state: CustomerState, at_s: float) -> int:

@@ -4,7 +4,10 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 SEVERITIES: Final = ("low", "medium", "high", "critical")
-LOW, MEDIUM, HIGH, CRITICAL_SEVERITY = range(4)
+LOW: Final = 0
+MEDIUM: Final = 1
+HIGH: Final = 2
+CRITICAL_SEVERITY: Final = 3
 
 
 class Band(IntEnum):

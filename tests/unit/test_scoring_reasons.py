@@ -1,7 +1,7 @@
 """Why now, in one sentence."""
 
 import re
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,7 +9,7 @@ from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, words
-from streams.scoring.rules import Because, Cause, Rule
+from streams.scoring.rules import Because, Cause, Decision, Rule
 from tests.customers import DAY, DEFAULT, event, live, row, seconds
 from tests.unit.test_scoring_cases import FAILED, LOYAL, alert, decided
 
@@ -77,13 +77,19 @@ def test_reasons(life: Life, until: float | None, reason: str):
     assert alert(life, until)["reason"] == reason
 
 
+def but(step: Decision, /, **fields: Any) -> Decision:
+    """Return a step with some other fields."""
+    names = ("rule", "number", "step", "severity", "cause", "because", "glance")
+    return Decision(**{name: getattr(step, name) for name in names} | fields)
+
+
 @pytest.mark.parametrize("because", Because)
 def test_resolutions_have_words(because: Because):
     """Each reason to resolve has a sentence of its own."""
     state, step = decided([*LOYAL, FAILED])
     found = assess(DEFAULT, state, step.glance.at_s)
 
-    reason = reason_of(DEFAULT, state, replace(step, step="resolved", because=because), found)
+    reason = reason_of(DEFAULT, state, but(step, step="resolved", because=because), found)
     assert re.fullmatch(r"Resolved: .+[^.]\.", reason)
 
 
@@ -111,7 +117,7 @@ def test_a_step_after_the_fall_tells_where_the_customer_is_now():
     found = assess(DEFAULT, state, step.glance.at_s + 100 * DAY)
 
     assert found.experience.score > DEFAULT.policy.bands.critical_below
-    reason = reason_of(DEFAULT, state, replace(step, step="snoozed"), found)
+    reason = reason_of(DEFAULT, state, but(step, step="snoozed"), found)
     assert re.match(r"Experience fell to critical and is (3[5-9]|4\d) of 100 now, driven by", reason)
 
 
@@ -123,7 +129,7 @@ def test_what_failed_is_named_before_that_something_stands():
         event("delivery.failed", 347, order_id="o2"),
     ]
     state, step = decided(life)
-    step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
+    step = but(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
 
     reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, seconds(347)))
     assert "driven by failed delivery and" in reason
@@ -143,7 +149,7 @@ def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):
 def test_churn_risk_without_a_cause():
     """A policy that asks for no experience in churn risk tells the risk alone."""
     _, step = decided([*LOYAL, FAILED])
-    step = replace(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
+    step = but(step, rule=Rule.CHURN_RISK, cause=Cause.EXPERIENCE)
     state = row(LOYAL)
     found = assess(DEFAULT, state, 0)
     state.last = None
@@ -167,9 +173,7 @@ def test_silence_without_an_engagement_is_a_mistake():
     state.rhythm = None
 
     with pytest.raises(ValueError, match="silence was opened for a customer without an engagement"):
-        reason_of(
-            DEFAULT, state, replace(step, rule=Rule.SILENCE, cause=Cause.LOST), assess(DEFAULT, state, 0)
-        )
+        reason_of(DEFAULT, state, but(step, rule=Rule.SILENCE, cause=Cause.LOST), assess(DEFAULT, state, 0))
 
 
 @pytest.mark.parametrize(
