@@ -18,6 +18,8 @@ CLOCK_SKEW_S: Final = 300.0
 """A publisher's clock may be this far ahead of the broker's before its event times are refused."""
 LATEST_S: Final = 7_258_118_400.0
 """2200-01-01: a later event time is a mistake even where no record's timestamp tells, and calendars end."""
+SURELY_FITS: Final = ID_MAX_BYTES // 4
+"""A character has at most four bytes."""
 RESERVED_PREFIX: Final = b"\x00"
 """Keys that start so belong to the engine: its marker lives among the rows."""
 
@@ -48,8 +50,8 @@ def decode(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Tou
         and key == subject.encode()
         and len(key) <= ID_MAX_BYTES
         and key[0]
-        and event.id.isascii()
-        and event.source.isascii()
+        and _fits(event.id)
+        and _fits(event.source)
     ):
         return event
     return _judge_ids(event, key)
@@ -182,6 +184,11 @@ def _diagnose_data(attributes: dict[str, Any], value: bytes, error: Exception) -
     return violation(attributes, error, "$.data")
 
 
+def _fits(name: str) -> bool:
+    """Tell whether a name is surely within its length in bytes: its type bounds it in characters only."""
+    return len(name) <= SURELY_FITS or name.isascii()
+
+
 def _judge_ids(event: Touchpoint, key: bytes | None) -> Touchpoint | Reject:
     """Hold the event's names to the record's key and to their length in bytes."""
     subject = event.subject
@@ -191,7 +198,7 @@ def _judge_ids(event: Touchpoint, key: bytes | None) -> Touchpoint | Reject:
         return _judge_key(key)
     if subject is None and event.anonymousid is None:
         return reject(RejectReason.KEY_MISSING, "$.subject", "nothing")
-    if event.id.isascii() and event.source.isascii() and (key is None or len(key) <= ID_MAX_BYTES):
+    if _fits(event.id) and _fits(event.source) and (key is None or len(key) <= ID_MAX_BYTES):
         return event
     return _judge_lengths(event)
 

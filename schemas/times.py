@@ -1,11 +1,21 @@
 """Times as numbers, and as outputs write them."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
+
+import msgspec
+from librt.strings import read_i32_be, read_i64_be
+from mypy_extensions import i64
 
 _DAY_S: Final = 86400
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_stamped: Final = msgspec.msgpack.Encoder().encode
+_WHOLE_BYTES: Final = 6
+_SPLIT_BYTES: Final = 10
+_SECOND_BITS: Final = 34
+_SECONDS: Final = (1 << _SECOND_BITS) - 1
+_NANOS: Final = (1 << 30) - 1
+_HALF: Final = (1 << 32) - 1
 _EXACT_S: Final = 9_000_000_000
 """Up to here, in the year 2255, a double holds every microsecond since the epoch."""
 _MINUTE: Final = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440)]
@@ -21,16 +31,20 @@ _MOST_DATES: Final = 4096
 def seconds_of(moment: datetime) -> float:
     """Return a moment with an offset in seconds since the epoch: `moment.timestamp()`, to the last bit.
 
-    That takes the long way over integers of any size, on every event.
+    That takes the long way over integers of any size, on every event. A timestamp of MessagePack has the same
+    numbers in a row: behind two bytes 32 bits of seconds, or 34 of them below 30 of nanoseconds.
     """
-    since = moment - _EPOCH
-    whole = since.days * _DAY_S + since.seconds
-    micros = since.microseconds
-    if not micros:
-        return float(whole)
-    if not -_EXACT_S < whole < _EXACT_S:
+    stamp = _stamped(moment)
+    if len(stamp) == _WHOLE_BYTES:
+        return float(i64(read_i32_be(stamp, 2)) & _HALF)
+    if len(stamp) != _SPLIT_BYTES:  # before 1970, or far ahead
         return moment.timestamp()
-    return (whole * 1e6 + micros) / 1e6
+    packed = read_i64_be(stamp, 2)
+    whole = packed & _SECONDS
+    if whole >= _EXACT_S:
+        return moment.timestamp()
+    micros = ((packed >> _SECOND_BITS) & _NANOS) // 1000
+    return (float(whole) * 1e6 + float(micros)) / 1e6
 
 
 def at_time(seconds: float) -> str:

@@ -27,7 +27,7 @@ from streams.publishing import due, publish
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
-from streams.scoring.rules import Decision, Glance
+from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState
 from streams.scoring.warm import WarmStates
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
@@ -90,7 +90,9 @@ class PartitionWork:
         self._forgetting = Forgetting(processor.suppression, rows)
         tally = Tally(intake=Intake(processor.sources), kpis=Kpis(priced=processor.priced))
         self._done = Processed(tally=tally)
-        self._metered = tally.intake.accepted
+        self._tally, self._kpis, self._intake = tally, tally.kpis, tally.intake
+        self._meters: dict[type[Touchpoint], Meter] = {}
+        """The meter of each type's last event: most types come from one source, by one channel."""
         self._casework = Casework(processor.office, partition, standing, self._done)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -109,7 +111,7 @@ class PartitionWork:
         index = self._index = self._processor.topics[topic]
         ancient_s = self._scorer.policy.ancient_before_s
         newest_s = self._done.newest_event_s.get(topic, 0.0)
-        intake = self._done.tally.intake
+        intake = self._intake
         default_channel = INPUTS[index].default_channel
         for record in records:
             self._current = record
@@ -152,7 +154,7 @@ class PartitionWork:
             return False
         if self._forgetting.active and self._forgetting.holds(key, self._touched):
             self._suppressed += 1
-            self._done.tally.intake.seen(event, channel, "suppressed")
+            self._intake.seen(event, channel, "suppressed")
             return False
         state = self._state(key, event_s, topic)
         if state is None:
@@ -160,52 +162,53 @@ class PartitionWork:
             return False
         scorer = self._scorer
         admitted = scorer.admit(state, event, self._index)
-        tally = self._done.tally
         if admitted is None:
             self._duplicate += 1
-            tally.intake.seen(event, channel, "duplicate")
+            self._intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
         meter = self._meter(event, channel, event_s, record_s)
-        if type(event) in COUNTED:
-            last = scorer.ledger.last_of(state) if type(event) in CONTACTS else None
-            tally.kpis.see(event, channel, key, event_s, last)
+        kind = type(event)
+        if kind in COUNTED:
+            last = scorer.ledger.last_of(state) if kind in CONTACTS else None
+            self._kpis.see(event, channel, key, event_s, last)
         if admitted:
-            self._feel(event, meter)
+            for signal in scorer.signals.of(event):
+                meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
         strong = scorer.count(state, event, event_s, admitted)
-        rules, at_s, until_s = scorer.rules, state.newest_s, self._casework.absence_until_s
-        decisions: list[Decision] = []
         # At a neutral act only time has passed: it mostly changes nothing.
-        if admitted or rules.stirs(state, at_s, absence_until_s=until_s):
-            glance = self._glances[key] = rules.glance(state, at_s)
-            decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong)
-        if decisions:
-            trace = trace_of(record.headers, event.traceparent)
-            self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)
-            tally.alert_records_s.append(record_s)
-        if type(event) in ACTIONS:
+        if admitted or scorer.rules.stirs(
+            state, state.newest_s, absence_until_s=self._casework.absence_until_s
+        ):
+            self._decide(key, state, event, record, strong=strong)
+        if kind in ACTIONS:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
         return True
 
+    def _decide(
+        self, key: bytes, state: CustomerState, event: Touchpoint, record: Record, *, strong: bool
+    ) -> None:
+        """Evaluate the rules after an event, and tell what they decide."""
+        rules, until_s = self._scorer.rules, self._casework.absence_until_s
+        glance = self._glances[key] = rules.glance(state, state.newest_s)
+        decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong)
+        if decisions:
+            trace = trace_of(record.headers, event.traceparent)
+            self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)
+            self._tally.alert_records_s.append(record.timestamp / 1000.0)
+
     def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> Meter:
         """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
-        kind = type(event), channel, event.source
-        meter = self._metered.get(kind)
-        if meter is None:
-            meter = self._metered[kind] = Meter()
+        source = event.source
+        meter = self._meters.get(type(event))
+        if meter is None or meter.source != source or meter.channel != channel:
+            meter = self._meters[type(event)] = self._intake.meter(type(event), channel, source)
         meter.number += 1
         if event_s > meter.newest_s:  # noqa: PLR1730  # max() costs several times as much, on every event
             meter.newest_s = event_s
         if record_s - event_s > LATE_S and is_late(event, event_s, record_s):
             meter.late += 1
         return meter
-
-    def _feel(self, event: Touchpoint, meter: Meter) -> None:
-        """Count what an event's moments weigh."""
-        felt = meter.felt
-        for signal in self._scorer.signals.of(event):
-            code = signal.code if signal.a < 0.0 else -signal.code
-            felt[code] = felt.get(code, 0.0) + signal.m
 
     def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""
@@ -330,16 +333,20 @@ class PartitionWork:
 
     def finish(self) -> Processed:
         """Return everything that this work changed: due scores, then rows."""
-        done = self._done
+        done, tally = self._done, self._tally
         done.states = self._touched
+        scorer, glances, rows, outputs = self._scorer, self._glances, done.rows, done.outputs
+        publishing, topic = self._processor.publishing, self._processor.scores_topic
+        written = 0
         for key, state in self._touched.items():
-            if self._processor.publishing:
-                message = publish(self._scorer, key, state, self._glances.get(key))
+            if publishing:
+                message = publish(scorer, key, state, glances.get(key))
                 if message is not None:
-                    done.outputs.append(Output(self._processor.scores_topic, key, message))
-                    done.tally.scores += 1
-            packed = done.rows[key] = pack(state)
-            done.tally.changelog_bytes += len(key) + len(packed)
+                    outputs.append(Output(topic, key, message))
+                    tally.scores += 1
+            packed = rows[key] = pack(state)
+            written += len(key) + len(packed)
+        tally.changelog_bytes += written
         self._count_channels()
         done.counts = Counts(
             self._accepted, self._duplicate, self._anonymous, self._suppressed, self._rejected

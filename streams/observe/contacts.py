@@ -7,19 +7,22 @@ contacts that were, and does not lean to either side.
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 REPEAT_S: Final = 7 * 86400.0
 MOST_PENDING: Final = 50_000
 """Contacts a partition waits for; the oldest beyond that are let go unjudged."""
 
 
-class Contact(NamedTuple):
+class Contact:
     """One inbound contact: a hash of customer and issue, its event time in seconds, its channel."""
 
-    issue: int
-    at_s: float
-    channel: str
+    __slots__ = ("at_s", "channel", "issue")
+
+    def __init__(self, issue: int, at_s: float, channel: str) -> None:
+        self.issue = issue
+        self.at_s = at_s
+        self.channel = channel
 
 
 @dataclass(slots=True)

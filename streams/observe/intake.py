@@ -49,16 +49,40 @@ Kind = tuple[type[Touchpoint], str, str]
 class Meter:
     """What was accepted of one kind."""
 
-    __slots__ = ("felt", "late", "newest_s", "number")
+    __slots__ = ("_code", "_felt", "_weight", "channel", "late", "newest_s", "number", "source")
 
-    def __init__(self, number: int = 0, newest_s: float = 0.0, late: int = 0) -> None:
+    def __init__(
+        self,
+        number: int = 0,
+        newest_s: float = 0.0,
+        late: int = 0,
+        *,
+        channel: str = "",
+        source: str = "",
+    ) -> None:
+        self.channel = channel
+        self.source = source
         self.number = number
         self.newest_s = newest_s
         """The newest event time."""
         self.late = late
-        self.felt: dict[int, float] = {}
-        """Weight times distance from the prior of every moment, before decay and saturation, by driver code;
-        the code of good moments is negative."""
+        self._code = 0
+        self._weight = 0.0
+        """Code and weight of the driver that was felt last: a kind mostly knows no other."""
+        self._felt: dict[int, float] = {}
+
+    def feel(self, code: int, weight: float) -> None:
+        """Count a moment: its driver's code, negative if it was good, and its `Signal.m`."""
+        if code != self._code:
+            self._felt[self._code] = self._weight
+            self._code, self._weight = code, self._felt.get(code, 0.0)
+        self._weight += weight
+
+    @property
+    def felt(self) -> dict[int, float]:
+        """Weight times distance from the prior of all moments, before decay and saturation, by code."""
+        self._felt[self._code] = self._weight
+        return {code: weight for code, weight in self._felt.items() if code}
 
     def add(self, other: "Meter") -> None:
         """Add another of the same kind."""
@@ -66,7 +90,7 @@ class Meter:
         self.newest_s = max(self.newest_s, other.newest_s)
         self.late += other.late
         for code, weight in other.felt.items():
-            self.felt[code] = self.felt.get(code, 0.0) + weight
+            self.feel(code, weight)
 
 
 @dataclass(slots=True)
@@ -84,6 +108,13 @@ class Intake:
     """By (source, reason)."""
     arrivals: Counted[int] = field(default_factory=Counted)
     """Records by record timestamp in ticks; drained when committed."""
+
+    def meter(self, kind: type[Touchpoint], channel: str, source: str) -> Meter:
+        """Return the meter of accepted events of a type from a source by a channel, made anew if need be."""
+        meter = self.accepted.get((kind, channel, source))
+        if meter is None:
+            meter = self.accepted[kind, channel, source] = Meter(channel=channel, source=source)
+        return meter
 
     def label(self, source: str) -> str:
         """Return the label of a source."""
@@ -170,11 +201,7 @@ class Intake:
     def add(self, other: "Intake") -> None:
         """Add another intake, but for its arrivals; sources without a label become one here."""
         for (kind, channel, source), each in other.accepted.items():
-            label = kind, channel, self.label(source)
-            meter = self.accepted.get(label)
-            if meter is None:
-                meter = self.accepted[label] = Meter()
-            meter.add(each)
+            self.meter(kind, channel, self.label(source)).add(each)
         self.others.add(other.others)
         self.rejects.add(other.rejects)
 

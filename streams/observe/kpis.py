@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from schemas.envelope import Touchpoint
 from schemas.families import orders, promises, store, support, voice
+from schemas.fields import Data
 from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
@@ -22,9 +23,9 @@ from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import LastExperience
 
-WAIT_BUCKETS_S: Final = (10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
-HANDLING_BUCKETS_S: Final = (60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
-REPLY_BUCKETS_S: Final = (300.0, 900.0, 3600.0, 14400.0, 28800.0, 86400.0, 259200.0)
+WAIT_BUCKETS_S: Final[tuple[float, ...]] = (10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+HANDLING_BUCKETS_S: Final[tuple[float, ...]] = (60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+REPLY_BUCKETS_S: Final[tuple[float, ...]] = (300.0, 900.0, 3600.0, 14400.0, 28800.0, 86400.0, 259200.0)
 FAILURE_S: Final = 14 * DAY_S
 ROUNDING: Final = 1e-9
 NPS_PROMOTER, NPS_DETRACTOR = 9.0, 6.0
@@ -65,19 +66,23 @@ class Kpis:
     ) -> None:
         """Count an accepted event; `last` is the last experience before it, which only `CONTACTS` ask for."""
         kind = type(event)
-        if kind not in COUNTED or event.data.direction == "outbound":
+        reader, contact = _READERS.get(kind), kind in CONTACTS
+        if reader is None and not contact:
             return
-        if kind in CONTACTS:
-            self._contact(event, channel, key, event_s, last)
-        if kind in _READERS:
-            _READERS[kind](self, event, event.data, channel)
+        data = event.data
+        if data.direction == "outbound":
+            return
+        if contact:
+            self._contact(data, channel, key, event_s, last)
+        if reader is not None:
+            reader(self, event, data, channel)
 
     def _contact(
-        self, event: Touchpoint, channel: str, key: bytes, event_s: float, last: LastExperience | None
+        self, data: Data, channel: str, key: bytes, event_s: float, last: LastExperience | None
     ) -> None:
         failed = last is not None and last.a < 0.0 and 0.0 <= event_s - last.at_s <= FAILURE_S
         self.contacts[channel, "failure" if failed else "other"] += 1
-        issue = event.data.issue_id or event.data.reason or ""
+        issue = data.issue_id or data.reason or ""
         self.pending.append(Contact(hash((key, issue)), event_s, channel))
 
     def spend(self, kind: type[Touchpoint], channel: str, currency: str) -> None:
@@ -145,19 +150,20 @@ def _survey(kpis: Kpis, _: Touchpoint, data: voice.SurveyAnsweredData, channel: 
     kpis.answers[data.survey, channel, answer_of(data.survey, data.goodness)] += 1
 
 
-def _conversation(kpis: Kpis, _: Touchpoint, data: Any, channel: str) -> None:
+def _conversation(kpis: Kpis, event: Touchpoint, data: Any, channel: str) -> None:
     """Count a call or a chat: whether a person answered, how long it took."""
     kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
-    if data.wait_s is not None:
-        observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, data.wait_s)
-    if isinstance(data, support.CallEndedData):
-        parts = (data.talk_s, data.hold_s, data.acw_s)
+    wait_s = data.wait_s
+    if wait_s is not None:
+        observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, wait_s)
+    if type(event) is support.CallEnded:
+        handled_s = data.talk_s
+        if handled_s is not None:
+            handled_s = handled_s + (data.hold_s or 0.0) + (data.acw_s or 0.0)
     else:
-        parts = (data.duration_s, None, None)
-    if parts[0] is not None:
-        observe_under(
-            kpis.handling_s, channel, HANDLING_BUCKETS_S, sum(part for part in parts if part is not None)
-        )
+        handled_s = data.duration_s
+    if handled_s is not None:
+        observe_under(kpis.handling_s, channel, HANDLING_BUCKETS_S, handled_s)
 
 
 def _queue(kpis: Kpis, _: Touchpoint, data: store.QueueWaitedData, channel: str) -> None:
@@ -173,8 +179,9 @@ def _ticket_solved(kpis: Kpis, _: Touchpoint, data: support.TicketData, channel:
 
 
 def _delivered(kpis: Kpis, event: Touchpoint, data: orders.DeliveryEndData, channel: str) -> None:
-    if data.promised_at is not None:
-        kpis.promises[channel, "kept" if event.time <= data.promised_at else "broken"] += 1
+    promised_at = data.promised_at
+    if promised_at is not None:
+        kpis.promises[channel, "kept" if event.time <= promised_at else "broken"] += 1
 
 
 def _delivery_failed(kpis: Kpis, _: Touchpoint, __: orders.DeliveryEndData, channel: str) -> None:
@@ -191,8 +198,11 @@ def _withdrawn(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: 
 
 def _amount(kpis: Kpis, event: Touchpoint, data: Any, channel: str) -> None:
     """Take the currency of an amount; where none is named, it is the policy's."""
-    if data.currency is not None and (getattr(data, "total", None) or getattr(data, "amount", None)):
-        kpis.spend(type(event), channel, data.currency)
+    currency = data.currency
+    if currency is None or currency in kpis.priced:
+        return
+    if getattr(data, "total", None) or getattr(data, "amount", None):
+        kpis.spend(type(event), channel, currency)
 
 
 CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})

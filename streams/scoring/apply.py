@@ -104,8 +104,7 @@ class Scorer:
 
     def admit(self, state: CustomerState, touchpoint: Touchpoint, topic: int) -> bytes | None:
         """Return the hash of a new event, empty for one that changes no evidence; None for a duplicate."""
-        kind = type(touchpoint)
-        if kind not in self._changing and not self.signals.of(touchpoint):
+        if not self.signals.of(touchpoint) and type(touchpoint) not in self._changing:
             return b""
         event = event_hash(touchpoint.source, touchpoint.id)
         return event if _remember(state.rings, topic, event) else None
@@ -157,12 +156,15 @@ class Scorer:
 
     def _count_beside_signals(self, state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
         """Count engagement, declared intent and the profile."""
-        if type(touchpoint) in self._engagement and touchpoint.data.direction != "outbound":
-            engage(state, at_s, self._half_lives_s, self._spent(touchpoint.data))
+        kind = type(touchpoint)
+        if kind in self._engagement:
+            data = touchpoint.data
+            if data.direction != "outbound":
+                engage(state, at_s, self._half_lives_s, self._spent(data))
         intent = intent_of(touchpoint)
         if intent is not None:
             self.churn.declare(state, intent, at_s)
-        if isinstance(touchpoint, CustomerUpdated):
+        if kind is CustomerUpdated:
             _update_profile(state, touchpoint, at_s)
 
     def _spent(self, data: Any) -> float:
@@ -205,7 +207,7 @@ def _remember(rings: dict[int, bytes], topic: int, event: bytes) -> bool:
     return True
 
 
-def _update_profile(state: CustomerState, touchpoint: CustomerUpdated, at_s: float) -> None:
+def _update_profile(state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
     """Take each field of a later event; at the same time the greater value wins, whatever the order."""
     for index, name in enumerate(PROFILE_FIELDS):
         value = msgspec.to_builtins(getattr(touchpoint.data, name))

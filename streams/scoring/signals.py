@@ -96,15 +96,17 @@ class SignalTable:
 
     def of(self, touchpoint: Touchpoint) -> Signals:
         """Return the signals of `touchpoint`; empty for a neutral act."""
+        if touchpoint is self._last:  # an event is asked for several times in a row
+            return self._signals
         entry = self._by_type.get(type(touchpoint))
         if entry is None:
-            return ()
-        if isinstance(entry, tuple):
-            return entry
-        if touchpoint is not self._last:  # an event is asked for several times in a row
-            self._signals = entry(self, touchpoint.data, touchpoint)
-            self._last = touchpoint
-        return self._signals
+            signals: Signals = ()
+        elif isinstance(entry, tuple):
+            signals = entry
+        else:
+            signals = entry(self, touchpoint.data, touchpoint)
+        self._signals, self._last = signals, touchpoint
+        return signals
 
     def full(self, name: str) -> Signals:
         """Return driver `name` at its policy's value and weight."""
@@ -135,6 +137,8 @@ class SignalTable:
 def intent_of(touchpoint: Touchpoint) -> Intent | None:
     """Return the declared intent to leave that `touchpoint` shows, or None."""
     intent = INTENTS.get(type(touchpoint))
+    if intent is None:
+        return None
     if intent is Intent.COMPLAINT and _outbound(touchpoint.data):
         return None
     if isinstance(touchpoint, orders.SubscriptionCancelled) and touchpoint.data.by == "company":
@@ -212,14 +216,15 @@ def _how_it_went(table: SignalTable, resolved: str | None, sentiment: float | No
     return unresolved + _sentiment(table, sentiment)
 
 
-def _conversation(table: SignalTable, data: Any, _: Touchpoint) -> Signals:
+def _conversation(table: SignalTable, data: Any, event: Touchpoint) -> Signals:
     """Signals of a call or a chat: who had to come, the wait, the hand-overs and the end."""
     outbound = _outbound(data)
     signals = () if outbound else table.full("contact_needed")
     if data.abandoned:
         return signals if outbound else signals + table.full("abandoned_contact")
     if not outbound:
-        signals += _waiting(table, (data.wait_s or 0.0) + (getattr(data, "hold_s", None) or 0.0))
+        held_s = data.hold_s if type(event) is support.CallEnded else None  # a chat has no hold
+        signals += _waiting(table, (data.wait_s or 0.0) + (held_s or 0.0))
     if (data.transfers or 0) >= table.policy.signals.transfers:
         signals += table.full("handed_around")
     return signals + _how_it_went(table, data.resolved, data.sentiment)

@@ -146,10 +146,37 @@ def test_moments_are_weighed_by_driver_and_channel():
     }
 
 
+def test_a_type_from_several_sources_and_channels_is_counted_apart():
+    """Also where they take turns."""
+    processor = Processor(DEFAULT)
+    work = processor.begin(0, {}, Standing("generation", -math.inf))
+    places = [("/shop", "web"), ("/shop", "app"), ("/other", "app"), ("/shop", "web")]
+    for number, (source, channel) in enumerate(places):
+        visited = line("store.visited", 1, id=f"v{number}", source=source)
+        work.apply(WEB.name, [Rec(visited.replace(b'"data"', f'"channel":"{channel}","data"'.encode()))])
+    accepted = work.finish().tally.intake.accepted
+    assert {(channel, source): meter.number for (_, channel, source), meter in accepted.items()} == {
+        ("web", "/shop"): 2,
+        ("app", "/shop"): 1,
+        ("app", "/other"): 1,
+    }
+
+
+def test_moments_of_several_drivers_that_take_turns_add_up():
+    """A kind that knows more than one driver has the sum of each."""
+    meter = Meter()
+    for code, weight in ((1, 2.0), (-2, 3.0), (1, 4.0), (1, 1.0), (-2, 5.0)):
+        meter.feel(code, weight)
+    assert meter.felt == {1: 7.0, -2: 8.0}
+    meter.feel(-2, 1.0)
+    assert meter.felt == {1: 7.0, -2: 9.0}
+
+
 def test_a_moment_of_a_driver_that_no_policy_has_is_other():
     """Codes that are kept from an earlier policy are one series together."""
     meter = Meter()
-    meter.felt = {3999: 2.0, -3998: 1.0}
+    meter.feel(3999, 2.0)
+    meter.feel(-3998, 1.0)
     assert Intake(accepted={(PageViewed, "web", "other"): meter}).moments({}) == {
         ("other", "web", "bad"): 2.0,
         ("other", "web", "good"): 1.0,

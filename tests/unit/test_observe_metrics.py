@@ -70,7 +70,7 @@ def a_tally() -> Tally:
 def fill_intake(intake: Intake) -> None:
     """Count a record of each kind."""
     calls = intake.accepted[CallEnded, "phone", "other"] = Meter(5, NOW - 40, 1)
-    calls.felt[1] = 65.0
+    calls.feel(1, 65.0)
     intake.accepted[OrderPlaced, "web", "other"] = Meter(6, NOW - 50)
     intake.rejects["other", "not_json"] = 1
 

@@ -251,6 +251,7 @@ class TestRejects:
             (event(id=""), "$.id", "string", "Send a string of length >= 1."),
             (event(id="x" * 129), "$.id", "string", "Send a string of length <= 128."),
             (event(id="ü" * 65), "$.id", "string", "Send at most 128 bytes of UTF-8."),
+            (event(id="𝄞" * 33), "$.id", "string", "Send at most 128 bytes of UTF-8."),
             (event(source="ü" * 65), "$.source", "string", "Send at most 128 bytes of UTF-8."),
             (event(time="2026-05-03T14:00:00"), "$.time", "string", TIME_MEND),
             (event(time=1_746_273_600), "$.time", "integer", TIME_MEND),

@@ -19,6 +19,7 @@ def of_calendar(seconds: float) -> str:
     st.datetimes(timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes))))
     | st.floats(8.99e9, 9.01e9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
     | st.integers(0, 1 << 40).map(lambda ms: datetime.fromtimestamp(ms / 1000.0, UTC))
+    | st.integers(-(1 << 32), 1 << 35).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 )
 def test_as_a_timestamp(moment: datetime):
     """The same number to the last bit, also where a double cannot hold every microsecond."""
