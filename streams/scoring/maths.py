@@ -1,9 +1,23 @@
-"""Functions of `math` for the hot path: compiled code looks up each import by its name, a constant not."""
+"""Functions of `math` for the hot path.
+
+Compiled code calls `math.exp` and `math.log` of the C library directly, and all others through Python, with
+numbers made into objects both ways; and it looks up each import by its name, a constant not.
+"""
 
 import math
 from typing import Final
 
-exp2: Final = math.exp2
 expm1: Final = math.expm1
 log1p: Final = math.log1p
-log2: Final = math.log2
+_LN_2: Final = 0.6931471805599453
+_LOG2_E: Final = 1.4426950408889634
+
+
+def exp2(x: float) -> float:
+    """Return 2 ** x, to some units of its last place; raises OverflowError as `math.exp2` does."""
+    return math.exp(x * _LN_2)
+
+
+def log2(x: float) -> float:
+    """Return the binary logarithm, to some units of its last place."""
+    return math.log(x) * _LOG2_E

@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 
 from schemas.envelope import Touchpoint, time_s
 from schemas.families import customers, orders, store, support, voice, web
+from streams.scoring.maths import log2
 from streams.scoring.policy import DAY_S, DriverSection, Policy
 
 SERVICE_ASPECTS: Final = frozenset({"people", "speed", "service", "support", "staff"})
@@ -63,7 +64,7 @@ class Signal:
         self.a = effective * (value - mu)
         self.q = effective * ((value - mu) / (100 - mu) if good else (mu - value) / mu)
         self.m = abs(self.a)
-        self.log2_m = math.log2(self.m) if self.m else -math.inf
+        self.log2_m = log2(self.m) if self.m else -math.inf
 
 
 def _group(section: DriverSection, *, good: bool, service: bool) -> Group:
