@@ -13,7 +13,7 @@ import msgspec
 
 
 class Record(Protocol):
-    """A raw Kafka record, as aiokafka's `ConsumerRecord` has it."""
+    """A raw Kafka record, as aiokafka's batches have it."""
 
     @property
     def key(self) -> bytes | None:

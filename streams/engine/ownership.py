@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 
+from streams.engine.bare import give_bare
 from streams.engine.cluster import new_producer, reader
 from streams.engine.errors import OutOfRange
 from streams.engine.handler import Handler
@@ -120,6 +121,7 @@ class Ownership:
 
     async def _read(self, fresh: list[Owned]) -> None:
         async with reader(self.settings) as consumer:
+            give_bare(consumer)
             numbers = [each.state.number for each in fresh]
             found = await read_changelog(consumer, self.settings.changelog, numbers, self.stats)
             markers = {number: loaded.marker for number, loaded in found.items()}

@@ -21,6 +21,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.engine.bare import give_bare
 from streams.engine.partition import Chunk
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
     async def on_start(self) -> None:
         """Start the consumer and note every sign of life that the broker confirmed."""
         await super().on_start()
+        give_bare(self._consumer)
         coordinator = self._consumer._coordinator  # noqa: SLF001  # the one place that knows
         for name in ("_do_heartbeat", "_do_rejoin_group"):
             # A consumer without a group has no heartbeat.

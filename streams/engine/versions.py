@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust import App, Monitor, Schema, Table
@@ -96,15 +96,24 @@ SEAMS: dict[Any, dict[str, str]] = {
         "create_event": "self, key, value, headers, message",
     },
     Fetcher: {
+        "_proc_fetch_request": "self, assignment, node_id, request",
         "fetched_records": "self, partitions, timeout, max_records",
         "seek_to": "self, tp, offset",
+    },
+    FetchResult: {
+        "__init__": "self, tp, assignment, partition_records, backoff",
+        "getall": "self, max_records",
+        "has_more": "self",
+    },
+    PartitionRecords: {
+        "_unpack_records": "self",
+        "_consumer_record": "self, tp, record",
     },
     GroupCoordinator: {
         "_do_heartbeat": "self",
         "_do_rejoin_group": "self, subscription",
     },
     AIOKafkaProducer: {
-        "create_batch": "self",
         "send_batch": "self, batch, topic, partition",
         "begin_transaction": "self",
         "commit_transaction": "self",
@@ -112,7 +121,7 @@ SEAMS: dict[Any, dict[str, str]] = {
         "stop": "self",
     },
     BatchBuilder: {
-        "append": "self, timestamp, key, value, headers",
+        "__init__": "self, batch_size, compression_type, is_transactional, key_serializer, value_serializer",
         "close": "self",
         "record_count": "self",
     },

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
+from time import time
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Output
@@ -21,6 +23,9 @@ STOP_TIMEOUT_S = 5.0
 TIMEOUTS = 2.0
 """So many transaction timeouts are waited for: the broker has aborted it long since, and a client that lost
 its sender would wait for ever."""
+
+NO_COMPRESSION = 0
+"""As aiokafka names it."""
 
 Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
 
@@ -68,17 +73,28 @@ class Writer:
     async def _send(self, topic: str, items: Iterable[Item]) -> list[Any]:
         """Send items in batches; return the futures of the batches."""
         sent = []
-        batch = self.producer.create_batch()
-        for key, value, headers in items:
-            # A full batch says None. An empty one takes a record of any size.
-            if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
-                sent.append(await self.producer.send_batch(batch, topic, partition=self.partition))
-                batch = self.producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None, headers=list(headers))
-        if batch.record_count():
+        left = iter(items)
+        item = next(left, None)
+        while item is not None:
+            batch = Batch(self.settings.max_batch_bytes, NO_COMPRESSION, is_transactional=True)
+            item = batch.fill(item, left)
             batch.close()
             sent.append(await self.producer.send_batch(batch, topic, partition=self.partition))
         return sent
+
+
+class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped
+    """A batch that takes many records at once: what stock does around each costs as much as the record."""
+
+    def fill(self, first: Item, more: Iterator[Item]) -> Item | None:
+        """Add records, in an empty batch the first whatever its size; return the one that did not fit."""
+        append, now_ms = self._builder.append, int(time() * 1000)
+        for item in chain((first,), more):
+            key, value, headers = item
+            if append(self._relative_offset, now_ms, key, value, list(headers)) is None:
+                return item
+            self._relative_offset += 1
+        return None
 
 
 def _topic(output: Output) -> str:

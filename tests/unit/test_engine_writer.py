@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, ProducerFenced
+from aiokafka.record.memory_records import MemoryRecords
 
 from streams.engine.errors import Fenced, Lost
-from streams.engine.marker import new_marker
+from streams.engine.handler import Effects, Output
+from streams.engine.marker import MARKER_KEY, new_marker
+from streams.engine.partition import Transaction
 from streams.engine.settings import EngineSettings
-from streams.engine.writer import Writer
+from streams.engine.writer import Batch, Writer
 
 SETTINGS = EngineSettings(
     bootstrap_servers="127.0.0.1:1",
@@ -18,27 +21,9 @@ SETTINGS = EngineSettings(
     outputs=("out",),
     table="customers",
     transaction_timeout_s=0.02,
+    max_batch_bytes=300,
 )
 MARKER = new_marker({"in": 0})
-
-
-class Batch:
-    """A batch that takes everything."""
-
-    def __init__(self) -> None:
-        self.records = 0
-
-    def append(self, **_: Any) -> object:
-        """Take a record."""
-        self.records += 1
-        return self
-
-    def record_count(self) -> int:
-        """Return the records taken."""
-        return self.records
-
-    def close(self) -> None:
-        """Take no more."""
 
 
 class Producer:
@@ -47,16 +32,14 @@ class Producer:
     def __init__(self, outcome: BaseException | object | None) -> None:
         self.outcome = outcome
         self.committed = False
+        self.sent: list[tuple[str, Batch]] = []
 
     async def begin_transaction(self) -> None:
         """Begin."""
 
-    def create_batch(self) -> Batch:
-        """Return an empty batch."""
-        return Batch()
-
-    async def send_batch(self, *_: Any, **__: Any) -> "asyncio.Future[object]":
+    async def send_batch(self, batch: Batch, topic: str, **_: Any) -> "asyncio.Future[object]":
         """Return the acknowledgement that is to come."""
+        self.sent.append((topic, batch))
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if isinstance(self.outcome, BaseException):
             future.set_exception(self.outcome)
@@ -97,3 +80,27 @@ async def test_a_refusal_is_told_by_its_kind(error: BaseException, kind: type[Ex
     with pytest.raises(kind):
         await under_test.write_marker(MARKER)
     assert not producer.committed
+
+
+def told(batch: Batch) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
+    """Return keys, values and headers of what a batch carries."""
+    assert batch.closed()
+    records = list(MemoryRecords(bytes(batch._build())).next_batch())
+    assert [each.offset for each in records] == list(range(batch.record_count()))
+    return [(each.key, each.value, each.headers) for each in records]
+
+
+async def test_everything_is_sent_once_in_its_order_and_a_large_record_alone() -> None:
+    """Rows come first and the marker last; a batch ends where the next record would not fit."""
+    under_test, producer = writer(object())
+    sizes = [(b"a", 100), (b"b", 100), (b"c", 100), (b"d", 4_000), (b"e", 10)]
+    rows: dict[bytes, bytes | None] = {key: b"x" * size for key, size in sizes} | {b"gone": None}
+    outputs = [Output("out", b"k", b"1", (("h", None),)), Output("out", None, b"2")]
+    await under_test.write(Transaction(0, Effects(rows, outputs), MARKER, 0, {}))
+    *changelog, out = [(topic, told(batch)) for topic, batch in producer.sent]
+    assert {topic for topic, _ in changelog} == {SETTINGS.changelog}
+    kinds = [[key for key, _, _ in found] for _, found in changelog]
+    assert kinds == [[b"a", b"b"], [b"c"], [b"d"], [b"e", b"gone", MARKER_KEY]]
+    written = [(key, value, []) for key, value in (*rows.items(), (MARKER_KEY, MARKER.encode()))]
+    assert [each for _, found in changelog for each in found] == written
+    assert out == ("out", [(b"k", b"1", [("h", None)]), (None, b"2", [])])
