@@ -1,5 +1,8 @@
 """An assignment is worked on only once it is whole."""
 
+import gc
+import weakref
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,12 +11,21 @@ from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 
 from streams.engine import recovery
-from streams.engine.recovery import LaneRecovery
+from streams.engine.recovery import LaneRecovery, freeze_memory
 from streams.engine.settings import EngineSettings
 from streams.engine.stats import Stats
 from streams.errors import CxError
 
 SETTINGS = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web", "store"))
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    """Leave the collector of the test run as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
 
 
 def made(assignment: set[TP], known: set[TP]) -> Any:
@@ -74,6 +86,7 @@ async def test_each_assignment_counts_with_the_time_until_work_went_on(
 
     async def load(*_: Any) -> None:
         left.append(stats.recovery_left)
+        assert gc.get_threshold() == recovery.COLLECT_AFTER, "rows are objects while they are read"
 
     found.app.lane = SimpleNamespace(
         settings=SETTINGS, stats=stats, load=load, partitions=SimpleNamespace(loaded=list)
@@ -95,3 +108,15 @@ async def test_each_assignment_counts_with_the_time_until_work_went_on(
     await found._recover(1)
     assert (stats.assignments, stats.assignment_seconds, stats.ready_seconds) == (2, 5.0, 2.0)
     assert set(left) == {0}
+
+
+def test_garbage_of_a_recovery_is_not_kept_for_ever() -> None:
+    """What the collector is to look at no more holds no cycle that nobody refers to."""
+    kept, lost = Stats(), made(set(), set())
+    lost.itself = lost
+    gone = weakref.ref(lost)
+    del lost
+    freeze_memory()
+    assert gone() is None
+    assert gc.get_freeze_count() > 0
+    assert not any(each is kept for each in gc.get_objects())
