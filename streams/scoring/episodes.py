@@ -7,15 +7,15 @@ from mypy_extensions import mypyc_attr
 from streams.scoring.state import Case, CustomerState, Episode, Rhythm
 from streams.scoring.vocabulary import Band, Because, Cause, Rule
 
-FOLDS_INTO: Final[dict[Rule, tuple[Rule, ...]]] = {
+FOLDS_INTO: Final[dict[int, tuple[Rule, ...]]] = {
     Rule.SERVICE_FAILURE: (Rule.CHURN_RISK, Rule.EXPERIENCE_DROP),
     Rule.PROMISE_BROKEN: (Rule.CHURN_RISK, Rule.EXPERIENCE_DROP, Rule.SERVICE_FAILURE),
     Rule.SILENCE: (Rule.CHURN_RISK,),
 }
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
-PLACES: Final = 1 + len(Rule)
-_GRAVER: Final = ((), *(FOLDS_INTO.get(rule, ()) for rule in Rule))
+_GRAVER: Final = [[int(graver) for graver in FOLDS_INTO.get(rule, ())] for rule in (0, *Rule)]
 """`FOLDS_INTO` by the number of a rule."""
+_NONE_OPEN: Final[list[Episode | None]] = [None] * len(_GRAVER)
 
 
 @mypyc_attr(acyclic=True)
@@ -77,10 +77,10 @@ class Decision:
 class Turn:
     """One evaluation of the rules: the row with its figures, which of its episodes are open, and the steps.
 
-    `open` has the open episode of each rule by its number: every rule asks for its own and for graver ones.
+    The open ones are found once: every rule asks for its own and for graver ones.
     """
 
-    __slots__ = ("absent", "at_s", "glance", "open", "state", "steps", "strong")
+    __slots__ = ("_open", "absent", "at_s", "glance", "state", "steps", "strong")
 
     def __init__(self, state: CustomerState, glance: Glance, *, absent: bool, strong: bool) -> None:
         self.state = state
@@ -89,15 +89,20 @@ class Turn:
         self.absent = absent
         self.strong = strong
         self.steps: list[Decision] = []
-        self.open: list[Episode | None] = [None] * PLACES
+        self._open = _NONE_OPEN[:]
+        """By the number of the rule."""
         for rule, episode in state.episodes.items():
             if episode.closed_s is None:
-                self.open[rule] = episode
+                self._open[rule] = episode
 
-    def is_folded(self, rule: Rule) -> bool:
+    def open_of(self, rule: int) -> Episode | None:
+        """Return the rule's open episode, None if it has none."""
+        return self._open[rule]
+
+    def is_folded(self, rule: int) -> bool:
         """Tell whether a graver rule is open that tells what `rule` would."""
         for graver in _GRAVER[rule]:  # noqa: SIM110  # a generator costs more than the loop
-            if self.open[graver] is not None:
+            if self._open[graver] is not None:
                 return True
         return False
 
@@ -108,7 +113,7 @@ class Turn:
         number = before.number + 1 if before is not None else 1
         last_day = state.rhythm.last_day if state.rhythm is not None else 0
         episode = Episode(number, self.at_s, None, cause.value, severity, last_day)
-        state.episodes[rule] = self.open[rule] = episode
+        state.episodes[rule] = self._open[rule] = episode
         self.steps.append(Decision(rule, number, "opened", severity, cause, None, self.glance))
 
     def escalate(self, rule: Rule, episode: Episode, severity: int) -> None:
@@ -120,7 +125,7 @@ class Turn:
     def resolve(self, rule: Rule, episode: Episode, because: Because) -> None:
         """Close an open episode."""
         episode.closed_s = self.at_s
-        self.open[rule] = None
+        self._open[rule] = None
         self._step(rule, episode, "resolved", because)
 
     def _step(self, rule: Rule, episode: Episode, step: str, because: Because | None) -> None:

@@ -8,11 +8,32 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from streams.scoring.policy import PromiseSection
+from mypy_extensions import mypyc_attr
+
+from streams.scoring.policy import DAY_S, PromiseSection
 
 HOUR_S: Final = 3600.0
-QUARTER_S: Final = 900.0
+EPOCH: Final = date(1970, 1, 1).toordinal()
 MOST_REMEMBERED: Final = 20_000
+
+
+@mypyc_attr(acyclic=True)
+class Day:
+    """A day on the wall clock: when it begins, ends, opens and closes; it does not open where that is 0.
+
+    Its number is that of `date.toordinal`.
+    """
+
+    __slots__ = ("begins_s", "closes_s", "ends_s", "number", "opens_s")
+
+    def __init__(
+        self, number: int, begins_s: float, ends_s: float, opens_s: float = 0.0, closes_s: float = 0.0
+    ) -> None:
+        self.number = number
+        self.begins_s = begins_s
+        self.ends_s = ends_s
+        self.opens_s = opens_s
+        self.closes_s = closes_s
 
 
 class BusinessHours:
@@ -23,45 +44,44 @@ class BusinessHours:
         self._days = frozenset(section.business_days)
         self._opens = section.business_from_hour
         self._closes = section.business_to_hour
-        self._day_of: dict[int, int] = {}
-        """Quarter of an hour since the epoch -> local day: clocks are put forward and back on quarters."""
-        self._spans: dict[int, tuple[float, float]] = {}
-        """Local day -> opening and closing; both 0 where it is no business day."""
+        self._asked: dict[int, Day] = {}
+        """By their numbers."""
 
     def due_s(self, from_s: float, hours: float) -> int:
         """Return the time at which `hours` of business have passed since `from_s`, whole seconds."""
         left_s = hours * HOUR_S
-        day = self._local_day(from_s)
+        day = self._day_of(from_s)
         while True:
-            opens_s, closes_s = self._span(day)
-            starts_s = max(from_s, opens_s)
-            if closes_s and starts_s + left_s <= closes_s:
+            starts_s = max(from_s, day.opens_s)
+            if day.closes_s and starts_s + left_s <= day.closes_s:
                 return int(starts_s + left_s)
-            left_s -= max(0.0, closes_s - starts_s)
-            day += 1
+            left_s -= max(0.0, day.closes_s - starts_s)
+            day = self._day(day.number + 1)
 
-    def _local_day(self, at_s: float) -> int:
-        """Return the day of a time on the wall clock, as `date.toordinal` counts."""
-        quarter = int(at_s // QUARTER_S)
-        day = self._day_of.get(quarter)
+    def _day_of(self, at_s: float) -> Day:
+        """Return the day that a time lies in: zones are less than a day from UTC."""
+        day = self._day(EPOCH + int(at_s // DAY_S))
+        if at_s < day.begins_s:
+            return self._day(day.number - 1)
+        return day if at_s < day.ends_s else self._day(day.number + 1)
+
+    def _day(self, number: int) -> Day:
+        day = self._asked.get(number)
         if day is None:
-            if len(self._day_of) >= MOST_REMEMBERED:
-                self._day_of.clear()
-            day = self._day_of[quarter] = datetime.fromtimestamp(at_s, self._zone).toordinal()
+            if len(self._asked) >= MOST_REMEMBERED:
+                self._asked.clear()
+            day = self._asked[number] = self._ask(number)
         return day
 
-    def _span(self, day: int) -> tuple[float, float]:
-        span = self._spans.get(day)
-        if span is None:
-            if len(self._spans) >= MOST_REMEMBERED:
-                self._spans.clear()
-            span = self._spans[day] = self._ask(date.fromordinal(day))
-        return span
-
-    def _ask(self, day: date) -> tuple[float, float]:
-        if day.isoweekday() not in self._days:
-            return 0.0, 0.0
-        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+    def _ask(self, number: int) -> Day:
+        midnight = self._midnight(number)
+        begins_s, ends_s = midnight.timestamp(), self._midnight(number + 1).timestamp()
+        if midnight.isoweekday() not in self._days:
+            return Day(number, begins_s, ends_s)
         opens = midnight + timedelta(hours=self._opens)
         closes = midnight + timedelta(hours=self._closes)
-        return opens.timestamp(), closes.timestamp()
+        return Day(number, begins_s, ends_s, opens.timestamp(), closes.timestamp())
+
+    def _midnight(self, number: int) -> datetime:
+        day = date.fromordinal(number)
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone)

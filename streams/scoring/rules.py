@@ -208,7 +208,7 @@ class Rules:
 
     def _churn_risk(self, turn: Turn) -> None:
         state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
-        episode, rhythm, terms = turn.open[_CHURN_RISK], state.rhythm, glance.terms
+        episode, rhythm, terms = turn.open_of(_CHURN_RISK), state.rhythm, glance.terms
         lost = turn.absent and rhythm is not None and rhythm.repeats >= 1
         if episode is None and (
             not (lost or terms >= self._churn_terms)
@@ -240,7 +240,7 @@ class Rules:
         mended; only the critical band is an alert of its own then.
         """
         glance = turn.glance
-        episode = turn.open[_EXPERIENCE_DROP]
+        episode = turn.open_of(_EXPERIENCE_DROP)
         critical = glance.band is _CRITICAL
         severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
@@ -261,7 +261,7 @@ class Rules:
 
     def _grievance(self, turn: Turn, rule: Rule, cause: Cause | None) -> None:
         """Open and close a rule about what stands in the register; `cause` is None where nothing does."""
-        episode = turn.open[rule]
+        episode = turn.open_of(rule)
         if episode is None:
             if cause is not None and not turn.is_folded(rule):
                 self._open(turn, rule, cause, self.grievances.severity(cause))
@@ -276,7 +276,7 @@ class Rules:
         rhythm = turn.state.rhythm
         if rhythm is None:
             return
-        episode = turn.open[_SILENCE]
+        episode = turn.open_of(_SILENCE)
         if episode is not None:
             if engaged_since(rhythm, episode):
                 turn.resolve(_SILENCE, episode, Because.ENGAGED)
@@ -287,7 +287,7 @@ class Rules:
 
     def _advocate(self, turn: Turn) -> None:
         limits, glance = self._limits, turn.glance
-        episode = turn.open[_ADVOCATE]
+        episode = turn.open_of(_ADVOCATE)
         if episode is not None:
             if glance.score < self._steady_below:
                 turn.resolve(_ADVOCATE, episode, Because.RECOVERED)

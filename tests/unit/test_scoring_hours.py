@@ -1,6 +1,7 @@
 """Business hours: only they count towards a first reply."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -42,5 +43,27 @@ def test_what_calendars_said_is_remembered_within_bounds(monkeypatch: pytest.Mon
     bounded = BusinessHours(section)
 
     assert [bounded.due_s(at_s, 4) for at_s in times] == wanted
-    assert len(bounded._day_of) <= 3
-    assert len(bounded._spans) <= 3
+    assert len(bounded._asked) <= 3
+
+
+@pytest.mark.parametrize(
+    ("zone", "year"),
+    [
+        ("Europe/Berlin", 2026),
+        ("America/New_York", 2026),
+        ("Pacific/Kiritimati", 2026),
+        ("Etc/GMT+12", 2026),
+        ("Asia/Kathmandu", 2026),
+        ("America/Havana", 2026),  # goes back from one to midnight
+        ("Asia/Beirut", 2026),  # goes on from midnight to one, and back from midnight to eleven
+        ("Pacific/Apia", 2011),  # left out a day
+    ],
+)
+def test_the_day_is_that_of_the_wall_clock(zone: str, year: int):
+    """Wherever clocks are put forward or back, a time lies in the day that they show."""
+    found, clock = BusinessHours(scorer(promises={"timezone": zone}).policy.promises), ZoneInfo(zone)
+    begin_s = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+
+    for quarter in range(365 * 96):
+        for at_s in (begin_s + quarter * 900.0, begin_s + quarter * 900.0 - 1.0):
+            assert found._day_of(at_s).number == datetime.fromtimestamp(at_s, clock).toordinal(), at_s

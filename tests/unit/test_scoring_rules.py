@@ -271,6 +271,12 @@ def test_churn_risk_stays_between_its_thresholds():
 FLOORS: list[tuple[str, Life, float, str]] = [
     ("public voice", [event("social.mentioned", 346, sentiment=-1, reach=9000)], 346, "high"),
     ("public voice 31 days ago", [event("social.mentioned", 346, sentiment=-1, reach=9000)], 377, "medium"),
+    (
+        "public voice that stands",
+        [event("social.mentioned", 346, post_id="p1", sentiment=-1, reach=9000)],
+        346,
+        "high",
+    ),
     ("escalated", [event("ticket.escalated", 346)], 346, "high"),
     ("a failure", [FAILED], 346, "medium"),
     (
@@ -295,6 +301,16 @@ def test_severity_floors(life: Life, day: float, severity: str):
 
     found = loose.rules.evaluate(state, seconds(day), absence_until_s=0.0)
     assert [SEVERITIES[step.severity] for step in found if step.rule is drop] == [severity]
+
+
+@pytest.mark.parametrize(("closed", "opened"), [(300, 1), (330, 0)])
+def test_what_was_told_lately_is_no_fall(closed: float, opened: int):
+    """A falling experience is no alert of its own within 30 days of one about a failure of service."""
+    state = row([*LOYAL, FAILED])
+    state.episodes[Rule.SERVICE_FAILURE] = Episode(1, seconds(290), seconds(closed), "failure", 2, 0)
+
+    found = DEFAULT.rules.evaluate(state, seconds(346), absence_until_s=0.0)
+    assert [step.rule for step in found].count(Rule.EXPERIENCE_DROP) == opened
 
 
 @pytest.mark.parametrize(("probability", "severity"), [(0.899, "medium"), (0.901, "high")])
