@@ -37,6 +37,7 @@ MODULES = (
     "streams/scoring/claims.py",
     "streams/scoring/deadlines.py",
     "streams/scoring/drivers.py",
+    "streams/scoring/entries.py",
     "streams/scoring/episodes.py",
     "streams/scoring/explain.py",
     "streams/scoring/facts.py",

@@ -104,7 +104,20 @@ def plain(value: Any) -> Any:
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
+    parts = parts_of(value)
+    return value if parts is None else {name: plain(part) for name, part in parts}
+
+
+def parts_of(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what a row, or a part of one, is made of by name; None for a value.
+
+    The entries of a register are read from its bytes without telling the row that somebody has asked.
+    """
     names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
-    if names is None:
-        return value
-    return {name: plain(getattr(value, name)) for name in names if name != "packed_cases"}
+    if names is None or isinstance(value, int):  # an IntEnum has slots too
+        return None
+    if not isinstance(value, CustomerState):
+        return [(name, getattr(value, name)) for name in names]
+    cases = value.cases if value.unread is None else value.unread()
+    own = [name for name in names if name not in {"_cases", "packed_cases", "unread"}]
+    return [("cases", cases), *((name, getattr(value, name)) for name in own)]

@@ -77,9 +77,9 @@ class Reader:
 
     __slots__ = ("_at", "_data")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, place: i64 = 0) -> None:
         self._data = data
-        self._at: i64 = 0
+        self._at = place
 
     def whole(self) -> int:
         """Return the next whole number."""
@@ -137,10 +137,6 @@ class Reader:
     def place(self) -> i64:
         """Return how much was taken."""
         return self._at
-
-    def since(self, place: i64) -> bytes:
-        """Return the bytes that were taken since `place`."""
-        return self._data[place : self._at]
 
     def is_at_end(self) -> bool:
         """Tell whether everything was taken."""

@@ -12,11 +12,10 @@ from librt.strings import BytesWriter, write_f64_le
 from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
+from streams.scoring.entries import PackedEntries, pack_entries
 from streams.scoring.state import (
-    NO_CODE,
     PEAKS,
     VERSION,
-    Case,
     Cause,
     CustomerState,
     Episode,
@@ -29,12 +28,6 @@ from streams.scoring.state import (
 
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
-# Yes or no of a case.
-_CREDIT: Final = 1
-_IN_TIME: Final = 2
-_UNANSWERED: Final = 4
-_HAS_ISSUE: Final = 8
-
 _encode_profile: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
 
@@ -180,40 +173,8 @@ def _put_cases(to: BytesWriter, state: CustomerState) -> None:
     """Add the register, in bytes that are kept until something changes in it."""
     packed = state.packed_cases
     if packed is None:
-        own = BytesWriter()
-        for name, case in state.cases.items():
-            put_bytes(own, name)
-            _put_case(own, case)
-        packed = state.packed_cases = own.getvalue()
-    put_whole(to, len(state.cases))
-    to.write(packed)
-
-
-def _put_case(to: BytesWriter, case: Case) -> None:
-    issue = case.issue
-    told = _CREDIT if case.credit else 0
-    if case.in_time:
-        told |= _IN_TIME
-    if case.unanswered:
-        told |= _UNANSWERED
-    if issue is not None:
-        told |= _HAS_ISSUE
-    put_whole(to, told)
-    put_whole(to, case.kind)
-    put_whole(to, len(case.facts))
-    for fact, value in case.facts.items():
-        put_whole(to, fact)
-        put_whole(to, value)
-    if issue is not None:
-        put_bytes(to, issue)
-    put_whole(to, case.at_s)
-    put_whole(to, case.key)
-    put_whole(to, case.weight)
-    put_whole(to, case.since_s)
-    put_whole(to, case.until_s)
-    put_whole(to, case.mended_s)
-    put_whole(to, case.pending_s)
-    put_whole(to, case.settled)
+        packed = state.packed_cases = pack_entries(state.cases)
+    put_bytes(to, packed)
 
 
 def _put_cause(to: BytesWriter, cause: Cause | None) -> None:
@@ -369,36 +330,11 @@ def _take_published(found: Reader) -> Published | None:
 
 
 def _take_cases(found: Reader, state: CustomerState) -> None:
-    length = found.whole()
-    begun = found.place()
-    for _ in range(length):
-        name = found.data()
-        case = state.cases[name] = _take_case(name, found)
-        if case.key != NO_CODE:
-            state.failures.append(case)
-    state.packed_cases = found.since(begun)
-
-
-def _take_case(name: bytes, found: Reader) -> Case:
-    told = found.whole()
-    kind = found.whole()
-    facts: dict[int, int] = {}
-    for _ in range(found.whole()):
-        fact = found.whole()
-        facts[fact] = found.whole()
-    case = Case(name, kind, facts, found.data() if told & _HAS_ISSUE else None)
-    case.credit = bool(told & _CREDIT)
-    case.in_time = bool(told & _IN_TIME)
-    case.unanswered = bool(told & _UNANSWERED)
-    case.at_s = found.whole()
-    case.key = found.whole()
-    case.weight = found.whole()
-    case.since_s = found.whole()
-    case.until_s = found.whole()
-    case.mended_s = found.whole()
-    case.pending_s = found.whole()
-    case.settled = found.whole()
-    return case
+    packed = state.packed_cases = found.data()
+    if packed:
+        entries = PackedEntries(packed)
+        state.failures = entries.failures
+        state.unread = entries.read
 
 
 def _take_cause(found: Reader) -> Cause | None:

@@ -5,6 +5,7 @@ and a sum is read at t by multiplying with `2**((ref_s - t) / half_life)`. Nothi
 passes, late events are exact, and the order of events does not matter.
 """
 
+from collections.abc import Callable  # noqa: TC003  # an attribute of a compiled class
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -269,8 +270,8 @@ class CustomerState:
     """Everything kept of one customer; bounded, whatever is sent."""
 
     __slots__ = (
+        "_cases",
         "baked",
-        "cases",
         "cause",
         "crowded",
         "deadline_s",
@@ -293,6 +294,7 @@ class CustomerState:
         "rhythm",
         "rings",
         "told_s",
+        "unread",
         "version",
     )
 
@@ -320,8 +322,9 @@ class CustomerState:
         """When people were last told anything about the customer."""
         self.lost_day = 0
         """The last engagement day before the silence by which the customer was counted as lost."""
-        self.cases: dict[bytes, Case] = {}
-        """The register of standing signals, by the hash of each one's own id: at most 16."""
+        self._cases: dict[bytes, Case] = {}
+        self.unread: Callable[[], dict[bytes, Case]] | None = None
+        """Reads the entries of the register where nobody has asked for them yet."""
         self.packed_cases: bytes | None = None
         """The register as the row has it, while nothing has changed in it. Whoever changes it takes this away
         (see `streams.scoring.register`): it spares a row the packing of all entries."""
@@ -336,6 +339,15 @@ class CustomerState:
         """Times of the last 8 messages that the company sent, whole seconds, oldest first."""
         self.crowded = 0
         """Entries that were folded into the sums before their time, because the register was full."""
+
+    @property
+    def cases(self) -> dict[bytes, Case]:
+        """The register of standing signals, by the hash of each one's own id: at most 16."""
+        unread = self.unread
+        if unread is not None:
+            self._cases = unread()
+            self.unread = None
+        return self._cases
 
 
 def short_hash(text: str) -> bytes:

@@ -18,13 +18,11 @@ from streams.scoring.rows import pack, unpack
 from streams.scoring.warm import MOST, WarmStates
 from streams.suppression import Suppression
 from streams.topics import ACTIONS, INPUTS, OUTPUTS, WEB
-from tests.customers import DEFAULT, line, seconds
+from tests.customers import DEFAULT, line, parts_of, seconds
 from tests.lives import MATTERS, MOMENTS, ORDERS
 
 PARTITIONS = 2
 CUSTOMERS = (b"anna", b"ben", b"carla", b"dan")
-NO_PART = "packed_cases"
-"""What is no part of a row, but its bytes."""
 SECRET = b"a key that nobody can guess"
 SETTINGS = EngineSettings(
     bootstrap_servers="",
@@ -90,8 +88,9 @@ class World:
         """Assert that each state in memory is what its row says, in every bit and type."""
         for key, (row, state) in self.processor.warm._held.items():
             assert pack(state) == row
-            state.packed_cases = None
-            assert pack(state) == row, "the register has changed, and its bytes were kept"
+            if state.unread is None:
+                state.packed_cases = None
+                assert pack(state) == row, "the register has changed, and its bytes were kept"
             assert exact(state) == exact(unpack(row))
             old_row, old_state = self.before.get(key, (row, None))
             self.lived_on += state is old_state and row is not old_row
@@ -116,9 +115,9 @@ def exact(value: Any) -> Any:
         return [(exact(key), exact(each)) for key, each in value.items()]
     if isinstance(value, (list, tuple)):
         return [exact(each) for each in value]
-    names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
-    if names is not None and not isinstance(value, int):  # an IntEnum has slots too
-        return [(name, exact(getattr(value, name))) for name in names if name != NO_PART]
+    parts = parts_of(value)
+    if parts is not None:
+        return [(name, exact(part)) for name, part in parts]
     if isinstance(value, int) and not isinstance(value, bool):
         return "int", int(value)  # a rule is its number
     return type(value), value.hex() if isinstance(value, float) else value

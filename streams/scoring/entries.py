@@ -1,0 +1,132 @@
+"""The bytes of a register: its entries, read when somebody asks for more than its failures.
+
+Most events touch no entry, and most entries are parcels that came in time. So the bytes begin with the places
+of the entries that hold a failure, which every reading of a row looks at; the others stay bytes until an
+event is about one of them.
+"""
+
+from typing import Final
+
+from librt.strings import BytesWriter
+from mypy_extensions import mypyc_attr
+
+from streams.errors import CxError
+from streams.scoring.binary import Reader, put_bytes, put_whole
+from streams.scoring.state import NO_CODE, Case
+
+# Yes or no of a case.
+_CREDIT: Final = 1
+_IN_TIME: Final = 2
+_UNANSWERED: Final = 4
+_HAS_ISSUE: Final = 8
+
+
+def pack_entries(cases: dict[bytes, Case]) -> bytes:
+    """Return the bytes of a register: none where it is empty."""
+    if not cases:
+        return b""
+    entries, places = BytesWriter(), BytesWriter()
+    failed = 0
+    for case in cases.values():
+        if case.key != NO_CODE:
+            failed += 1
+            put_whole(places, len(entries))
+        _put_case(entries, case)
+    to = BytesWriter()
+    put_whole(to, len(cases))
+    put_whole(to, failed)
+    to.write(places.getvalue())
+    to.write(entries.getvalue())
+    return to.getvalue()
+
+
+def _put_case(to: BytesWriter, case: Case) -> None:
+    put_bytes(to, case.name)
+    issue = case.issue
+    told = _CREDIT if case.credit else 0
+    if case.in_time:
+        told |= _IN_TIME
+    if case.unanswered:
+        told |= _UNANSWERED
+    if issue is not None:
+        told |= _HAS_ISSUE
+    put_whole(to, told)
+    put_whole(to, case.kind)
+    put_whole(to, len(case.facts))
+    for fact, value in case.facts.items():
+        put_whole(to, fact)
+        put_whole(to, value)
+    if issue is not None:
+        put_bytes(to, issue)
+    put_whole(to, case.at_s)
+    put_whole(to, case.key)
+    put_whole(to, case.weight)
+    put_whole(to, case.since_s)
+    put_whole(to, case.until_s)
+    put_whole(to, case.mended_s)
+    put_whole(to, case.pending_s)
+    put_whole(to, case.settled)
+
+
+def _take_case(found: Reader) -> Case:
+    name = found.data()
+    told = found.whole()
+    kind = found.whole()
+    facts: dict[int, int] = {}
+    for _ in range(found.whole()):
+        fact = found.whole()
+        facts[fact] = found.whole()
+    case = Case(name, kind, facts, found.data() if told & _HAS_ISSUE else None)
+    case.credit = bool(told & _CREDIT)
+    case.in_time = bool(told & _IN_TIME)
+    case.unanswered = bool(told & _UNANSWERED)
+    case.at_s = found.whole()
+    case.key = found.whole()
+    case.weight = found.whole()
+    case.since_s = found.whole()
+    case.until_s = found.whole()
+    case.mended_s = found.whole()
+    case.pending_s = found.whole()
+    case.settled = found.whole()
+    return case
+
+
+@mypyc_attr(acyclic=True)
+class PackedEntries:
+    """A register in bytes: its failures are read at once, the other entries by `read`.
+
+    Raises IndexError where the bytes end before the failures do.
+    """
+
+    __slots__ = ("_begun", "_length", "_packed", "failures")
+
+    def __init__(self, packed: bytes) -> None:
+        found = Reader(packed)
+        self._packed = packed
+        self._length = found.whole()
+        places = [found.whole() for _ in range(found.whole())]
+        self._begun = found.place()
+        self.failures: list[Case] = []
+        """The entries with a failure, in the order of the register."""
+        for place in places:
+            self.failures.append(_take_case(Reader(packed, self._begun + place)))
+
+    def read(self) -> dict[bytes, Case]:
+        """Return all entries, those with a failure as they were given out; raises CxError on damage."""
+        cases: dict[bytes, Case] = {}
+        found, failed = Reader(self._packed, self._begun), 0
+        try:
+            for _ in range(self._length):
+                case = _take_case(found)
+                if case.key != NO_CODE:
+                    case = self.failures[failed]
+                    failed += 1
+                cases[case.name] = case
+        except IndexError:
+            damaged = True
+        else:
+            damaged = not found.is_at_end()
+        if damaged:
+            msg = f"a register of {len(self._packed)} bytes is damaged: its entries do not end where it ends"
+            raise CxError(msg, mend="make the rows anew: cx rebuild")
+        return cases
