@@ -1,12 +1,14 @@
 """Compile the hot modules with mypyc, in place: the same source and the same results, about twice as fast.
 
-        python scripts/compile_core.py            build the extension modules beside their sources
-        python scripts/compile_core.py --clean    remove them
+        python scripts/compile_core.py                  build the extension modules beside their sources
+        python scripts/compile_core.py --into FOLDER    build them beside the sources installed in FOLDER
+        python scripts/compile_core.py --clean          remove them
 
 Optional: without a C compiler the sources run as they are. Tests import the sources, unless
 CX_TEST_COMPILED is set.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -69,17 +71,21 @@ follow_imports = skip
 """
 
 
-def clean() -> None:
+def clean(root: Path) -> None:
     """Remove every extension module from the tree."""
-    for found in (
-        *ROOT.glob("*__mypyc*.so"),
-        *(p for name in PACKAGES for p in ROOT.glob(f"{name}/**/*.so")),
-    ):
+    for found in _extensions(root):
         found.unlink()
 
 
-def compile_core() -> None:
-    """Build in a copy (the compiler leaves much behind), then put the modules beside their sources."""
+def _extensions(root: Path) -> list[Path]:
+    return [
+        *root.glob("*__mypyc*.so"),
+        *(path for name in PACKAGES for path in root.glob(f"{name}/**/*.so")),
+    ]
+
+
+def compile_core(root: Path) -> None:
+    """Build in a copy (the compiler leaves much behind) and put the modules beside the sources in `root`."""
     with tempfile.TemporaryDirectory(prefix="cx-compile-") as folder:
         copy = Path(folder)
         for name in PACKAGES:
@@ -90,16 +96,22 @@ def compile_core() -> None:
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
             sys.exit(f"the hot modules could not be compiled; the sources work without:\n{tail}")
-        clean()
-        for built in (
-            *copy.glob("*__mypyc*.so"),
-            *(p for name in PACKAGES for p in copy.glob(f"{name}/**/*.so")),
-        ):
-            shutil.copy2(built, ROOT / built.relative_to(copy))
+        clean(root)
+        for built in _extensions(copy):
+            shutil.copy2(built, root / built.relative_to(copy))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description="Compile the hot modules with mypyc.")
+    parser.add_argument("--clean", action="store_true", help="remove the extension modules")
+    parser.add_argument("--into", type=Path, default=ROOT, help="where the packages are installed")
+    options = parser.parse_args()
+    if options.clean:
+        clean(options.into)
+    else:
+        compile_core(options.into)
 
 
 if __name__ == "__main__":
-    if "--clean" in sys.argv[1:]:
-        clean()
-    else:
-        compile_core()
+    main()

@@ -52,3 +52,19 @@ def test_the_compiled_handler_agrees_to_the_bit():
     command = [sys.executable, "-m", "tests.handled", "5000"]
     compiled = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     assert compiled.decode() == digest(5000)
+
+
+def test_clean_removes_what_was_built_and_nothing_else(tmp_path: Path):
+    """`--clean` takes the extension modules out of the packages, wherever they are installed."""
+    sources, others = tmp_path / "streams" / "scoring", tmp_path / "elsewhere"
+    for folder in (sources, others):
+        folder.mkdir(parents=True)
+    kept = [sources / "ledger.py", others / "fast.so", tmp_path / "other.so"]
+    built = [sources / "ledger.cpython-311.so", tmp_path / "0123__mypyc.cpython-311.so"]
+    for path in kept + built:
+        path.write_bytes(b"")
+    command = [sys.executable, str(ROOT / "scripts" / "compile_core.py"), "--clean", "--into", str(tmp_path)]
+    subprocess.run(command, check=True)
+
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in built)

@@ -171,6 +171,15 @@ def test_the_image_is_built_from_what_is_pinned_and_sent_to_it():
     assert "--constraint constraints.txt" in text
 
 
+def test_the_image_runs_compiled_modules_of_its_own():
+    """The build compiles for the Python that runs them, and takes no module that somebody built elsewhere."""
+    text = (ROOT / "Dockerfile").read_text()
+    builds, runs = re.findall(r"^FROM python:(\d+\.\d+)", text, re.MULTILINE)
+    into = re.findall(r"compile_core\.py --into /opt/cx/lib/python(\d+\.\d+)/site-packages", text)
+    assert into == [builds] == [runs]
+    assert "**/*.so" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
 def test_prometheus_reads_both_workers():
     """The targets are the workers of the file, on the port that they listen on, with their token."""
     job = load("prometheus.yml")["scrape_configs"][0]
