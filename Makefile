@@ -22,7 +22,7 @@ LOCAL  := $(shell command -v java >/dev/null 2>&1 || { command -v mvn >/dev/null
 
 # Tests of what is compiled, which run on both forms of it.
 HOT_TESTS := tests/property tests/simulation tests/unit/test_stories.py $(wildcard $(patsubst %,tests/unit/test_%*.py, \
-  aftermath announcing casework observe outages processing replay schemas scoring suppression))
+  aftermath announcing casework engine_transport observe outages processing replay schemas scoring suppression))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test compile check bench faults soak sbom clean
@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 # Compiled where there is a C compiler; one test holds both forms to the same bits.
-$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/observe/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
+$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/engine/*.py streams/observe/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
 	if command -v cc >/dev/null 2>&1; then $(BIN)/python scripts/compile_core.py; fi
 	touch $@
 

@@ -23,6 +23,7 @@ MODULES = (
     "streams/aftermath.py",
     "streams/announcing.py",
     "streams/casework.py",
+    "streams/engine/cutting.py",
     "streams/observe/contacts.py",
     "streams/observe/histogram.py",
     "streams/observe/intake.py",

@@ -22,6 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.engine.bare import give_bare
+from streams.engine.cutting import cut
 from streams.engine.partition import Chunk
 
 log = logging.getLogger(__name__)
@@ -270,7 +271,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         settings = self.app.lane.settings
         rounds: list[list[tuple[TP, Chunk]]] = []
         for tp, found in records.items():
-            cuts = list(cut(found, settings.chunk_records, settings.chunk_bytes))
+            cuts = cut(found, settings.chunk_records, settings.chunk_bytes)
             reach = records.reaches.get(tp)
             for turn, (part, size) in enumerate(cuts):
                 if turn + 1 < len(cuts):
@@ -346,21 +347,6 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         """End the transactions in hand, copy the markers into the group, let the producers go."""
         await self.app.lane.stop()
         await self.force_commit()
-
-
-def cut(records: list[Any], most_records: int, most_bytes: int) -> Iterable[tuple[list[Any], int]]:
-    """Yield runs of `records` within both bounds, with their bytes; a record beyond them runs alone."""
-    run: list[Any] = []
-    size = 0
-    for record in records:
-        more = len(record.key or b"") + len(record.value or b"")
-        if run and (len(run) >= most_records or size + more > most_bytes):
-            yield run, size
-            run, size = [], 0
-        run.append(record)
-        size += more
-    if run:
-        yield run, size
 
 
 class LaneProducer(driver.Producer):  # type: ignore[misc]  # Faust is untyped

@@ -9,8 +9,9 @@ from faust.transport.drivers import by_url
 from faust.types import TP
 from mode.utils.locks import Event
 
+from streams.engine.cutting import cut
 from streams.engine.memory import MemoryRecord
-from streams.engine.transport import SCHEME, Fetched, LaneConsumer, Reach, cut, register
+from streams.engine.transport import SCHEME, Fetched, LaneConsumer, Reach, register
 
 WEB = TP("web", 0)
 
