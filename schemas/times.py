@@ -23,9 +23,10 @@ _WHOLE: Final = [f"{second:02d}Z" for second in range(60)]
 _SECOND: Final = [f"{second:02d}." for second in range(60)]
 _MILLI: Final = [f"{milli:03d}" for milli in range(1000)]
 _MICRO: Final = [f"{micro:03d}Z" for micro in range(1000)]
-_DATES: Final[dict[int, str]] = {}
-"""Day since the epoch -> its date, of the days asked for lately: a calendar is slow."""
-_MOST_DATES: Final = 4096
+_PLACES: Final = 4096
+_DAYS: Final = [place + 1 for place in range(_PLACES)]  # none is of its place yet
+_DATES: Final = [""] * _PLACES
+"""The dates of the days asked for lately, each at the place of its day (`_DAYS`): a calendar is slow."""
 
 
 def seconds_of(moment: datetime) -> float:
@@ -53,10 +54,12 @@ def at_time(seconds: float) -> str:
     Half a microsecond is rounded to the even one, as `datetime.fromtimestamp` does. Raises ValueError for
     times beyond the year 9999.
     """
-    whole = int(seconds // 1.0)
-    micros = (seconds - whole) * 1e6
-    micro = int(micros)
-    rest = micros - micro
+    whole: i64 = int(seconds)
+    if float(whole) > seconds:  # before the epoch
+        whole -= 1
+    micros = (seconds - float(whole)) * 1e6
+    micro: i64 = int(micros)
+    rest = micros - float(micro)
     if rest > 0.5 or (rest == 0.5 and micro & 1):  # noqa: PLR2004  # a half
         micro += 1
     if micro == 1_000_000:  # noqa: PLR2004  # a second
@@ -72,10 +75,9 @@ def at_time(seconds: float) -> str:
     return f"{_date(day)}{_MINUTE[minute]}{_SECOND[second]}{_MILLI[milli]}{_MICRO[below]}"
 
 
-def _date(day: int) -> str:
-    found = _DATES.get(day)
-    if found is None:
-        if len(_DATES) >= _MOST_DATES:
-            _DATES.clear()
-        found = _DATES[day] = date.fromordinal(day + _EPOCH_DAY).isoformat()
-    return found
+def _date(day: i64) -> str:
+    place = day % _PLACES
+    if _DAYS[place] != day:
+        _DATES[place] = date.fromordinal(day + _EPOCH_DAY).isoformat()
+        _DAYS[place] = day
+    return _DATES[place]

@@ -14,6 +14,7 @@ from streams.scoring.churn import Churn
 from streams.scoring.claims import READERS
 from streams.scoring.drivers import Drivers
 from streams.scoring.episodes import Decision
+from streams.scoring.heads import Heads
 from streams.scoring.ledger import Ledger, fade
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
@@ -62,6 +63,7 @@ class Scorer:
         self.policy = policy
         self.signals = SignalTable(policy)
         self.drivers = Drivers(policy)
+        self.heads = Heads(policy)
         self.ledger = Ledger(policy, self.drivers)
         self.churn = Churn(policy)
         self.register = Register(policy, self.ledger, self.signals)

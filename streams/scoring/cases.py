@@ -224,7 +224,7 @@ def _write_what_to_do(document: Document, scorer: Scorer, decision: Decision, fo
     """
     policy, label = scorer.policy, RULE_LABELS[decision.rule]
     playbook = policy.playbook
-    owned = found.worst(len(found.experience.parts), OWNED_POINTS)
+    owned = found.worst(len(found.experience.parts.drivers), OWNED_POINTS)
     if owned and owned[0] in policy.drivers:
         document["cause_owner"] = policy.drivers[owned[0]].owner or None
     names = [label] if decision.rule is _ADVOCATE else [*owned, label]

@@ -14,7 +14,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
-from streams.scoring.drivers import Driver, Part, total
+from streams.scoring.drivers import Driver, Parts
 from streams.scoring.ledger import Reading
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
@@ -34,6 +34,7 @@ SPEND: Final = "spend"
 CALIBRATION: Final = "calibration"
 BESIDE_TERMS: Final = frozenset({BASE, RHYTHM, ENGAGEMENT, SPEND, RECENCY, CALIBRATION})
 """The drivers of the churn logit that are not experience."""
+_BESIDE: Final = 6  # so many parts come before the experience terms; the last of them is the calibration
 TREND: Final = "trend"
 OPEN_ISSUE: Final = "open_issue"
 BROKEN_PROMISE: Final = "broken_promise"
@@ -51,7 +52,7 @@ class ChurnReading:
 
     __slots__ = ("logit", "parts", "probability")
 
-    def __init__(self, probability: float, logit: float, parts: list[Part]) -> None:
+    def __init__(self, probability: float, logit: float, parts: Parts) -> None:
         self.probability = probability
         self.logit = logit
         self.parts = parts
@@ -211,39 +212,46 @@ class Churn:
             state, state.rhythm, at_s, index
         )
         base, rhythm, engagement, spend, recency, calibration = self._beside
-        rest = Part(calibration, 0.0)
-        parts = [
-            Part(base, slope * self.base[index] + self.calibration.shifts[index]),
-            Part(rhythm, slope * from_rhythm),
-            Part(engagement, slope * from_count),
-            Part(spend, slope * from_spend),
-            Part(recency, slope * from_recency),
-            rest,
-        ]
-        terms = self._read_terms(state, at_s, experience, trend)
-        uncapped = total(terms)
-        scale = self.cap / abs(uncapped) if abs(uncapped) > self.cap else 1.0
-        for term in terms:
-            term.amount = slope * (term.amount * scale) + 0.0  # a -0.0 would be written as one
-        parts += terms
+        parts = Parts()
+        parts.add(base, slope * self.base[index] + self.calibration.shifts[index])
+        parts.add(rhythm, slope * from_rhythm)
+        parts.add(engagement, slope * from_count)
+        parts.add(spend, slope * from_spend)
+        parts.add(recency, slope * from_recency)
+        parts.add(calibration, 0.0)
+        self._add_terms(parts, state, at_s, experience, trend)
+        terms = self._cap(parts)
         if self.calibration.curves:
-            lowest = self._lowest(state, state.rhythm, at_s, uncapped * scale, index)
-            rest.amount = lowest - total(parts)
-        logit = total(parts)
+            lowest = self._lowest(state, state.rhythm, at_s, terms, index)
+            parts.amounts[_BESIDE - 1] = lowest - parts.total()
+        logit = parts.total()
         return ChurnReading(sigmoid(logit), logit, parts)
 
-    def _read_terms(self, state: CustomerState, at_s: float, experience: Reading, trend: float) -> list[Part]:
-        """Return the experience terms before their cap."""
-        terms = [Part(part.driver, -self.per_point * part.amount) for part in experience.parts]
+    def _add_terms(
+        self, parts: Parts, state: CustomerState, at_s: float, experience: Reading, trend: float
+    ) -> None:
+        """Add the experience terms before their cap."""
+        own = experience.parts
+        for place, driver in enumerate(own.drivers):
+            parts.add(driver, -self.per_point * own.amounts[place])
         # Named even at 0, so that rounding does not decide which drivers an output lists.
-        terms.append(Part(self._trend, self.per_trend * -trend if trend < 0.0 else 0.0))
-        for intent, amount in self.intents(state, at_s):
-            terms.append(Part(self._intents[intent], self.intent_logits[intent] * amount))
+        parts.add(self._trend, self.per_trend * -trend if trend < 0.0 else 0.0)
+        if state.intents:
+            for intent, amount in self.intents(state, at_s):
+                parts.add(self._intents[intent], self.intent_logits[intent] * amount)
         failures = failing(state)
         if failures:
             issues, promises = self._matters(failures, at_s)
             if issues:
-                terms.append(Part(self._issue, issues))
+                parts.add(self._issue, issues)
             if promises:
-                terms.append(Part(self._promise, promises))
-        return terms
+                parts.add(self._promise, promises)
+
+    def _cap(self, parts: Parts) -> float:
+        """Scale the experience terms to their cap and put the slope on them; return their sum without it."""
+        slope, amounts = self.calibration.slope, parts.amounts
+        uncapped = parts.total(_BESIDE)
+        scale = self.cap / abs(uncapped) if abs(uncapped) > self.cap else 1.0
+        for place in range(_BESIDE, len(amounts)):
+            amounts[place] = slope * (amounts[place] * scale) + 0.0  # a -0.0 would be written as one
+        return uncapped * scale

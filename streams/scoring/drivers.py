@@ -3,99 +3,114 @@
 from typing import Final
 
 import orjson
-from mypy_extensions import mypyc_attr
+from librt.vecs import append, vec
+from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.policy import Policy
 from streams.scoring.state import NO_CODE
 
-AFTER_OBJECT: Final = len("},")
+_LETTERS: Final = 7
+_ROOM: Final = 16  # most sums have fewer parts; more are taken as they come
 
 
 @mypyc_attr(acyclic=True)
 class Driver:
-    """A driver with what stands before its number in each list of a document.
+    """A driver with the JSON before its number in each object of a document. Not to be changed."""
 
-    That is the JSON from the `},` of the object before to the `:` of its own number. Not to be changed.
-    """
-
-    __slots__ = ("code", "in_churn", "in_experience", "in_service", "name", "quoted")
+    __slots__ = ("begins", "code", "in_churn", "in_experience", "in_last", "in_service", "name")
 
     def __init__(self, name: str, code: int = NO_CODE) -> None:
         self.name = name
-        self.quoted = orjson.dumps(name)
-        begun = b'},{"driver":' + self.quoted
+        self.begins = i64(int.from_bytes(name.encode().ljust(_LETTERS, b"\0")[:_LETTERS], "big"))
+        """The first letters as a number, which orders most names as their letters do."""
         self.code = code
-        self.in_experience = begun + b',"ledger":"experience","points":'
-        self.in_service = begun + b',"ledger":"service","points":'
-        self.in_churn = begun + b',"logit":'
+        named = b'"driver":' + orjson.dumps(name)
+        self.in_experience = b"{" + named + b',"ledger":"experience","points":'
+        self.in_service = b"{" + named + b',"ledger":"service","points":'
+        self.in_churn = b"{" + named + b',"logit":'
+        self.in_last = b"," + named + b',"points":'
 
 
 class Drivers:
     """The drivers of a policy by their codes."""
 
     def __init__(self, policy: Policy) -> None:
-        self._by_code = {code: Driver(name, code) for code, name in policy.driver_names.items()}
+        names = policy.driver_names
+        self._by_code = [Driver(names.get(code, _unnamed(code)), code) for code in range(max(names) + 1)]
 
     def of(self, code: int) -> Driver:
         """Return the driver of a code; one that the policy dropped keeps its number."""
-        found = self._by_code.get(code)
-        if found is None:
-            found = self._by_code[code] = Driver(f"driver_{code}", code)
-        return found
+        return self._by_code[code] if code < len(self._by_code) else Driver(_unnamed(code), code)
 
     def name(self, code: int) -> str:
         """Return the name of a driver by its code."""
         return self.of(code).name
 
 
+def _unnamed(code: int) -> str:
+    return f"driver_{code}"
+
+
 @mypyc_attr(acyclic=True)
-class Part:
-    """What a driver makes of a sum."""
+class Parts:
+    """What drivers make of a sum, in the order in which they were added."""
 
-    __slots__ = ("amount", "driver", "rank")
+    __slots__ = ("amounts", "drivers")
 
-    def __init__(self, driver: Driver, amount: float) -> None:
-        self.driver = driver
-        self.amount = amount
-        self.rank = 0
+    def __init__(self) -> None:
+        self.drivers: list[Driver] = []
+        self.amounts = vec[float](capacity=_ROOM)
 
+    def add(self, driver: Driver, amount: float) -> None:
+        """Add a driver that has no part yet."""
+        self.drivers.append(driver)
+        self.amounts = append(self.amounts, amount)
 
-def total(parts: list[Part]) -> float:
-    """Return the sum of the amounts."""
-    found = 0.0
-    for part in parts:
-        found += part.amount
-    return found
+    def give(self, drivers: Drivers, code: int, amount: float) -> None:
+        """Add to the part of a driver."""
+        for place, driver in enumerate(self.drivers):
+            if driver.code == code:
+                self.amounts[place] += amount
+                return
+        self.add(drivers.of(code), amount + 0.0)  # a -0.0 would be written as one
 
+    def total(self, first: int = 0) -> float:
+        """Return the sum of the amounts, from the `first` on."""
+        amounts, found = self.amounts, 0.0
+        for place in range(first, len(amounts)):
+            found += amounts[place]
+        return found
 
-def give(parts: list[Part], drivers: Drivers, code: int, amount: float) -> None:
-    """Add to the part of a driver."""
-    for part in parts:
-        if part.driver.code == code:
-            part.amount += amount
-            return
-    parts.append(Part(drivers.of(code), amount + 0.0))  # a -0.0 would be written as one
+    def ranked(self, *, by_name: bool) -> list[int]:
+        """Return the places of the parts with the strongest first, and equals by name or else by code.
 
-
-def ranked(parts: list[Part], *, by_name: bool) -> list[Part]:
-    """Return parts with the strongest first, and equals by name or else by code.
-
-    Parts are held against each other in billionths, without the last bits of a sum: those depend on the order
-    of its events; the order of a document must not.
-    """
-    found: list[Part] = []
-    for part in parts:
-        amount, driver = part.amount, part.driver
-        rank = part.rank = int((amount if amount >= 0.0 else -amount) * 1e9 + 0.5)
-        place = len(found)
-        while place:
-            before = found[place - 1]
-            if before.rank > rank:
-                break
-            if before.rank == rank:
-                other = before.driver
-                if (other.name <= driver.name) if by_name else (other.code <= driver.code):
+        Parts are held against each other in billionths, without the last bits of a sum: those depend on the
+        order of its events; the order of a document must not.
+        """
+        amounts = self.amounts
+        found: list[int] = []
+        ranks = vec[float](capacity=len(amounts))
+        for place in range(len(amounts)):
+            amount = amounts[place]
+            rank = float(int((amount if amount >= 0.0 else -amount) * 1e9 + 0.5))
+            at = place
+            while at:
+                before = found[at - 1]
+                above = ranks[before]
+                if above > rank or (above == rank and not self._yields(before, place, by_name=by_name)):
                     break
-            place -= 1
-        found.insert(place, part)
-    return found
+                at -= 1
+            found.insert(at, place)
+            ranks = append(ranks, rank)
+        return found
+
+    def named(self, *, by_name: bool) -> list[tuple[str, float]]:
+        """Return the name and the amount of each part, in the order of `ranked`."""
+        return [(self.drivers[at].name, self.amounts[at]) for at in self.ranked(by_name=by_name)]
+
+    def _yields(self, place: int, later: int, *, by_name: bool) -> bool:
+        """Tell whether a part comes after one that was added later and is as strong."""
+        one, other = self.drivers[place], self.drivers[later]
+        if not by_name:
+            return one.code > other.code
+        return one.name > other.name if one.begins == other.begins else one.begins > other.begins

@@ -9,7 +9,7 @@ from typing import Any
 from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
-from streams.scoring.drivers import Driver, Part, ranked
+from streams.scoring.drivers import Driver
 from streams.scoring.ledger import Reading
 from streams.scoring.rules import Band, Glance
 from streams.scoring.state import CustomerState, LastExperience
@@ -26,7 +26,6 @@ class Assessment:
 
     __slots__ = (
         "_churn",
-        "_churn_parts",
         "_known",
         "_scorer",
         "_state",
@@ -45,7 +44,6 @@ class Assessment:
         self._trend = trend
         self._churn: ChurnReading | None = None
         self._known = False
-        self._churn_parts: list[Part] | None = None
         self.drivers_text = b""
         """`drivers` as JSON once it was written, and so `churn_text` of `churn_drivers` (`scoring.texts`)."""
         self.churn_text = b""
@@ -92,7 +90,7 @@ class Assessment:
     @property
     def churn_drivers(self) -> list[Document]:
         """Each {driver, logit}, the strongest first; they sum to the log-odds of churn."""
-        return [{"driver": part.driver.name, "logit": part.amount} for part in self.churn_parts()]
+        return [{"driver": name, "logit": logit} for name, logit in self.churn_parts()]
 
     @property
     def last(self) -> Document | None:
@@ -112,22 +110,25 @@ class Assessment:
         points = ledger.last_points(self._state, self.at_s, last, self.experience.denominator)
         return last, self._scorer.drivers.of(last.key >> 3), points
 
-    def churn_parts(self) -> list[Part]:
+    def churn_parts(self) -> list[tuple[str, float]]:
         """Return the log-odds of churn by driver, the strongest first; none without any engagement."""
-        if self._churn_parts is None:
-            self._churn_parts = [] if self.churn is None else ranked(self.churn.parts, by_name=True)
-        return self._churn_parts
+        return [] if self.churn is None else self.churn.parts.named(by_name=True)
 
     def worst(self, count: int, below: float = 0.0) -> list[str]:
         """Return the drivers that take most from the experience score, all less than `below`, worst first."""
-        taken = [(part.amount, part.driver.code) for part in self.experience.parts if part.amount < below]
+        parts = self.experience.parts
+        taken = [
+            (amount, driver.code)
+            for driver, amount in zip(parts.drivers, parts.amounts, strict=True)
+            if amount < below
+        ]
         return [driver_name(self._scorer, code) for _, code in sorted(taken)[:count]]
 
 
 def _points(ledger: str, reading: Reading) -> list[Document]:
     return [
-        {"driver": part.driver.name, "ledger": ledger, "points": part.amount}
-        for part in ranked(reading.parts, by_name=False)
+        {"driver": name, "ledger": ledger, "points": points}
+        for name, points in reading.parts.named(by_name=False)
     ]
 
 

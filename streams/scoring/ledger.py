@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.scoring.drivers import Drivers, Part, give, total
+from streams.scoring.drivers import Drivers, Parts
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
@@ -47,7 +47,7 @@ class Reading:
 
     __slots__ = ("coverage", "denominator", "parts", "score")
 
-    def __init__(self, score: float, coverage: float, parts: list[Part], denominator: float) -> None:
+    def __init__(self, score: float, coverage: float, parts: Parts, denominator: float) -> None:
         self.score = score
         self.coverage = coverage
         self.parts = parts
@@ -56,7 +56,8 @@ class Reading:
     @property
     def points(self) -> dict[int, float]:
         """The points of each driver code."""
-        return {part.driver.code: part.amount for part in self.parts}
+        parts = self.parts
+        return {driver.code: parts.amounts[place] for place, driver in enumerate(parts.drivers)}
 
 
 def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
@@ -425,23 +426,22 @@ class Ledger:
         routine_factor, service_factor, denominator = self._saturation(mass, decay, q_plain)
         scale = self.mean_share / denominator
         service_scale = self.mean_share / (self.kappa + q_served)
-        points: list[Part] = []
-        service: list[Part] = []
+        points, service = Parts(), Parts()
         drivers = self.drivers
         for key, a in state.points.items():
             code, group, felt = key >> 3, key & GROUP_BITS, a * decay
             if key & 1:
-                give(service, drivers, code, felt * service_scale)
+                service.give(drivers, code, felt * service_scale)
             if group == ROUTINE_BITS:
                 felt *= routine_factor
             elif group:
                 felt *= service_factor
-            give(points, drivers, code, felt * scale)
+            points.give(drivers, code, felt * scale)
         for held in failures:
             code, felt = held.key >> 3, held.a * held.slow
-            give(points, drivers, code, felt * scale)
+            points.give(drivers, code, felt * scale)
             if held.key & 1:
-                give(service, drivers, code, felt * service_scale)
+                service.give(drivers, code, felt * service_scale)
         peaks = state.peaks
         self._add_best(points, self._top(peaks[BEST], peaks[BEST_KEPT], at_s), at_s)
         self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures, at_s)
@@ -449,8 +449,8 @@ class Ledger:
         self._add_best(service, peaks[BEST_SERVICE], at_s)
         self._add_worst(service, worst, [held for held in failures if held.key & 1], at_s)
         return (
-            Reading(self.mu + total(points), weight / (2.0 + weight), points, denominator),
-            Reading(self.mu + total(service), served / (2.0 + served), service, self.kappa + q_served),
+            Reading(self.mu + points.total(), weight / (2.0 + weight), points, denominator),
+            Reading(self.mu + service.total(), served / (2.0 + served), service, self.kappa + q_served),
         )
 
     def _saturation(self, mass: Mass, decay: float, plain: float) -> tuple[float, float, float]:
@@ -472,15 +472,13 @@ class Ledger:
         above = _outdoes(other, self._faded(other, at_s), one, self._faded(one, at_s))
         return other if above else one
 
-    def _add_best(self, points: list[Part], best: Peak | None, at_s: float) -> None:
+    def _add_best(self, points: Parts, best: Peak | None, at_s: float) -> None:
         """Give the best moment to its driver."""
         if best is not None:
             moment = self.peak_share * self._best_points(self._faded(best, at_s))
-            give(points, self.drivers, best.code, moment)
+            points.give(self.drivers, best.code, moment)
 
-    def _add_worst(
-        self, points: list[Part], worst: Peak | None, failures: list[Standing], at_s: float
-    ) -> None:
+    def _add_worst(self, points: Parts, worst: Peak | None, failures: list[Standing], at_s: float) -> None:
         """Give the worst moment, of the sums or of the register, to its driver."""
         m = self._faded(worst, at_s)
         for held in failures:
@@ -489,7 +487,7 @@ class Ledger:
             if worst is None or _outdoes(moment, stands, worst, m):
                 worst, m = moment, stands
         if worst is not None:
-            give(points, self.drivers, worst.code, self.peak_share * self._worst_points(m))
+            points.give(self.drivers, worst.code, self.peak_share * self._worst_points(m))
 
     def last_points(
         self, state: CustomerState, at_s: float, last: LastExperience, denominator: float

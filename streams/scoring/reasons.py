@@ -69,9 +69,8 @@ def _raising(found: Assessment) -> list[str]:
     """
     named: dict[str, None] = {}
     standing: dict[str, None] = {}
-    for part in found.churn_parts():
-        name = part.driver.name
-        if part.amount > HARDLY and name not in BESIDE_TERMS:
+    for name, logit in found.churn_parts():
+        if logit > HARDLY and name not in BESIDE_TERMS:
             among = standing if name in _STANDING else named
             among[_INTENT if name in _INTENT_DRIVERS else words(name)] = None
     return [*named, *standing]

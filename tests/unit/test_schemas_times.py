@@ -59,10 +59,9 @@ def test_calendars_end():
         at_time(253_402_300_800.0)
 
 
-@pytest.mark.sources
-def test_remembered_dates_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    """However many days are asked for, only some are remembered."""
-    monkeypatch.setattr(times, "_MOST_DATES", 3)
-    for day in range(10):
+@pytest.mark.parametrize("around", [0, 20_000])
+def test_days_of_one_place_are_told_apart(around: int):
+    """Only the date asked for last is remembered of days that share a place, which many do."""
+    days = [around + turn * times._PLACES + off for turn in (0, 1, 0, -1) for off in (-1, 0, 1)]
+    for day in days:
         assert at_time(day * 86400.0 + 1) == of_calendar(day * 86400.0 + 1)
-    assert len(times._DATES) <= 3

@@ -55,7 +55,7 @@ def reading(under: Scorer, state: CustomerState, day: float, index: int) -> Chur
 
 def drivers(found: ChurnReading) -> dict[str, float]:
     """Return each contribution by its name."""
-    return {part.driver.name: part.amount for part in found.parts}
+    return dict(found.parts.named(by_name=True))
 
 
 def quick(under: Scorer, state: CustomerState, day: float, index: int) -> float:

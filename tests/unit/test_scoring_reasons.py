@@ -7,6 +7,7 @@ import pytest
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
+from streams.scoring.drivers import Parts
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, words
 from streams.scoring.rules import Because, Cause, Decision, Rule
@@ -161,7 +162,7 @@ def test_a_fall_without_a_bad_driver():
     """A falling trend with no driver below zero is told without one, and without a last experience."""
     state, step = decided([*LOYAL, FAILED])
     found = assess(DEFAULT, state, step.glance.at_s)
-    found.experience.parts.clear()
+    found.experience.parts = Parts()
     state.last = None
 
     assert reason_of(DEFAULT, state, step, found) == "Experience is falling, 14 points below the usual."
