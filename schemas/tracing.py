@@ -6,7 +6,7 @@ A context that breaks the grammar of https://www.w3.org/TR/trace-context/ is as 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 PARENT: Final = "traceparent"
@@ -29,12 +29,14 @@ _MEMBER: Final = re.compile(
 )
 
 
-def trace_of(headers: Iterable[tuple[str, bytes | None]], attribute: str | None = None) -> Trace:
+def trace_of(headers: Sequence[tuple[str, bytes | None]], attribute: str | None = None) -> Trace:
     """Return the context in a record's headers, else in `attribute`, which its event has; empty without any.
 
     Of headers with the same name the last one counts, as for clients of Kafka. A `tracestate` belongs to the
     header beside it, never to the attribute.
     """
+    if not headers and not attribute:  # as of most records
+        return ()
     found = dict(headers)
     parent = _parent(found.get(PARENT) or b"")
     if parent is None:
