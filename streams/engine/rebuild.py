@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.engine.bare import give_bare
 from streams.engine.cluster import bounds, new_producer, reader
 from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects, Handler
@@ -77,6 +78,7 @@ async def rebuild(settings: EngineSettings, orders: Orders, *, accept_loss: bool
     mend = "cx rebuild goes on where it was; cx doctor"
     try:
         async with reader(settings) as consumer:
+            give_bare(consumer)
             await _rebuild(settings, orders, consumer, accept_loss=accept_loss)
     except Lost as error:
         msg = f"another process took a partition over: {error}"
