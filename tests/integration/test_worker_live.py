@@ -387,7 +387,7 @@ BROKEN = """
 import hashlib
 
 whole = hashlib.blake2b
-hashlib.blake2b = lambda **_: type("Broken", (), {"copy": lambda _: 1 / 0})()
+hashlib.blake2b = lambda **_: type("Broken", (), {"copy": lambda _: 1 / 0})()  # of the ids of events
 from streams.scoring import state  # compiled modules keep what they have taken at their import
 
 hashlib.blake2b = whole
@@ -405,7 +405,7 @@ def test_a_bug_in_scoring_stops_the_worker_loudly(kafka: str, topic_prefix: str,
     worker.start("--create-topics")
     assert worker.stop() == 0
     topic = topic_prefix + WEB.name
-    send(kafka, [Sent(topic, ANNA, an_event())])
+    send(kafka, [Sent(topic, ANNA, raw("2"))])
     worker.start(command=[sys.executable, "-c", BROKEN])
     assert worker.process is not None
     assert worker.process.wait(30) == 5
