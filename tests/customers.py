@@ -11,9 +11,10 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.times import at_time
 from schemas.touchpoints import TYPES
 from streams.scoring.apply import Applied, Scorer
+from streams.scoring.binary import pairs_of
 from streams.scoring.policy import policy_from_tables
 from streams.scoring.rules import Decision
-from streams.scoring.state import CustomerState
+from streams.scoring.state import Case, CustomerState
 
 DAY = 86400.0
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -116,8 +117,21 @@ def parts_of(value: Any) -> list[tuple[str, Any]] | None:
     names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
     if names is None or isinstance(value, int):  # an IntEnum has slots too
         return None
+    if isinstance(value, Case):
+        facts = pairs_of(value.packed, value.facts_at) if value.packed else value.facts
+        own = [name for name in names if name not in {"_facts", "facts_at", "packed"}]
+        return [("facts", facts), *((name, getattr(value, name)) for name in own)]
     if not isinstance(value, CustomerState):
         return [(name, getattr(value, name)) for name in names]
     cases = value.cases if value.unread is None else value.unread()
     own = [name for name in names if name not in {"_cases", "packed_cases", "unread"}]
     return [("cases", cases), *((name, getattr(value, name)) for name in own)]
+
+
+def anew(case: Case) -> Case:
+    """Return an entry without its bytes."""
+    found = Case(case.name, case.kind, case.facts, case.issue)
+    for name, part in parts_of(case) or ():
+        if name != "facts":
+            setattr(found, name, part)
+    return found

@@ -141,3 +141,15 @@ class Reader:
     def is_at_end(self) -> bool:
         """Tell whether everything was taken."""
         return self._at == len(self._data)
+
+
+def pairs_of(data: bytes, place: int) -> dict[int, int]:
+    """Return the pairs of whole numbers from `place` to the end.
+
+    Raises IndexError where the bytes end within one.
+    """
+    found, pairs = Reader(data, place), dict[int, int]()
+    while not found.is_at_end():
+        key = found.whole()
+        pairs[key] = found.whole()
+    return pairs

@@ -163,6 +163,7 @@ class Register:
 
         `before_s` is when the delivery came that lies there, 0 for none.
         """
+        case.change()
         self._unsettle(state, case)
         issue = state.cases.get(case.issue) if case.issue is not None else None
         self.judge.judge(case, case if case.kind == ISSUE else issue)
@@ -212,6 +213,7 @@ class Register:
                 failing += 1
                 continue
             repaired = self._ledger.failures.is_repaired(case, now_s)
+            case.change()
             case.settled = SETTLED_REPAIRED if repaired else SETTLED
             self._ledger.weigh_failure(state, case, float(case.until_s))
         self._ledger.rank_ended(state)
@@ -232,6 +234,7 @@ class Register:
         for case in _by_time(failures):
             credit = case.since_s - before_s >= self._credit_s
             if credit != case.credit:
+                case.change()
                 self._unsettle(state, case)
                 case.credit = credit
             before_s = case.since_s

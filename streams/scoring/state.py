@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
+from streams.errors import CxError
+from streams.scoring.binary import pairs_of
+
 VERSION: Final = 3
 """2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
 RING_IDS: Final = 8
@@ -106,15 +109,17 @@ class Case:
     """
 
     __slots__ = (
+        "_facts",
         "at_s",
         "credit",
-        "facts",
+        "facts_at",
         "in_time",
         "issue",
         "key",
         "kind",
         "mended_s",
         "name",
+        "packed",
         "pending_s",
         "settled",
         "since_s",
@@ -123,11 +128,16 @@ class Case:
         "weight",
     )
 
-    def __init__(self, name: bytes, kind: int, facts: dict[int, int], issue: bytes | None = None) -> None:
+    def __init__(
+        self, name: bytes, kind: int, facts: dict[int, int] | None, issue: bytes | None = None
+    ) -> None:
         self.name = name
         """Its key in the register."""
         self.kind = kind
-        self.facts = facts
+        self._facts = facts
+        self.packed = b""
+        """The entry as the row has it, until it is derived again; the facts are at `facts_at`."""
+        self.facts_at = 0
         self.issue = issue
         """The key of the issue that it belongs to."""
         self.at_s = 0
@@ -151,6 +161,23 @@ class Case:
         """Whether the failure has ended and lies in the sums, until its facts change or it is folded."""
         self.unanswered = False
         """A complaint in public that nobody answered in time."""
+
+    @property
+    def facts(self) -> dict[int, int]:
+        """What was learned of it: read from its bytes when somebody asks."""
+        facts = self._facts
+        if facts is None:
+            try:
+                facts = self._facts = pairs_of(self.packed, self.facts_at)
+            except IndexError:
+                raise damaged_register(self.packed) from None
+        return facts
+
+    def change(self) -> None:
+        """Take away its bytes: whoever derives anything of it anew does so before."""
+        if self.packed:
+            self._facts = self.facts
+            self.packed = b""
 
 
 @mypyc_attr(acyclic=True)
@@ -348,6 +375,12 @@ class CustomerState:
             self._cases = unread()
             self.unread = None
         return self._cases
+
+
+def damaged_register(data: bytes) -> CxError:
+    """Return the error of bytes of a register that are not what was written."""
+    msg = f"a register is damaged: its {len(data)} bytes do not end with an entry"
+    return CxError(msg, mend="make the rows anew: cx rebuild")
 
 
 def short_hash(text: str) -> bytes:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint, time_s
 from streams.scoring.apply import Scorer
+from streams.scoring.entries import pack_entries
 from streams.scoring.facts import all_until
 from streams.scoring.policy import DAY_S
 from streams.scoring.register import ENTRIES
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
-from tests.customers import DEFAULT, event, row, scorer, seconds
+from tests.customers import DEFAULT, anew, event, row, scorer, seconds
 from tests.lives import MATTERS, ORDERS, days, figures, lives
 from tests.property.test_scoring_evidence import same, same_customer
 
@@ -22,6 +23,7 @@ of_one_order = lives(of=[each for each in ORDERS if each[1].get("order_id") == "
 of_matters = lives(of=MATTERS, most=12)
 of_all = lives(of=[*ORDERS, *MATTERS], most=16)
 HEAVY = scorer(ledger={"asymmetry": 1.0, "peak_share": 0.5, "prior": 50}, promises={"repaired_share": 0.1})
+QUICK = scorer(promises={"standing_days": 5, "repaired_after_days": 1, "credit_after_days": 10})
 scorers = st.sampled_from([DEFAULT, HEAVY])
 
 
@@ -56,6 +58,20 @@ def expire(state: CustomerState, day: float) -> None:
     """Break at a day what is overdue, every channel read so far."""
     at_s = max(seconds(day), state.newest_s)
     DEFAULT.expire(state, at_s, all_until(at_s))
+
+
+@given(st.one_of(of_matters, of_all), st.sampled_from([DEFAULT, QUICK]), st.sets(st.integers(0, 15)))
+def test_what_changed_is_packed_again(life: Life, under: Scorer, read_again: set[int]):
+    """Whatever is learned, mended, settled or missed, no entry keeps bytes that say something else."""
+    state = under.new(time_s(life[0]))
+    for number, each in enumerate(life):
+        under.expire(state, state.newest_s, all_until(state.newest_s))
+        under.apply(state, each, time_s(each), 0)
+        row = pack(state)
+        entries = {name: anew(case) for name, case in state.cases.items()}
+        assert pack_entries(entries) == state.packed_cases
+        if number in read_again:
+            state = unpack(row)
 
 
 @given(of_all, scorers, days(70, 300), days(0, 300))

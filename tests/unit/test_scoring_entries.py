@@ -4,8 +4,9 @@ import pytest
 
 from schemas.times import at_time
 from streams.errors import CxError
+from streams.scoring.facts import ORDER
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import CustomerState
+from streams.scoring.state import Case, CustomerState
 from tests.customers import DEFAULT, event, plain, row, seconds
 
 PARCELS = [
@@ -53,6 +54,26 @@ def test_a_failure_is_the_entry_itself():
 
     assert [case.name for case in failures] == [case.name for case in state.cases.values() if case.key]
     assert all(state.cases[case.name] is case for case in failures)
+
+
+def test_facts_are_read_when_somebody_asks():
+    """Of an entry that was read for its failure the facts stay bytes, and are what they were."""
+    state, lived = read_again(row(PARCELS)), row(PARCELS)
+    (failure, _) = state.failures
+
+    assert failure._facts is None
+    assert failure.facts == lived.cases[failure.name].facts
+    assert failure.facts is failure.facts
+
+
+def test_damaged_facts_are_told():
+    """Facts that end within one are refused with the command that mends them."""
+    case = Case(b"name", ORDER, None)
+    case.packed = b"\x01"
+
+    with pytest.raises(CxError, match="damaged") as caught:
+        assert case.facts
+    assert caught.value.mend == "make the rows anew: cx rebuild"
 
 
 def test_an_empty_register_is_nothing_to_read():
