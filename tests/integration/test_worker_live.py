@@ -405,7 +405,7 @@ def test_a_bug_in_scoring_stops_the_worker_loudly(kafka: str, topic_prefix: str,
     worker.start("--create-topics")
     assert worker.stop() == 0
     topic = topic_prefix + WEB.name
-    send(kafka, [Sent(topic, ANNA, raw("2"))])
+    send(kafka, [Sent(topic, ANNA, line("rage.clicked"))])
     worker.start(command=[sys.executable, "-c", BROKEN])
     assert worker.process is not None
     assert worker.process.wait(30) == 5
