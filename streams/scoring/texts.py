@@ -9,7 +9,7 @@ import orjson
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
-from schemas.times import at_time
+from schemas.times import write_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
 from streams.scoring.compiled import COMPILED
@@ -19,12 +19,14 @@ from streams.scoring.state import CustomerState, LastExperience
 from streams.scoring.vocabulary import Band
 
 dumps: Final = orjson.dumps  # compiled code looks up each import by its name, a constant not
-_BANDS: Final = [b'","band":"' + band.label.encode() + b'","churn_drivers":' for band in Band]
+_BANDS: Final = [b',"band":"' + band.label.encode() + b'","churn_drivers":' for band in Band]
 _ENGAGED: Final = b',"churn_reason":null,"coverage":{"experience":'
 _NO_ENGAGEMENT: Final = b',"churn_reason":' + dumps(NO_ENGAGEMENT) + b',"coverage":{"experience":'
 _OPENED: Final = ord("[")
 _COMMA: Final = ord(",")
 _CLOSE: Final = ord("}")
+_QUOTE: Final = ord('"')
+_NULL: Final = b"null"
 _WORD: Final = 8
 _EACH_BYTE: Final = 0x0101010101010101
 _ROOM: Final = " " * _WORD  # behind the last number, for a whole word may be read there
@@ -59,6 +61,22 @@ class Text:
             written.append(_COMMA)
         self.number(head)
         written.append(_CLOSE)
+
+    def words(self, head: bytes, words: str | None) -> None:
+        """Add a string after its head, or null."""
+        self._written.write(head)
+        self._written.write(_NULL if words is None else dumps(words))
+
+    def time(self, head: bytes, at_s: float | None) -> None:
+        """Add seconds since the epoch as outputs write a time, or null."""
+        written = self._written
+        written.write(head)
+        if at_s is None:
+            written.write(_NULL)
+            return
+        written.append(_QUOTE)
+        write_time(written, at_s)
+        written.append(_QUOTE)
 
     def whole(self) -> bytes:
         """Return the text."""
@@ -113,8 +131,7 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
     numbers.append(found.trend)
 
     text = Text(numbers)
-    text.put(b'{"at":"')
-    text.put(at_time(found.at_s).encode())
+    text.time(b'{"at":', found.at_s)
     text.put(_BANDS[found.band])
     _put_causes(text, churn, causes)
     text.number(b',"churn_probability":')
@@ -128,7 +145,7 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
     text.number(b',"experience":')
     text.number(b',"gap":')
     text.put(scorer.heads.after_gap)
-    _put_last(text, last)
+    put_last(text, last)
     text.number(scorer.heads.after_last)
     text.number(b',"trend":')
     text.put(b"}")
@@ -187,7 +204,8 @@ def _put_causes(text: Text, churn: ChurnReading | None, causes: list[int]) -> No
     text.put(b"]")
 
 
-def _put_last(text: Text, last: tuple[LastExperience, Driver, float] | None) -> None:
+def put_last(text: Text, last: tuple[LastExperience, Driver, float] | None) -> None:
+    """Write the last experience, its driver and its points, of which the numbers are to come; or null."""
     if last is None:
         text.put(b"null")
         return
