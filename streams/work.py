@@ -337,15 +337,16 @@ class PartitionWork:
         done.states = self._touched
         scorer, glances, rows, outputs = self._scorer, self._glances, done.rows, done.outputs
         publishing, topic = self._processor.publishing, self._processor.scores_topic
-        written = 0
+        scores = written = 0
         for key, state in self._touched.items():
             if publishing:
                 message = publish(scorer, key, state, glances.get(key))
                 if message is not None:
                     outputs.append(Output(topic, key, message))
-                    tally.scores += 1
+                    scores += 1
             packed = rows[key] = pack(state)
             written += len(key) + len(packed)
+        tally.scores += scores
         tally.changelog_bytes += written
         self._count_channels()
         done.counts = Counts(
