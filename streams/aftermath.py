@@ -17,6 +17,7 @@ from schemas.families.customers import (
 from schemas.tracing import Trace
 from streams.casework import Casework, step_of
 from streams.scoring import lifecycle
+from streams.scoring.alerttexts import Said
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Glance, Rule
 from streams.scoring.state import CustomerState, Episode
@@ -57,8 +58,8 @@ def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint,
             continue
         if episode.outcome != before:
             casework.outcomes.matured(Rule(rule).label, episode.outcome)
-        said = {"by": getattr(data, "by", None), "note": getattr(data, "note", None)}
-        casework.write(customer_id, state, step_of(rule, episode, step, glance), said=said, trace=trace)
+        said = Said(by=getattr(data, "by", None), note=getattr(data, "note", None))
+        casework.write(customer_id, state, step_of(rule, episode, step, glance), said, trace=trace)
     casework.note(key, state, casework.to_tell(customer_id, state, glance.at_s), glance)
 
 

@@ -4,7 +4,7 @@ One `Casework` goes with each unit of work on a partition. It changes the episod
 given and adds outputs and counters to the work's effects; which rows are kept is for the caller to say.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,9 +15,10 @@ from streams.observe.outcomes import Outcomes
 from streams.observe.tally import Processed
 from streams.outages import Watchman, held_since, newest_by_channel
 from streams.scoring import lifecycle
+from streams.scoring.alerttexts import AlertTexts, Said
 from streams.scoring.apply import Scorer
-from streams.scoring.cases import alert_id, alert_text
-from streams.scoring.churn import sigmoid
+from streams.scoring.cases import alert_id
+from streams.scoring.explain import risks_at
 from streams.scoring.lifecycle import Waiting
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import CRITICAL_SEVERITY, Because, Decision, Glance, Rule
@@ -29,7 +30,8 @@ FRESH_S: Final = DAY_S
 """A step is told to people if it is decided within this time of the clock; older ones are history."""
 CAUGHT_UP_S: Final = 10.0
 """A worker this little behind the clock has caught up: under a steady load there is always more to read."""
-NOTHING_SAID: Final[Mapping[str, str | None]] = {}
+NOTHING: Final = Said()
+NEWS: Final = Said(announced=True)
 
 
 class Rows(Protocol):
@@ -58,6 +60,10 @@ class Office:
     watchmen: dict[int, Watchman] = field(default_factory=dict)
     outages: dict[str, float] = field(default_factory=dict)
     """Channel -> start of its last outage, seconds since the epoch."""
+    texts: AlertTexts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = AlertTexts(self.scorer, self.link_template)
 
     def desk(self, partition: int) -> Desk:
         """Return the desk of a partition."""
@@ -129,7 +135,7 @@ class Casework:
                 self.write(customer_id, state, decision, trace=trace)
             else:
                 news = fresh and episode.told_s is not None and decision.because is not Because.FOLDED
-                self.write(customer_id, state, decision, announced=news, trace=trace)
+                self.write(customer_id, state, decision, NEWS if news else NOTHING, trace=trace)
                 self._resolved(customer_id, state, decision, fresh=fresh)
         found = self.to_tell(customer_id, state, glance.at_s)
         if found and fresh and found[0].episode.severity == CRITICAL_SEVERITY:
@@ -205,10 +211,10 @@ class Casework:
         """Tell people of the gravest; the other rules of the customer fold into it."""
         lifecycle.tell(state, found, glance.at_s)
         gravest, *others = (step_of(each.rule, each.episode, "announced", glance) for each in found)
-        self.write(customer_id, state, gravest, announced=True, trace=trace)
+        self.write(customer_id, state, gravest, NEWS, trace=trace)
         into = self.alert_id(customer_id, gravest.rule, gravest.number)
         for other in others:
-            self.write(customer_id, state, other, said={"folded_into": into}, trace=trace)
+            self.write(customer_id, state, other, Said(folded_into=into), trace=trace)
             self.outcomes.suppress(other.rule.label, "folded")
 
     def note(self, key: bytes, state: CustomerState, found: list[Waiting], glance: Glance) -> None:
@@ -221,9 +227,8 @@ class Casework:
         self.desk.note(key, (float(found[0].episode.severity), value or 0.0, risk or 0.0))
 
     def _risk(self, state: CustomerState, glance: Glance) -> float | None:
-        index = self.scorer.policy.alert_horizon
-        logit = self.scorer.churn.logit(state, glance.at_s, glance.terms, index)
-        return None if logit is None else sigmoid(logit)
+        risks = risks_at(self.scorer, state, glance)
+        return risks[self.scorer.horizon] if risks else None
 
     def announce(self, rows: Rows, now_s: float) -> None:
         """Announce the worst that waits while the budget lasts, once all was read.
@@ -276,19 +281,17 @@ class Casework:
         customer_id: str,
         state: CustomerState,
         decision: Decision,
+        said: Said = NOTHING,
         *,
-        announced: bool = False,
-        said: Mapping[str, str | None] = NOTHING_SAID,
         trace: Trace = (),
     ) -> None:
-        """Write a step to `cx.alerts`; `said` are fields that only this step has, such as `by`.
+        """Write a step to `cx.alerts`.
 
         `trace` are its headers: the value is the same with them and without.
         """
         key = self.alert_id(customer_id, decision.rule, decision.number)
-        facts = {"announced": announced, "holdout": self.in_holdout(customer_id), **said}
-        link = self.office.link_template
-        value = alert_text(self.scorer, key, customer_id, state, decision, facts, link_template=link)
+        holdout = self.in_holdout(customer_id)
+        value = self.office.texts.text(key, customer_id, state, decision, said, holdout=holdout)
         self._done.outputs.append(Output(self.office.alerts_topic, key.encode(), value, trace))
         counts = self._done.tally.alerts
         counts[RULE_LABELS[decision.rule], SEVERITIES[decision.severity], decision.step] += 1

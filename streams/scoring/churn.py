@@ -179,6 +179,21 @@ class Churn:
             return self._sum(self.rhythm_logits(state, rhythm, at_s, index), terms, index)
         return self._lowest(state, rhythm, at_s, terms, index)
 
+    def risks(self, state: CustomerState, at_s: float, terms: float) -> list[float]:
+        """Return the probability at each horizon, the shortest first; none without any engagement."""
+        found: list[float] = []
+        rhythm = state.rhythm
+        if rhythm is None:
+            return found
+        logits = self.silence.logits_p0(rhythm, at_s, self.horizons)
+        lowest = math.inf
+        for index, logit_p0 in enumerate(logits):
+            logit = self._sum(self._logits(state, rhythm, at_s, index, logit_p0), terms, index)
+            if self.calibration.curves:
+                lowest = logit = min(lowest, self.calibration.curves[index].at(logit))
+            found.append(sigmoid(logit))
+        return found
+
     def surely_below(self, state: CustomerState, at_s: float, terms: float, index: int, limit: float) -> bool:
         """Tell in a few operations that `logit` is below `limit`, but for rounding; False says nothing."""
         rhythm = state.rhythm

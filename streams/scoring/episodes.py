@@ -25,7 +25,7 @@ class Glance:
     `failures` are the cases with a failure, none where all have ended.
     """
 
-    __slots__ = ("at_s", "band", "coverage", "failures", "found", "score", "terms", "trend")
+    __slots__ = ("at_s", "band", "coverage", "failures", "found", "risks", "score", "terms", "trend")
 
     def __init__(  # the figures of a row
         self,
@@ -46,6 +46,8 @@ class Glance:
         self.failures = failures
         self.found: object | None = None
         """The `explain.Assessment` of the row as it was then, where one was made for an alert."""
+        self.risks: list[float] | None = None
+        """The churn probability at each horizon, where somebody asked (`explain.risks_at`)."""
 
 
 @mypyc_attr(acyclic=True)

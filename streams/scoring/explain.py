@@ -114,13 +114,13 @@ class Assessment:
         """Return the log-odds of churn by driver, the strongest first; none without any engagement."""
         return [] if self.churn is None else self.churn.parts.named(by_name=True)
 
-    def worst(self, count: int, below: float = 0.0) -> list[str]:
-        """Return the drivers that take most from the experience score, all less than `below`, worst first."""
+    def worst(self, count: int) -> list[str]:
+        """Return the drivers that take most from the experience score, the worst first."""
         parts = self.experience.parts
         taken = [
-            (amount, driver.code)
-            for driver, amount in zip(parts.drivers, parts.amounts, strict=True)
-            if amount < below
+            (parts.amounts[place], driver.code)
+            for place, driver in enumerate(parts.drivers)
+            if parts.amounts[place] < 0.0
         ]
         return [driver_name(self._scorer, code) for _, code in sorted(taken)[:count]]
 
@@ -141,6 +141,13 @@ def assess_at(scorer: Scorer, state: CustomerState, glance: Glance) -> Assessmen
     """Read `state` where `glance` was taken of it, without computing again what the glance has."""
     kept = glance.found
     return kept if isinstance(kept, Assessment) else Assessment(scorer, state, glance.at_s, glance.trend)
+
+
+def risks_at(scorer: Scorer, state: CustomerState, glance: Glance) -> list[float]:
+    """Return the churn probability at each horizon where `glance` was taken; none without any engagement."""
+    if glance.risks is None:
+        glance.risks = scorer.churn.risks(state, glance.at_s, glance.terms)
+    return glance.risks
 
 
 def driver_name(scorer: Scorer, code: int) -> str:

@@ -6,9 +6,8 @@ word that `schemas.outputs.Step` has for it.
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from schemas.times import at_time
 from streams.scoring.policy import DAY_S
 from streams.scoring.state import CustomerState, Episode, Rhythm
 
@@ -27,11 +26,14 @@ _HASH_BYTES: Final = 8
 _HASHES: Final = 256.0**_HASH_BYTES
 
 
-class Waiting(NamedTuple):
+class Waiting:
     """An open episode that people have still to be told of."""
 
-    rule: int
-    episode: Episode
+    __slots__ = ("episode", "rule")
+
+    def __init__(self, rule: int, episode: Episode) -> None:
+        self.rule = rule
+        self.episode = episode
 
 
 def waiting(state: CustomerState, at_s: float, *, absence_held: bool = False) -> list[Waiting]:
@@ -40,15 +42,17 @@ def waiting(state: CustomerState, at_s: float, *, absence_held: bool = False) ->
     An episode waits while it is open and graver than what people were told, unless it is snoozed.
     `absence_held` leaves out those that silence opened: the source may be silent, not the customer.
     """
-    found = [
-        Waiting(rule, episode)
-        for rule, episode in state.episodes.items()
-        if episode.closed_s is None
-        and episode.severity > episode.told
-        and not is_snoozed(episode, at_s)
-        and not (absence_held and episode.cause == ABSENCE)
-    ]
-    found.sort(key=lambda each: (-each.episode.severity, each.episode.opened_s, each.rule))
+    found: list[Waiting] = []
+    for rule, episode in state.episodes.items():
+        if (
+            episode.closed_s is None
+            and episode.severity > episode.told
+            and not is_snoozed(episode, at_s)
+            and not (absence_held and episode.cause == ABSENCE)
+        ):
+            found.append(Waiting(rule, episode))
+    if len(found) > 1:
+        found.sort(key=lambda each: (-each.episode.severity, each.episode.opened_s, each.rule))
     return found
 
 
@@ -191,26 +195,3 @@ def retire(episode: Episode, at_s: float) -> bool:
         return False
     episode.retired = True
     return True
-
-
-def case_facts(episode: Episode | None) -> dict[str, Any]:
-    """Return what an alert's document says of its life; the steps of persons add who and why."""
-    told_s, acknowledged_s, snoozed_until_s, outcome = (
-        (episode.told_s, episode.acknowledged_s, episode.snoozed_until_s, episode.outcome)
-        if episode is not None
-        else (None, None, None, "")
-    )
-    return {
-        "announced_at": _time(told_s),
-        "acknowledged_at": _time(acknowledged_s),
-        "snoozed_until": _time(snoozed_until_s),
-        "outcome": outcome or None,
-        "folded_into": None,
-        "holdout": False,
-        "by": None,
-        "note": None,
-    }
-
-
-def _time(at_s: float | None) -> str | None:
-    return None if at_s is None else at_time(at_s)

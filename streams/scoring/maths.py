@@ -21,3 +21,12 @@ def exp2(x: float) -> float:
 def log2(x: float) -> float:
     """Return the binary logarithm, to some units of its last place."""
     return math.log(x) * _LOG2_E
+
+
+def rounded(number: float) -> int:
+    """Return `round(number)`, of 0 to 2**53, without the call: half a unit is rounded to the even one."""
+    whole = int(number)
+    rest = number - whole
+    if rest > 0.5 or (rest == 0.5 and whole & 1):  # noqa: PLR2004  # a half
+        whole += 1
+    return whole

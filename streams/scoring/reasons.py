@@ -6,10 +6,12 @@ from typing import Final
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import BESIDE_TERMS, BROKEN_PROMISE, INTENT_NAMES, OPEN_ISSUE
+from streams.scoring.drivers import Parts
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment, driver_name
+from streams.scoring.maths import rounded
 from streams.scoring.policy import DAY_S
-from streams.scoring.state import CustomerState
+from streams.scoring.state import CustomerState, LastExperience
 from streams.scoring.vocabulary import Because, Cause, Rule
 
 TOP_DRIVERS: Final = 2
@@ -34,8 +36,18 @@ _LOST: Final = Cause.LOST
 
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
     """Say in one sentence of at most 140 characters why now, with the last experience where it fits."""
+    return reason_after(scorer, state, decision, found, scorer.ledger.last_of(state))
+
+
+def reason_after(
+    scorer: Scorer,
+    state: CustomerState,
+    decision: Decision,
+    found: Assessment,
+    last: LastExperience | None,
+) -> str:
+    """Say why now, as `reason_of` does, of a customer whose last experience is known."""
     sentence = _why(scorer, state, decision, found)
-    last = scorer.ledger.last_of(state)
     if last is not None and decision.because is None:
         driver = words(driver_name(scorer, last.key >> 3))
         longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
@@ -53,37 +65,44 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
         return _why_grieved(scorer, state, decision, found)
     if decision.rule is _ADVOCATE:
-        return f"Delighted: experience {found.experience.score:.0f} of 100, and much is known"
+        return f"Delighted: experience {whole(found.experience.score)} of 100, and much is known"
     if decision.rule is _CHURN_RISK and decision.cause != _LOST:
         chance = found.churn.probability if found.churn else 0.0
-        risk = f"Churn risk within {horizon} days is {chance:.0%}"
-        causes = " and ".join(_raising(found)[:TOP_DRIVERS])
+        risk = f"Churn risk within {horizon} days is {whole(chance * 100.0)}%"
+        causes = " and ".join(_raising(found.churn.parts if found.churn else Parts()))
         return risk + (f", driven by {causes}" if causes else "")
     return _why_silent(scorer, state, decision, found, horizon)
 
 
-def _raising(found: Assessment) -> list[str]:
-    """Return in words what of the experience raises the risk of churn, the strongest first.
+def _raising(parts: Parts) -> list[str]:
+    """Return in words what of the experience raises the risk of churn most.
 
     That something stands comes last: `failed delivery` says more than `broken promise`.
     """
-    named: dict[str, None] = {}
-    standing: dict[str, None] = {}
-    for name, logit in found.churn_parts():
-        if logit > HARDLY and name not in BESIDE_TERMS:
-            among = standing if name in _STANDING else named
-            among[_INTENT if name in _INTENT_DRIVERS else words(name)] = None
-    return [*named, *standing]
+    named: list[str] = []
+    standing: list[str] = []
+    for place in parts.ranked(by_name=True):
+        name = parts.drivers[place].name
+        if parts.amounts[place] <= HARDLY or name in BESIDE_TERMS:
+            continue
+        among = standing if name in _STANDING else named
+        said = _INTENT if name in _INTENT_DRIVERS else words(name)
+        if said not in among:
+            among.append(said)
+        if len(named) == TOP_DRIVERS:
+            return named
+    return (named + standing)[:TOP_DRIVERS]
 
 
 def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> str:
     causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
     score = found.experience.score
-    what = f"fell to critical, {score:.0f} of 100"
-    if score >= critical_below:
-        what = f"fell to critical and is {score:.0f} of 100 now"
     if decision.cause != _CRITICAL:
-        what = f"is falling, {abs(found.trend):.0f} points below the usual"
+        what = f"is falling, {whole(abs(found.trend))} points below the usual"
+    elif score >= critical_below:
+        what = f"fell to critical and is {whole(score)} of 100 now"
+    else:
+        what = f"fell to critical, {whole(score)} of 100"
     return f"Experience {what}" + (f", driven by {causes}" if causes else "")
 
 
@@ -139,7 +158,12 @@ def ago(seconds: float) -> str:
     if seconds < MINUTE_S:
         return "just now"
     if seconds < HOUR_S:
-        return f"{seconds // MINUTE_S:.0f} min ago"
+        return f"{int(seconds) // int(MINUTE_S)} min ago"
     if seconds < 2 * DAY_S:
-        return f"{seconds // HOUR_S:.0f} h ago"
-    return f"{seconds // DAY_S:.0f} d ago"
+        return f"{int(seconds) // int(HOUR_S)} h ago"
+    return f"{int(seconds) // int(DAY_S)} d ago"
+
+
+def whole(number: float) -> str:
+    """Return a number without its fraction, as `format(number, ".0f")` rounds it, which costs far more."""
+    return str(rounded(number)) if number > 0.0 else format(number, ".0f")

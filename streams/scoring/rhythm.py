@@ -109,15 +109,31 @@ class Silence:
 
     def log_active(self, repeats: int, last: float, age: float, horizon: float) -> float:
         """Return log(1 - P0(horizon)); `last` and `age` in days from the first, `horizon` in days."""
+        return self.log_alive(repeats, last, age) + self.log_buys(repeats, age, horizon)
+
+    def log_alive(self, repeats: int, last: float, age: float) -> float:
+        """Return the logarithm of the probability that the customer is not gone, whatever the horizon."""
         n = self.r + repeats
         z = math.log(self.a / (self.b + repeats)) + n * math.log((self.alpha + age) / (self.alpha + last))
-        log_alive = -(z + log1p(math.exp(-z))) if z > 0 else -log1p(math.exp(z))
-        buys = -expm1(-n * log1p(horizon / (self.alpha + age)))
-        return log_alive + math.log(buys)
+        return -(z + log1p(math.exp(-z))) if z > 0 else -log1p(math.exp(z))
+
+    def log_buys(self, repeats: int, age: float, horizon: float) -> float:
+        """Return the logarithm of the probability that one who is not gone engages within `horizon` days."""
+        return math.log(-expm1(-(self.r + repeats) * log1p(horizon / (self.alpha + age))))
 
     def logit_p0(self, rhythm: Rhythm, at_s: float, horizon: float) -> float:
         """Return the log-odds of no engagement in the next `horizon` days, clamped to +-12."""
         log_active = self.log_active(rhythm.repeats, self._last(rhythm), self._age(rhythm, at_s), horizon)
+        return self._logit_of(log_active)
+
+    def logits_p0(self, rhythm: Rhythm, at_s: float, horizons: tuple[float, ...]) -> list[float]:
+        """Return `logit_p0` of several horizons."""
+        repeats, age = rhythm.repeats, self._age(rhythm, at_s)
+        log_alive = self.log_alive(repeats, self._last(rhythm), age)
+        return [self._logit_of(log_alive + self.log_buys(repeats, age, horizon)) for horizon in horizons]
+
+    @staticmethod
+    def _logit_of(log_active: float) -> float:
         # log1p(-exp(x)) loses all digits where x is near 0; there log(-expm1(x)) is exact
         log_p0 = math.log(-expm1(log_active)) if log_active < 0.0 else -math.inf
         return max(-LOGIT_LIMIT, min(LOGIT_LIMIT, log_p0 - log_active))

@@ -45,9 +45,13 @@ class Value:
         yearly = self.yearly(state, at_s)
         if probability is None or yearly <= 0.0:
             return None
+        return self.stake(yearly, probability)
+
+    def stake(self, yearly: float, probability: float) -> float:
+        """Return what is at risk of a spend a year."""
         return probability * yearly * self._years
 
-    def reckoning(self, state: CustomerState, at_s: float, probability: float) -> str:
-        """Return in words how what is at risk was reckoned."""
-        yearly = format(self.yearly(state, at_s) / self._major, self._spec)
-        return f"{format(probability, '.2f')} x {yearly} {self._a_year}"
+    def reckoning(self, yearly: float, probability: float) -> str:
+        """Return in words how that was reckoned."""
+        spend = format(yearly / self._major, self._spec)
+        return f"{format(probability, '.2f')} x {spend} {self._a_year}"

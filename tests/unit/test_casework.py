@@ -13,6 +13,7 @@ from streams.observe.tally import Processed
 from streams.outages import SEEN, SILENT
 from streams.scoring import lifecycle
 from streams.scoring.apply import Scorer
+from streams.scoring.churn import Churn
 from streams.scoring.ledger import Ledger, Reading
 from streams.scoring.lifecycle import RETIRE_AFTER_S
 from streams.scoring.rows import unpack
@@ -93,24 +94,30 @@ def test_rules_of_one_customer_fold_into_the_gravest():
 
 @pytest.mark.sources
 def test_all_steps_of_an_event_and_its_score_are_of_one_reading(monkeypatch: pytest.MonkeyPatch):
-    """How a customer stands is read once an event, whatever is told of it."""
+    """How a customer stands and what they risk is read once an event, whatever is told of it."""
     rig, readings = Rig(now_day=300), list[float]()
     first, last = (
         [*orders([0, 10, 20, 30]), line("complaint.raised", 300.0)],
         line("complaint.raised", 300.01),
     )
     rig.apply(*first)
-    read = Ledger.read
+    read, reckon, risks = Ledger.read, Churn.risks, list[float]()
 
     def counted(ledger: Ledger, state: CustomerState, at_s: float) -> tuple[Reading, Reading]:
         readings.append(at_s)
         return read(ledger, state, at_s)
 
+    def reckoned(churn: Churn, state: CustomerState, at_s: float, terms: float) -> list[float]:
+        risks.append(at_s)
+        return reckon(churn, state, at_s, terms)
+
     monkeypatch.setattr(Ledger, "read", counted)
+    monkeypatch.setattr(Churn, "risks", reckoned)
     done = rig.apply(last)
     alerts, (score,) = documents(done, ALERTS.name), documents(done, SCORES.name)
     assert len(alerts) > 1
     assert readings == [seconds(300.01)]
+    assert risks == [seconds(300.01)]
     assert all(each["drivers"] == score["drivers"] for each in alerts)
 
 

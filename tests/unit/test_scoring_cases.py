@@ -7,6 +7,8 @@ import pytest
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import ChurnAlert
+from streams.scoring import lifecycle
+from streams.scoring.alerttexts import worst_of
 from streams.scoring.apply import Scorer
 from streams.scoring.cases import (
     FILE_GENERATION,
@@ -14,9 +16,10 @@ from streams.scoring.cases import (
     alert_id,
     alert_step,
 )
+from streams.scoring.drivers import Parts
 from streams.scoring.rules import Because, Decision, Rule
 from streams.scoring.state import PEAKS, CustomerState
-from tests.customers import DEFAULT, event, live, scorer
+from tests.customers import DEFAULT, event, live, scorer, seconds
 
 Life = list[Touchpoint]
 LOYAL = [event("order.placed", 15 * n) for n in range(24)]
@@ -123,6 +126,39 @@ def test_an_alert_of_one_who_never_engaged():
     assert found["rule"] == "experience_drop"
     names = ("lost", "expected_by", "churn_probability", "gap", "link", "tier", "resolved_because")
     assert {name: found[name] for name in names} == dict.fromkeys(names)
+
+
+def test_an_alert_says_what_became_of_the_episode():
+    """Times are RFC 3339; what did not happen is null, and so is all of an episode that the row lacks."""
+    state, step = decided([*LOYAL, FAILED])
+    options: dict[str, Any] = {"generation": "g", "announced": False}
+    names = ("announced_at", "acknowledged_at", "snoozed_until", "outcome", "folded_into", "by", "note")
+    before = alert_document(DEFAULT, "anna", state, step, **options)
+    assert {name: before[name] for name in names} == dict.fromkeys(names)
+
+    held = state.episodes[step.rule]
+    lifecycle.mark_told(held, 2, seconds(1))
+    lifecycle.snooze(held, seconds(2), seconds(9))
+    lifecycle.acknowledge(held, seconds(3))
+    lifecycle.close(held, seconds(4), "saved")
+    found = alert_document(DEFAULT, "anna", state, step, **options)
+    assert found["announced_at"] == "2026-01-02T00:00:00Z"
+    assert found["snoozed_until"] == "2026-01-10T00:00:00Z"
+    assert found["acknowledged_at"] == "2026-01-04T00:00:00Z"
+    assert found["outcome"] == "saved"
+
+    del state.episodes[step.rule]
+    assert alert_document(DEFAULT, "anna", state, step, **options) == before
+
+
+def test_of_equal_drivers_the_lower_code_is_the_worst():
+    """Whose failure it is does not depend on the order of the parts, and a trifle is nobody's."""
+    drivers = [DEFAULT.drivers.of(code) for code in (3, 1, 2)]
+    for amounts, worst in (((-2.0, -2.0, -2.0), 1), ((-2.0, -3.0, -4.0), 2), ((-1.0, -1.0, 1.0), None)):
+        parts = Parts()
+        for driver, amount in zip(drivers, amounts, strict=True):
+            parts.add(driver, amount)
+        assert worst_of(parts) == (worst and DEFAULT.drivers.name(worst))
 
 
 def test_a_resolution_says_because():

@@ -211,20 +211,3 @@ def test_a_closed_alert_is_retired_once_after_thirty_days():
     assert not lifecycle.retire(held, seconds(100) + RETIRE_AFTER_S - 1)
     assert lifecycle.retire(held, seconds(100) + RETIRE_AFTER_S)
     assert not lifecycle.retire(held, seconds(500))
-
-
-def test_a_document_says_what_became_of_the_episode():
-    """Times are RFC 3339; what did not happen is null."""
-    held = episode()
-    lifecycle.mark_told(held, HIGH, seconds(1))
-    lifecycle.snooze(held, seconds(2), seconds(9))
-    lifecycle.acknowledge(held, seconds(3))
-    lifecycle.close(held, seconds(4), "saved")
-    found = lifecycle.case_facts(held)
-    assert found["announced_at"] == "2026-01-02T00:00:00Z"
-    assert found["snoozed_until"] == "2026-01-10T00:00:00Z"
-    assert found["acknowledged_at"] == "2026-01-04T00:00:00Z"
-    assert found["outcome"] == "saved"
-    nothing = lifecycle.case_facts(None)
-    assert nothing.keys() == found.keys()
-    assert not any(nothing.values())

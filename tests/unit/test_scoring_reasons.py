@@ -4,12 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.drivers import Parts
 from streams.scoring.explain import assess
-from streams.scoring.reasons import ago, reason_of, words
+from streams.scoring.reasons import ago, reason_of, whole, words
 from streams.scoring.rules import Because, Cause, Decision, Rule
 from tests.customers import DAY, DEFAULT, event, live, row, seconds
 from tests.unit.test_scoring_cases import FAILED, LOYAL, alert, decided
@@ -112,6 +114,20 @@ def test_intent_is_told_before_a_trifle():
     assert "driven by declared intent to leave and rage click" in reason
 
 
+def test_two_intents_are_told_as_one():
+    """Whoever declared in two ways to leave is told of once, beside what else weighs most."""
+    life = [*(event("order.placed", 30 * n) for n in range(3)), event("rage.clicked", 61)]
+    left = [
+        event("message.unsubscribed", 61),
+        event("cancel_page.viewed", 61),
+        event("cancel_page.viewed", 62),
+    ]
+    state, step = decided([*life, *left])
+
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
+    assert "driven by declared intent to leave and rage click" in reason
+
+
 def test_a_step_after_the_fall_tells_where_the_customer_is_now():
     """A score that has left the critical band is not called critical."""
     state, step = decided([event("complaint.raised", 0), event("delivery.failed", 1)])
@@ -193,6 +209,12 @@ def test_silence_without_an_engagement_is_a_mistake():
 def test_ages_in_words(age_s: float, text: str):
     """An age is told in minutes, hours or days."""
     assert ago(age_s) == text
+
+
+@given(st.floats(-1e3, 1e15) | st.integers(0, 1000).map(lambda half: half / 2))
+def test_whole_numbers_in_words(number: float):
+    """A fraction is rounded away as in any text: half a unit to the even one."""
+    assert whole(number) == f"{number:.0f}"
 
 
 def test_words():

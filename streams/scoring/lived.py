@@ -1,0 +1,77 @@
+"""What a customer lived through, as alerts tell it: matters, promises, messages and events."""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+from streams.scoring.facts import DUE, KEPT, ORDER, PROMISE
+from streams.scoring.policy import DAY_S
+from streams.scoring.signals import Intent
+from streams.scoring.state import NO_CODE, Case, CustomerState
+
+MESSAGES_S: Final = 30 * DAY_S
+MESSAGE_CHANNELS: Final = frozenset({"email", "sms"})
+"""Channels that an unsubscribe closes."""
+_UNSUBSCRIBE: Final = Intent.UNSUBSCRIBE
+
+
+def matters_of(state: CustomerState, at_s: float) -> tuple[list[Case], list[Case]]:
+    """Return the issues that stand open at `at_s`, and what was promised, each the oldest first."""
+    found: list[tuple[int, bytes, Case]] = []
+    for name, case in state.cases.items():
+        if _is_open(case, at_s) or case.facts.get(DUE):
+            found.append((case.since_s, name, case))
+    if len(found) > 1:
+        found.sort()
+    issues: list[Case] = []
+    promises: list[Case] = []
+    for _, _, case in found:
+        if _is_open(case, at_s):
+            issues.append(case)
+        if case.facts.get(DUE):
+            promises.append(case)
+    return issues, promises
+
+
+def _is_open(case: Case, at_s: float) -> bool:
+    return case.key != NO_CODE and at_s < case.until_s
+
+
+def promise_status(case: Case) -> str:
+    """Return how a promise stands: pending, kept, late, broken, or withdrawn."""
+    if case.pending_s:
+        return "pending"
+    if case.kind in (ORDER, PROMISE) and case.key != NO_CODE:
+        return "late" if case.facts.get(KEPT) else "broken"
+    return "kept" if case.facts.get(KEPT) else "withdrawn"
+
+
+def messages_of(state: CustomerState, at_s: float) -> int:
+    """Return how many messages the company sent in the last 30 days, of the last 8."""
+    messages = 0
+    for sent_s in state.outreach:
+        messages += at_s - sent_s <= MESSAGES_S
+    return messages
+
+
+def allowed_contact(state: CustomerState, named: object) -> list[str]:
+    """Return the channels on which the customer may be contacted, of those `named` in the profile."""
+    # A tuple in the event, a list in a row's bytes: the compiled cast is a check, and takes either so.
+    return _not_closed(state, cast("Iterable[str]", named))
+
+
+def _not_closed(state: CustomerState, named: Iterable[str]) -> list[str]:
+    closed = MESSAGE_CHANNELS if _UNSUBSCRIBE in state.intents else frozenset[str]()
+    return [channel for channel in named if channel not in closed]
+
+
+def evidence_of(state: CustomerState) -> list[dict[str, str]]:
+    """Return the newest events that say something, of the sums and of the register, the newest first."""
+    last, cause = state.last, state.cause
+    found: list[tuple[float, str, str]] = []
+    if last is not None and last.source:
+        found.append((-last.at_s, last.source, last.id))
+    if cause is not None and cause.source:
+        found.append((-cause.at_s, cause.source, cause.id))
+    if len(found) > 1:
+        found.sort()
+    return [{"id": event_id, "source": source} for _, source, event_id in found]
