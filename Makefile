@@ -1,7 +1,7 @@
 # The contract between contributors, users and CI. Every target does its own set-up.
 #   make demo    real events in, scores, alerts and metrics up
 #   make test    everything that can run here; the last lines say what was skipped and why
-#   make compile the hot modules, for two to three times the events a second of a worker
+#   make compile the hot modules, for three to five times the events a second of a worker
 #   make check   format, lint, types, import contracts
 #   make faults  kills, stops and partitions of real workers and brokers (FAULTS=short; long: and all other long tests)
 #   make bench   speed, recovery, latency (ARGS="--quick --json FILE")
