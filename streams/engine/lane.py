@@ -106,7 +106,7 @@ class Lane:
             return
         owned.queue.put(chunk)
         owned.wake.set()
-        if owned.queue.records >= self.settings.transaction_records:
+        if owned.queue.records >= self.settings.chunk_records:
             owned.full.set()
 
     async def sweep_forever(self) -> None:
@@ -259,13 +259,13 @@ class Lane:
                     await self._apply(owned)
 
     async def _pace(self, owned: Owned) -> None:
-        """Wait until the partition's flush interval is over, or enough is there for a whole transaction.
+        """Wait until the partition's flush interval is over, or a whole chunk is there: it is behind.
 
         One that was idle for longer waits only for the rest of the fetch that ended it.
         """
         interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
         left = max(self.settings.settle_s, owned.flushed_s + interval - monotonic())
-        if left > 0 and owned.queue.records < self.settings.transaction_records:
+        if left > 0 and owned.queue.records < self.settings.chunk_records:
             owned.full.clear()
             timer = asyncio.get_running_loop().call_later(left, owned.full.set)
             try:
@@ -280,10 +280,13 @@ class Lane:
         watermark_s, caught_up = owned.standing(consumer, self.settings.clock)
         draft = owned.state.draft(watermark_s, caught_up=caught_up)
         started = monotonic()
+        size = 0
         while owned.queue and draft.records < self.settings.transaction_records:
-            draft.add(owned.queue.pop())
+            chunk = owned.queue.pop()
+            draft.add(chunk)
             consumer.space.set()
-            if monotonic() - started > self.settings.compute_s:
+            size += chunk.size
+            if size >= self.settings.transaction_bytes or monotonic() - started > self.settings.compute_s:
                 break
             # The answers that other partitions wait for are as urgent.
             await asyncio.sleep(0)

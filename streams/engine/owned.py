@@ -31,7 +31,7 @@ class Owned:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     full: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when enough waits for a transaction of the largest size."""
+    """Set when a whole chunk waits."""
     task: "asyncio.Task[None] | None" = None
     ready: bool = False
     """Records may be applied: loaded, and every input stands at its marker."""
@@ -40,9 +40,14 @@ class Owned:
     _watermark_s: float = -math.inf
 
     async def close(self) -> None:
-        """Stop the task and let the producer go."""
+        """Stop the task and let the producer go; nothing holds the rows from then on.
+
+        A task keeps the error that ended it, whose traceback keeps the partition: a cycle, which is never
+        looked at once memory is frozen.
+        """
         if self.task is not None:
             self.task.cancel()
+            self.task = None
         await self.writer.close()
 
     def inputs(self, consumer: Any) -> Iterator[tuple[str, InputState, int | None]]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import gc
+import weakref
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
@@ -11,188 +12,15 @@ import pytest
 from faust.types import TP
 
 from streams.engine.errors import Fenced, Lost
-from streams.engine.handler import Effects, Record, Standing
-from streams.engine.lane import Lane
-from streams.engine.marker import new_marker
-from streams.engine.memory import MemoryRecord
-from streams.engine.owned import Owned
-from streams.engine.partition import Chunk, Partition, Transaction
 from streams.engine.settings import EngineSettings
-from streams.engine.sweep import SweepCursor
 from streams.engine.transport import Reach
 from streams.errors import CxError, Exit
-
-WEB = "web"
-SETTINGS = EngineSettings(
-    bootstrap_servers="",
-    app_id="app",
-    inputs=(WEB,),
-    settle_s=0.0,
-    flush_min_s=0.0,
-    flush_per_partition_s=0.0,
-    queue_bytes=500,
-    chunk_bytes=200,
+from tests.lane_bench import (
+    SETTINGS,
+    WEB,
+    Bench,
+    CountingWork,
 )
-
-
-class Counting:
-    """Counts records a key."""
-
-    failing = False
-
-    def __init__(self) -> None:
-        self.swept: list[tuple[list[bytes], float]] = []
-
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Any:
-        """Start a unit of work."""
-        del partition, standing
-        return CountingWork(self, rows)
-
-    def committed(self, partition: int, effects: Effects) -> None:
-        """Hear of a commit."""
-
-
-class CountingWork:
-    """One unit of work."""
-
-    def __init__(self, handler: Counting, rows: Mapping[bytes, bytes]) -> None:
-        self.handler = handler
-        self.rows = rows
-        self.effects = Effects()
-
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Count."""
-        del topic
-        if self.handler.failing:
-            raise ZeroDivisionError
-        for record in records:
-            key = record.key or b""
-            before = self.effects.rows.get(key) or self.rows.get(key) or b"0"
-            self.effects.rows[key] = b"%d" % (int(before) + 1)
-            self.effects.counts.accepted += 1
-
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
-        """Write the watermark into each row."""
-        self.handler.swept.append((list(keys), now_s))
-        for key in keys:
-            self.effects.rows[key] = b"%d" % int(now_s)
-
-    def finish(self) -> Effects:
-        """Return what changed."""
-        return self.effects
-
-
-class PaperWriter:
-    """Writes nowhere; `outcomes` are raised in turn, `gate` holds the commit back."""
-
-    def __init__(self) -> None:
-        self.written: list[Transaction] = []
-        self.outcomes: list[Exception] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.closed = False
-        self.wrote = asyncio.Event()
-
-    async def write(self, transaction: Transaction) -> None:
-        """Commit, or fail as told."""
-        await self.gate.wait()
-        if self.outcomes:
-            raise self.outcomes.pop(0)
-        self.written.append(transaction)
-        self.wrote.set()
-
-    async def close(self) -> None:
-        """Remember it."""
-        self.closed = True
-
-
-class PaperConsumer:
-    """What the lane asks of the consumer."""
-
-    def __init__(self) -> None:
-        self.space = asyncio.Event()
-        self.reaches: dict[TP, Reach] = {}
-        self.sequences: defaultdict[TP, int] = defaultdict(int)
-        self.lease = 10.0
-        self.heartbeat = -1.0
-        self.flowing = True
-
-    def stop_flow(self) -> None:
-        """Stop."""
-        self.flowing = False
-
-    def lease_left_s(self) -> float:
-        """Return how long nobody else can own our partitions."""
-        return self.lease
-
-    def last_heartbeat_s(self) -> float:
-        """Return when the broker last confirmed us."""
-        return self.heartbeat
-
-
-class PaperApp:
-    """What the lane asks of Faust."""
-
-    def __init__(self) -> None:
-        self.consumer = PaperConsumer()
-        self.flow_control = self
-        self.rebalancing = False
-        self.should_stop = False
-
-    def suspend(self) -> None:
-        """Do nothing."""
-
-    def clear(self) -> None:
-        """Do nothing."""
-
-
-class Bench:
-    """A lane at work on two partitions."""
-
-    def __init__(self) -> None:
-        self.app = PaperApp()
-        self.handler = Counting()
-        self.fatal: list[BaseException] = []
-        self.lane = Lane(self.app, SETTINGS, self.handler, on_fatal=self.fatal.append)
-        self.writers = [PaperWriter(), PaperWriter()]
-        for number in (0, 1):
-            self.own(number)
-        self.lane.activate()
-
-    def own(self, number: int) -> Owned:
-        """Own a partition that starts empty."""
-        state = Partition(number, self.handler, session=self.lane.session)
-        state.load({}, new_marker({WEB: 0}))
-        owned = Owned(state, self.writers[number], 1, SweepCursor(1.0, 10))  # type: ignore[arg-type]
-        self.lane.partitions._owned[number] = owned
-        return owned
-
-    def owned(self, number: int = 0) -> Owned:
-        """Return a partition."""
-        found = self.lane.partitions.get(number)
-        assert found is not None
-        return found
-
-    async def send(
-        self, first: int = 0, count: int = 1, *, partition: int = 0, session: int | None = None
-    ) -> None:
-        """Submit a chunk of records from offset `first` on."""
-        tp = TP(WEB, partition)
-        records = [MemoryRecord(b"k", b"v", (), first + step, 1000) for step in range(count)]
-        sequence, self.app.consumer.sequences[tp] = (
-            self.app.consumer.sequences[tp],
-            self.app.consumer.sequences[tp] + 1,
-        )
-        now = self.lane.session if session is None else session
-        await self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
-
-    async def settle(self, number: int = 0) -> None:
-        """Let the partition's task work until it has nothing to do."""
-        for _ in range(50):
-            await asyncio.sleep(0)
-        if not self.writers[number].gate.is_set():
-            return
-        await asyncio.wait_for(self.lane._idle.wait(), 1)
 
 
 @pytest.fixture
@@ -249,8 +77,8 @@ async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
 
 
 async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench) -> None:
-    """Little waits for the interval; what fills a transaction is written at once."""
-    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, transaction_records=5)
+    """Little waits for the interval; a whole chunk is written at once: the partition is behind."""
+    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, chunk_records=5)
     bench.lane.settings = slow
     await bench.send(0)
     await bench.settle()
@@ -273,6 +101,35 @@ async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
     await bench.send(1)
     await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
     assert [transaction.records for transaction in bench.writers[0].written] == [2]
+
+
+@pytest.mark.parametrize("bound", [{"transaction_bytes": 100}, {"transaction_records": 2}])
+async def test_a_transaction_is_bounded(bench: Bench, bound: dict[str, int]) -> None:
+    """What a transaction takes is bounded in bytes and records; the rest goes into the next."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, **bound)  # type: ignore[arg-type]
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    for offset in (1, 2, 3):
+        await bench.send(offset)
+    bench.writers[0].gate.set()
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [1, 2, 1]
+
+
+async def test_a_partition_that_was_given_up_leaves_memory(bench: Bench) -> None:
+    """Nothing holds its rows, though the collector never again looks at what was frozen."""
+    await bench.send(0)
+    await bench.settle()
+    held = weakref.ref(bench.owned().lock)
+    gc.collect()
+    gc.freeze()
+    try:
+        await bench.lane.partitions.close()
+        await asyncio.sleep(0)
+        assert held() is None
+    finally:
+        gc.unfreeze()
 
 
 async def test_others_get_a_turn_after_each_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,24 @@
 """Writing a transaction: what is not committed for certain is lost, and nobody waits for it for ever."""
 
 import asyncio
+import dataclasses
 from typing import Any
+from unittest import mock
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
 
+import streams.engine.writer
 from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Effects, Output
 from streams.engine.marker import MARKER_KEY, new_marker
 from streams.engine.partition import Transaction
 from streams.engine.settings import EngineSettings
-from streams.engine.writer import Batch, Writer
+from streams.engine.writer import Batch, Item, Writer
 
 SETTINGS = EngineSettings(
     bootstrap_servers="127.0.0.1:1",
@@ -104,3 +110,40 @@ async def test_everything_is_sent_once_in_its_order_and_a_large_record_alone() -
     written = [(key, value, []) for key, value in (*rows.items(), (MARKER_KEY, MARKER.encode()))]
     assert [each for _, found in changelog for each in found] == written
     assert out == ("out", [(b"k", b"1", [("h", None)]), (None, b"2", [])])
+
+
+TEXTS = st.binary(max_size=60)
+ITEMS = st.tuples(
+    st.none() | TEXTS,
+    st.none() | st.binary(max_size=400),
+    st.lists(st.tuples(st.text(max_size=5), st.none() | TEXTS), max_size=2).map(tuple),
+)
+
+
+@given(st.lists(ITEMS, max_size=30), st.integers(70, 1000))
+def test_batches_are_those_of_stock(items: list[Item], size: int) -> None:
+    """Filled at once or, as aiokafka does, one by one: batches have the same records in the same bytes."""
+    wanted: list[bytes] = []
+    left = list(items)
+    while left:
+        batch = BatchBuilder(size, 0, is_transactional=True)
+        while left:
+            key, value, headers = left[0]
+            if batch.append(key=key, value=value, timestamp=7_000, headers=list(headers)) is None:
+                break
+            left.pop(0)
+        wanted.append(built(batch))
+
+    producer = Producer(object())
+    under_test = Writer(dataclasses.replace(SETTINGS, max_batch_bytes=size), 0, producer)  # type: ignore[arg-type]
+    with mock.patch.object(streams.engine.writer, "time", return_value=7.0):
+        asyncio.run(under_test._send("out", items))
+
+    assert [built(batch) for _, batch in producer.sent] == wanted
+
+
+def built(batch: BatchBuilder) -> bytes:
+    """Return the bytes that go out of a batch."""
+    batch.close()
+    batch._set_producer_state(1, 0, 0)
+    return bytes(batch._build())
