@@ -33,20 +33,30 @@ _BEHIND_MICRO: Final = 5
 def seconds_of(moment: datetime) -> float:
     """Return a moment with an offset in seconds since the epoch: `moment.timestamp()`, to the last bit.
 
-    That takes the long way over integers of any size, on every event. A timestamp of MessagePack has the same
-    numbers in a row: behind two bytes 32 bits of seconds, or 34 of them below 30 of nanoseconds.
+    An offset can put it outside the years 1 to 9999 of UTC, where no output could name it: it is moved to
+    their first or last second.
+
+    `timestamp` takes the long way over integers of any size, on every event. A timestamp of MessagePack has
+    the same numbers in a row: behind two bytes 32 bits of seconds, or 34 of them below 30 of nanoseconds.
     """
-    stamp = _stamped(moment)
+    try:
+        stamp = _stamped(moment)
+    except OverflowError:  # in UTC it is outside of every calendar
+        return _within_calendar(moment)
     if len(stamp) == _WHOLE_BYTES:
         return float(i64(read_i32_be(stamp, 2)) & _HALF)
     if len(stamp) != _SPLIT_BYTES:  # before 1970, or far ahead
-        return moment.timestamp()
+        return _within_calendar(moment)
     packed = read_i64_be(stamp, 2)
     whole = packed & _SECONDS
     if whole >= _EXACT_S:
-        return moment.timestamp()
+        return _within_calendar(moment)
     micros = ((packed >> _SECOND_BITS) & _NANOS) // 1000
     return (float(whole) * 1e6 + float(micros)) / 1e6
+
+
+def _within_calendar(moment: datetime) -> float:
+    return min(max(moment.timestamp(), _FIRST_S), _END_S - 1.0)
 
 
 def at_time(seconds: float) -> str:

@@ -83,8 +83,10 @@ def clean(root: Path) -> None:
 
 
 def _extensions(root: Path) -> list[Path]:
+    """Return the extension modules that were built here; other packages beside them have their own."""
+    others = "".join(record.read_text() for record in root.glob("*.dist-info/RECORD"))
     return [
-        *root.glob("*__mypyc*.so"),
+        *(path for path in root.glob("*__mypyc*.so") if path.name not in others),
         *(path for name in PACKAGES for path in root.glob(f"{name}/**/*.so")),
     ]
 

@@ -29,7 +29,7 @@ _BITS: Final = 1 << 64
 
 
 def put_whole(to: BytesWriter, number: int) -> None:
-    """Add a whole number of 64 bits, in 1, 3, 5 or 9 bytes."""
+    """Add a signed whole number in 1, 3, 5 or 9 bytes; raises ValueError or OverflowError beyond 64 bits."""
     if 0 <= number < _TWO:
         to.append(number)
     elif -_I16 <= number < _I16:
@@ -124,10 +124,10 @@ class Reader:
         """Return the next bytes."""
         length = self.whole()
         at = self._at
-        end = self._at = at + length
-        if length < 0 or end > len(self._data):
+        if length < 0 or length > len(self._data) - at:
             msg = f"{length} bytes at {at} of {len(self._data)}"
             raise IndexError(msg)
+        end = self._at = at + length
         return self._data[at:end]
 
     def text(self) -> str:

@@ -40,7 +40,7 @@ class Drivers:
 
     def of(self, code: int) -> Driver:
         """Return the driver of a code; one that the policy dropped keeps its number."""
-        return self._by_code[code] if code < len(self._by_code) else Driver(_unnamed(code), code)
+        return self._by_code[code] if 0 <= code < len(self._by_code) else Driver(_unnamed(code), code)
 
     def name(self, code: int) -> str:
         """Return the name of a driver by its code."""

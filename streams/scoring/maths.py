@@ -14,7 +14,7 @@ _LOG2_E: Final = 1.4426950408889634
 
 
 def exp2(x: float) -> float:
-    """Return 2 ** x, to some units of its last place; raises OverflowError as `math.exp2` does."""
+    """Return 2 ** x within |x| units of its last place; raises OverflowError beyond the largest float."""
     return math.exp(x * _LN_2)
 
 

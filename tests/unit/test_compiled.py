@@ -59,10 +59,13 @@ def test_clean_removes_what_was_built_and_nothing_else(tmp_path: Path):
     sources, others = tmp_path / "streams" / "scoring", tmp_path / "elsewhere"
     for folder in (sources, others):
         folder.mkdir(parents=True)
-    kept = [sources / "ledger.py", others / "fast.so", tmp_path / "other.so"]
+    of_another = tmp_path / "4567__mypyc.cpython-311.so"
+    kept = [sources / "ledger.py", others / "fast.so", tmp_path / "other.so", of_another]
     built = [sources / "ledger.cpython-311.so", tmp_path / "0123__mypyc.cpython-311.so"]
     for path in kept + built:
         path.write_bytes(b"")
+    (tmp_path / "another-1.0.dist-info").mkdir()
+    (tmp_path / "another-1.0.dist-info" / "RECORD").write_text(f"{of_another.name},sha256=abc,0\n")
     command = [sys.executable, str(ROOT / "scripts" / "compile_core.py"), "--clean", "--into", str(tmp_path)]
     subprocess.run(command, check=True)
 

@@ -3,15 +3,16 @@
 import orjson
 import pytest
 
+from schemas.codec import LATEST_S
 from schemas.rejects import RejectReason, dead_letter_headers, reject
 from streams.engine.handler import Counts, Effects, Standing
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.processing import Processor, build_processor
 from streams.scoring.rows import unpack
 from streams.settings import Settings
-from streams.topics import ACTIONS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
+from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
 from tests.customers import DEFAULT, event, line, row, seconds
-from tests.handling import ANNA, LATER_MS, Rec, Rig, changed, numbered, shopper, written
+from tests.handling import ANNA, LATER_MS, Rec, Rig, changed, documents, numbered, shopper, written
 from tests.lives import evidence
 
 
@@ -51,6 +52,38 @@ def test_every_record_has_exactly_one_outcome():
     )
     assert done.counts == Counts(accepted=2, duplicate=1, anonymous=2, suppressed=0, rejected=1)
     assert list(done.rows) == [ANNA]
+
+
+ENDS_OF_TIME = ["0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z"]
+
+
+@pytest.mark.parametrize("time", ENDS_OF_TIME)
+def test_an_event_at_an_end_of_time_is_rejected(time: str):
+    """A time that UTC has no date for is judged like any other that cannot be true: nothing stops."""
+    done = Rig().apply(changed(line("page.viewed", 1.0), time=time), line("page.viewed", 2.0))
+    assert done.counts == Counts(accepted=1, rejected=1)
+    ((topic, reason),) = done.tally.rejects
+    assert (topic, reason[:6]) == (WEB.name, "clock_")
+
+
+@pytest.mark.parametrize("due", ENDS_OF_TIME)
+def test_a_promise_for_an_end_of_time_is_kept_and_told(due: str):
+    """Nor does a deadline without a date in UTC stop the alert that names it."""
+    failed = [line("delivery.failed", day, order_id=f"o{day}") for day in (1, 2)]
+    rig = Rig()
+    done = rig.apply(line("promise.made", 0.5, promise_id="p", due_at=due), *failed)
+    assert done.counts == Counts(accepted=3)
+    alert = documents(done, ALERTS.name)[-1]
+    assert [each["due"][:4] for each in alert["promises"]] == (["9999"] if due[0] == "9" else [])
+
+
+def test_a_stamp_of_the_last_second_fits_a_row():
+    """The newest event time that is taken can be packed: a fact keeps its second above 31 other bits."""
+    day = (LATEST_S - 1.0 - seconds(0)) / 86_400.0
+    late = Rec(line("ticket.created", day, ticket_id="t", issue_id="i"), timestamp=int(LATEST_S * 1000))
+    done = Rig().apply(late)
+    assert done.counts == Counts(accepted=1)
+    assert unpack(done.rows[ANNA] or b"").newest_s == LATEST_S - 1.0
 
 
 def test_a_reject_becomes_a_dead_letter_byte_for_byte():

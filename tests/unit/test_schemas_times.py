@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from schemas.times import at_time, seconds_of
 
+FIRST_S = -62_135_596_800.0
+LAST_S = 253_402_300_799.0
+"""The first and the last second of the years 1 to 9999."""
+
 
 def of_calendar(seconds: float) -> str:
     """Return what a datetime makes of it."""
@@ -23,7 +27,24 @@ def of_calendar(seconds: float) -> str:
 )
 def test_as_a_timestamp(moment: datetime):
     """The same number to the last bit, also where a double cannot hold every microsecond."""
-    assert seconds_of(moment) == moment.timestamp()
+    assert seconds_of(moment) == min(max(moment.timestamp(), FIRST_S), LAST_S)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0001-01-01T00:00:00+12:00", FIRST_S),
+        ("0001-01-01T00:00:00+00:00", FIRST_S),
+        ("9999-12-31T23:59:59-12:00", LAST_S),
+        ("9999-12-31T23:59:59.999999+00:00", LAST_S),
+        ("9999-12-31T23:59:58+00:00", LAST_S - 1.0),
+    ],
+)
+def test_a_moment_that_no_calendar_has_in_utc(text: str, seconds: float):
+    """An offset at either end of the calendar is moved into it, and an output can name what comes of it."""
+    found = seconds_of(datetime.fromisoformat(text))
+    assert found == seconds
+    assert at_time(found) == of_calendar(seconds)
 
 
 @given(

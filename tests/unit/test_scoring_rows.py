@@ -181,6 +181,17 @@ def test_a_length_below_nothing_is_damage():
         unpack(data.replace(b"\xfd\x2c\x01", b"\xfd\xff\xff"))
 
 
+@pytest.mark.parametrize("length", [2**63 - 1, -(2**63)])
+def test_a_length_beyond_all_bytes_is_damage(length: int):
+    """Nor does a length that the end would overflow by read anything."""
+    state = CustomerState(VERSION, 0, 0.0, 0.0)
+    state.last = LastExperience(0, 0.0, 0.0, "x" * 300, "")
+    long = b"\xff" + length.to_bytes(8, "little", signed=True)
+
+    with pytest.raises(CxError, match="damaged"):
+        unpack(pack(state).replace(b"\xfd\x2c\x01", long))
+
+
 def test_a_weight_of_no_sum_is_damage():
     """A sum that nobody knows is refused: it would be taken for another."""
     with pytest.raises(CxError, match="damaged"):
