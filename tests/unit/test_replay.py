@@ -167,8 +167,8 @@ def test_the_order_of_lines_changes_nothing():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"time": "2099-01-01T00:00:00Z"}, None),
-        ({"time": "2099-01-01T00:00:00Z", "recordedtime": "2026-01-01T00:00:00Z"}, RejectReason.CLOCK_FUTURE),
+        ({"time": "2100-01-01T00:00:00Z"}, None),
+        ({"time": "2100-01-01T00:00:00Z", "recordedtime": "2026-01-01T00:00:00Z"}, RejectReason.CLOCK_FUTURE),
         ({"recordedtime": "2025-12-31T23:55:00Z"}, None),
         ({"recordedtime": "2025-12-31T23:54:59Z"}, RejectReason.CLOCK_FUTURE),
         ({"time": "1970-01-20T06:13:20Z"}, RejectReason.CLOCK_ANCIENT),

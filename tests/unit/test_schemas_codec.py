@@ -440,7 +440,7 @@ class TestJudgeTime:
         assert found is None or found.path == "$.time"
 
 
-@pytest.mark.parametrize("time", ["2100-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("time", ["2106-02-07T06:28:16Z", "9999-12-31T23:59:59-14:00"])
 def test_no_event_lies_beyond_the_calendar(time: str):
     """Where no record tells the time, a year that nobody lives to see is refused all the same."""
     found = judge_time(time_s(accepted(decode(event(time=time), KEY))), float("inf"), 0.0)
