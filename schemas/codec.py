@@ -17,7 +17,7 @@ MAX_BYTES: Final = 256 << 10
 CLOCK_SKEW_S: Final = 300.0
 """A publisher's clock may be this far ahead of the broker's before its event times are refused."""
 LATEST_S: Final = 4_294_967_296.0
-"""2106-02-07T06:28:16Z, beyond which rows have no bits: a later event time is a mistake, whatever tells it."""
+"""2106-02-07T06:28:16Z, where the bits of rows end: a later event time is a mistake, whatever says it."""
 SURELY_FITS: Final = ID_MAX_BYTES // 4
 """A character has at most four bytes."""
 RESERVED_PREFIX: Final = b"\x00"
