@@ -183,6 +183,17 @@ class Bench:
         now = self.lane.session if session is None else session
         await self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
 
+    async def behind_a_commit(self, chunks: int) -> list[int]:
+        """Send chunks of a record while another is committed; return the records of each transaction."""
+        self.writers[0].gate.clear()
+        await self.send(0)
+        await self.settle()
+        for offset in range(1, chunks + 1):
+            await self.send(offset)
+        self.writers[0].gate.set()
+        await self.settle()
+        return [transaction.records for transaction in self.writers[0].written]
+
     async def settle(self, number: int = 0) -> None:
         """Let the partition's task work until it has nothing to do."""
         for _ in range(50):

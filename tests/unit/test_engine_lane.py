@@ -66,14 +66,7 @@ async def test_other_partitions_compute_while_one_commits(bench: Bench) -> None:
 
 async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
     """Chunks that came during a commit share the next one."""
-    bench.writers[0].gate.clear()
-    await bench.send(0)
-    await bench.settle()
-    for offset in (1, 2, 3):
-        await bench.send(offset)
-    bench.writers[0].gate.set()
-    await bench.settle()
-    assert [transaction.records for transaction in bench.writers[0].written] == [1, 3]
+    assert await bench.behind_a_commit(3) == [1, 3]
 
 
 async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench) -> None:
@@ -107,14 +100,7 @@ async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
 async def test_a_transaction_is_bounded(bench: Bench, bound: dict[str, int]) -> None:
     """What a transaction takes is bounded in bytes and records; the rest goes into the next."""
     bench.lane.settings = dataclasses.replace(SETTINGS, **bound)  # type: ignore[arg-type]
-    bench.writers[0].gate.clear()
-    await bench.send(0)
-    await bench.settle()
-    for offset in (1, 2, 3):
-        await bench.send(offset)
-    bench.writers[0].gate.set()
-    await bench.settle()
-    assert [transaction.records for transaction in bench.writers[0].written] == [1, 2, 1]
+    assert await bench.behind_a_commit(3) == [1, 2, 1]
 
 
 async def test_a_partition_that_was_given_up_leaves_memory(bench: Bench) -> None:
