@@ -62,6 +62,7 @@ MODULES = (
     "streams/scoring/signals.py",
     "streams/scoring/standing.py",
     "streams/scoring/state.py",
+    "streams/scoring/sums.py",
     "streams/scoring/texts.py",
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",

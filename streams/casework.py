@@ -146,7 +146,7 @@ class Casework:
 
     def _opened(self, state: CustomerState, episode: Episode, glance: Glance) -> None:
         episode.risk = self._risk(state, glance)
-        when = "after_complaint" if Intent.COMPLAINT in state.intents else "before_complaint"
+        when = "after_complaint" if state.intents.has(Intent.COMPLAINT) else "before_complaint"
         self.outcomes.raised[when] += 1
 
     def _resolved(self, customer_id: str, state: CustomerState, decision: Decision, *, fresh: bool) -> None:

@@ -149,13 +149,16 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "deadline": state.deadline_s,
         "rhythm": rhythm and (rhythm.first_day, rhythm.last_day, rhythm.repeats, rhythm.days, rhythm.months),
         "profile": {key: (at, _plain(value)) for key, (at, value) in sorted(state.profile.items())},
-        **{f"points {key}": a * slow for key, a in sorted(state.points.items())},
+        **{f"points {key}": a * slow for key, a in sorted(state.points.by_key().items())},
         **{
             f"mass {name}": amount * (fast if name.endswith("_recent") else slow)
             for name, amount in plain(state.mass).items()
             if amount
         },
-        **{f"intent {k}": x * decay(churn.intent_half_life_s) for k, x in sorted(state.intents.items())},
+        **{
+            f"intent {k}": x * decay(churn.intent_half_life_s)
+            for k, x in sorted(state.intents.by_key().items())
+        },
         **{
             f"count {index}": count * decay(churn.count_half_lives_s[index])
             for index, count in enumerate(rhythm.counts if rhythm else ())

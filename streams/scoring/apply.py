@@ -182,10 +182,9 @@ class Scorer:
         span = to_s - state.ref_s
         slow = exp2(-span / self.ledger.half_life_s)
         fast = exp2(-span / self.ledger.recent_half_life_s)
-        state.points = {key: a * slow for key, a in state.points.items()}
+        state.points.fade(slow)
         fade(state.mass, slow, fast)
-        faded = exp2(-span / self.churn.intent_half_life_s)
-        state.intents = {key: amount * faded for key, amount in state.intents.items()}
+        state.intents.fade(exp2(-span / self.churn.intent_half_life_s))
         if state.rhythm is not None:
             half_lives = zip(state.rhythm.counts, self._half_lives_s, strict=True)
             state.rhythm.counts = [count * exp2(-span / half_life) for count, half_life in half_lives]

@@ -98,9 +98,9 @@ class Churn:
         self._trend = Driver(TREND)
         self._issue = Driver(OPEN_ISSUE)
         self._promise = Driver(BROKEN_PROMISE)
-        self._intents = {intent: Driver(name) for intent, name in INTENT_NAMES.items()}
+        self._intents: dict[int, Driver] = {intent: Driver(name) for intent, name in INTENT_NAMES.items()}
         self.calibration = Calibration(section.calibration, len(self.horizons))
-        self.intent_logits = {
+        self.intent_logits: dict[int, float] = {
             Intent.CANCEL_PAGE: section.cancel_page,
             Intent.COMPLAINT: section.complaint,
             Intent.UNSUBSCRIBE: section.unsubscribe,
@@ -108,8 +108,7 @@ class Churn:
 
     def declare(self, state: CustomerState, intent: Intent, at_s: float) -> None:
         """Count a declared intent to leave at `at_s`."""
-        grown = exp2((at_s - state.ref_s) / self.intent_half_life_s)
-        state.intents[intent] = state.intents.get(intent, 0.0) + grown
+        state.intents.add(intent, exp2((at_s - state.ref_s) / self.intent_half_life_s))
 
     def terms(
         self, state: CustomerState, failures: list[Case], at_s: float, score: float, trend: float
@@ -134,12 +133,13 @@ class Churn:
             self._broken_promise * min(promises, self._most),
         )
 
-    def intents(self, state: CustomerState, at_s: float) -> list[tuple[Intent, float]]:
+    def intents(self, state: CustomerState, at_s: float) -> list[tuple[int, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""
         if not state.intents:
             return []
         decay = exp2((state.ref_s - at_s) / self.intent_half_life_s)
-        return [(Intent(key), amount * decay) for key, amount in state.intents.items()]
+        amounts = state.intents.amounts
+        return [(key, amounts[place] * decay) for place, key in enumerate(state.intents.keys)]
 
     def rhythm_logits(
         self, state: CustomerState, rhythm: Rhythm, at_s: float, index: int

@@ -23,7 +23,7 @@ class Driver:
         self.name = name
         self.begins = i64(int.from_bytes(name.encode().ljust(_LETTERS, b"\0")[:_LETTERS], "big"))
         """The first letters as a number, which orders most names as their letters do."""
-        self.code = code
+        self.code = i64(code)
         named = b'"driver":' + orjson.dumps(name)
         self.in_experience = b"{" + named + b',"ledger":"experience","points":'
         self.in_service = b"{" + named + b',"ledger":"service","points":'
@@ -66,10 +66,11 @@ class Parts:
         self.drivers.append(driver)
         self.amounts = append(self.amounts, amount)
 
-    def give(self, drivers: Drivers, code: int, amount: float) -> None:
+    def give(self, drivers: Drivers, code: i64, amount: float) -> None:
         """Add to the part of a driver."""
-        for place, driver in enumerate(self.drivers):
-            if driver.code == code:
+        own = self.drivers
+        for place in range(len(own)):
+            if own[place].code == code:
                 self.amounts[place] += amount
                 return
         self.add(drivers.of(code), amount + 0.0)  # a -0.0 would be written as one

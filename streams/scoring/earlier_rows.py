@@ -21,6 +21,7 @@ from streams.scoring.state import (
     Published,
     Rhythm,
 )
+from streams.scoring.sums import sums_of
 
 EARLIER: Final = (1, 2)
 
@@ -102,13 +103,13 @@ def unpack_earlier(row: bytes) -> CustomerState:
     fields = _lengthened(row)
     state = CustomerState(VERSION, fields[1], fields[2], fields[3])
     state.events = fields[4]
-    state.points = fields[5]
+    state.points = sums_of(fields[5])
     _mass_in(state.mass, fields[6])
     _peaks_in(state.peaks, fields[7])
     rhythm = fields[8]
     if rhythm is not None:
         state.rhythm = Rhythm(rhythm[0], rhythm[1], rhythm[2], rhythm[3], rhythm[4], rhythm[5], rhythm[6])
-    state.intents = fields[9]
+    state.intents = sums_of(fields[9])
     last = fields[10]
     if last is not None:
         state.last = LastExperience(last[0], last[1], last[2], last[3], last[4])

@@ -34,6 +34,7 @@ from streams.scoring.state import (
     Mass,
     Peak,
 )
+from streams.scoring.sums import Sums
 
 TINY: Final = 1e-12
 REST: Final = 1e-12  # of what was taken out of a sum: less is rounding
@@ -70,6 +71,21 @@ def _added(total: float, amount: float) -> float:
     """Return a sum with `amount` added, 0 where it is empty then but for what rounding leaves of it."""
     total += amount
     return total if abs(total) > REST * abs(amount) else 0.0
+
+
+def _by_group(points: Sums) -> tuple[float, float, float]:
+    """Return the sums of the plain, the routine and the service group."""
+    plain = routine = service = 0.0
+    amounts = points.amounts
+    for place, key in enumerate(points.keys):
+        group = key & GROUP_BITS
+        if not group:
+            plain += amounts[place]
+        elif group == ROUTINE_BITS:
+            routine += amounts[place]
+        else:
+            service += amounts[place]
+    return plain, routine, service
 
 
 def fade(mass: Mass, slow: float, fast: float) -> None:
@@ -150,7 +166,7 @@ class Ledger:
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
         points, mass, key = state.points, state.mass, signal.key
         a, q, w = signal.a, signal.q * grown, signal.weight * grown
-        points[key] = points.get(key, 0.0) + a * grown
+        points.add(key, a * grown)
         group = key & GROUP_BITS
         if not group:
             mass.q_plain += q
@@ -169,8 +185,8 @@ class Ledger:
         """Take out of the sums what `weigh` added, and what rounding leaves of a sum that is empty then."""
         self.weigh(state, signal, at_s, -1.0)
         grown = exp2((at_s - state.ref_s) / self.half_life_s)
-        if abs(state.points[signal.key]) <= REST * abs(signal.a) * grown:
-            del state.points[signal.key]
+        if abs(state.points.get(signal.key)) <= REST * abs(signal.a) * grown:
+            state.points.drop(signal.key)
         _drop_rests(state.mass, REST * grown)
 
     def weigh_failure(self, state: CustomerState, case: Case, at_s: float, times: float = 1.0) -> None:
@@ -180,11 +196,11 @@ class Ledger:
         recent = times * exp2((at_s - state.ref_s) / self.recent_half_life_s)
         worth, key, mass = self.failures.worth(case.key), case.key, state.mass
         a, q = worth.a * weight, worth.q * weight
-        points = _added(state.points.get(key, 0.0), a * grown)
+        points = _added(state.points.get(key), a * grown)
         if points:
-            state.points[key] = points
+            state.points.put(key, points)
         else:
-            state.points.pop(key, None)
+            state.points.drop(key)
         mass.w_experience = _added(mass.w_experience, weight * grown)
         mass.q_plain = _added(mass.q_plain, q * grown)
         mass.a_recent = _added(mass.a_recent, a * recent)
@@ -303,15 +319,7 @@ class Ledger:
         since_s = state.ref_s - at_s
         decay = exp2(since_s / half_life_s)
         fast = exp2(since_s / self.recent_half_life_s)
-        plain = routine = service = 0.0
-        for key, a in state.points.items():
-            group = key & GROUP_BITS
-            if not group:
-                plain += a
-            elif group == ROUTINE_BITS:
-                routine += a
-            else:
-                service += a
+        plain, routine, service = _by_group(state.points)
         plain *= decay
         routine *= decay
         service *= decay
@@ -360,7 +368,7 @@ class Ledger:
         if known < TINY or usual < TINY:
             return below, 0.0
         mean_recent = mass.a_recent / recent
-        return below, known / (self.kappa + known) * (mean_recent - sum(state.points.values()) / usual)
+        return below, known / (self.kappa + known) * (mean_recent - state.points.total() / usual)
 
     def score(self, state: CustomerState, at_s: float) -> float:
         """Return the experience score at `at_s`, 0..100."""
@@ -373,9 +381,10 @@ class Ledger:
             return self.mu
         decay = exp2((state.ref_s - at_s) / self.half_life_s)
         total, mass, peaks = 0.0, served * decay, state.peaks
-        for key, a in state.points.items():
+        amounts = state.points.amounts
+        for place, key in enumerate(state.points.keys):
             if key & 1:
-                total += a
+                total += amounts[place]
         total *= decay
         high = self._faded(peaks[BEST_SERVICE], at_s)
         low = self._greater(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
@@ -428,8 +437,9 @@ class Ledger:
         service_scale = self.mean_share / (self.kappa + q_served)
         points, service = Parts(), Parts()
         drivers = self.drivers
-        for key, a in state.points.items():
-            code, group, felt = key >> 3, key & GROUP_BITS, a * decay
+        amounts = state.points.amounts
+        for place, key in enumerate(state.points.keys):
+            code, group, felt = key >> 3, key & GROUP_BITS, amounts[place] * decay
             if key & 1:
                 service.give(drivers, code, felt * service_scale)
             if group == ROUTINE_BITS:

@@ -60,7 +60,7 @@ def allowed_contact(state: CustomerState, named: object) -> list[str]:
 
 
 def _not_closed(state: CustomerState, named: Iterable[str]) -> list[str]:
-    closed = MESSAGE_CHANNELS if _UNSUBSCRIBE in state.intents else frozenset[str]()
+    closed = MESSAGE_CHANNELS if state.intents.has(_UNSUBSCRIBE) else frozenset[str]()
     return [channel for channel in named if channel not in closed]
 
 

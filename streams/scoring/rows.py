@@ -40,11 +40,11 @@ def pack(state: CustomerState) -> bytes:
     write_f64_le(to, state.ref_s)
     write_f64_le(to, state.newest_s)
     put_whole(to, state.events)
-    _put_sums(to, state.points)
+    state.points.write(to)
     _put_mass(to, state.mass)
     _put_peaks(to, state.peaks)
     _put_rhythm(to, state.rhythm)
-    _put_sums(to, state.intents)
+    state.intents.write(to)
     _put_last(to, state.last)
     put_whole(to, len(state.rings))
     for topic, ring in state.rings.items():
@@ -67,13 +67,6 @@ def pack(state: CustomerState) -> bytes:
         put_whole(to, at_s)
     put_whole(to, state.crowded)
     return to.getvalue()
-
-
-def _put_sums(to: BytesWriter, sums: dict[int, float]) -> None:
-    put_whole(to, len(sums))
-    for key, amount in sums.items():
-        put_whole(to, key)
-        write_f64_le(to, amount)
 
 
 def _put_mass(to: BytesWriter, mass: Mass) -> None:
@@ -217,11 +210,11 @@ def _unpacked(found: Reader) -> CustomerState:
     ref_s = found.number()
     state = CustomerState(version, baked, ref_s, found.number())
     state.events = found.whole()
-    _take_sums(found, state.points)
+    state.points.read(found)
     _take_mass(found, state.mass)
     _take_peaks(found, state.peaks)
     state.rhythm = _take_rhythm(found)
-    _take_sums(found, state.intents)
+    state.intents.read(found)
     state.last = _take_last(found)
     for _ in range(found.whole()):
         topic = found.whole()
@@ -243,12 +236,6 @@ def _unpacked(found: Reader) -> CustomerState:
         state.outreach.append(found.whole())
     state.crowded = found.whole()
     return state
-
-
-def _take_sums(found: Reader, sums: dict[int, float]) -> None:
-    for _ in range(found.whole()):
-        key = found.whole()
-        sums[key] = found.number()
 
 
 def _take_mass(found: Reader, mass: Mass) -> None:

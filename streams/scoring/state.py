@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 
 from streams.errors import CxError
 from streams.scoring.binary import pairs_of
+from streams.scoring.sums import Sums
 
 VERSION: Final = 3
 """2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
@@ -332,12 +333,12 @@ class CustomerState:
         self.ref_s = ref_s
         self.newest_s = newest_s
         self.events = 0
-        self.points: dict[int, float] = {}
+        self.points = Sums()
         """A of each (driver, group, in service): key = driver code * 8 + group * 2 + in service."""
         self.mass = Mass()
         self.peaks: list[Peak | None] = [None] * PEAKS
         self.rhythm: Rhythm | None = None
-        self.intents: dict[int, float] = {}
+        self.intents = Sums()
         self.last: LastExperience | None = None
         self.rings: dict[int, bytes] = {}
         """The last 8 state-changing ids of each source topic, 6 bytes each, oldest first."""

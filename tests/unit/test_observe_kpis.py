@@ -26,6 +26,7 @@ from streams.processing import Processor
 from streams.scoring.policy import Policy
 from streams.scoring.rows import pack
 from streams.scoring.state import PEAKS, Episode, LastExperience
+from streams.scoring.sums import sums_of
 from streams.topics import SUPPORT, WEB
 from tests.customers import DAY, DEFAULT, event, line, row, scorer, seconds
 
@@ -410,7 +411,7 @@ def test_of_whom_little_is_known_no_score_is_counted():
 def test_a_driver_that_the_policy_dropped_is_other():
     """Codes of rows that no policy names any more are one series together."""
     state = row([event("order.placed", 0)])
-    state.points = {3999 * 8: -50.0}
+    state.points = sums_of({3999 * 8: -50.0})
     state.peaks = [None] * PEAKS
     census = Census()
     census.take(DEFAULT, b"", state, seconds(1))

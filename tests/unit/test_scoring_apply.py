@@ -170,11 +170,11 @@ def test_the_reference_moves():
     moved_to = state.ref_s
 
     assert moved_to > seconds(365 * 30)
-    assert max(map(abs, [*state.points.values(), *plain(state.mass).values()])) < 2.0**260
+    assert max(map(abs, [*state.points.amounts, *plain(state.mass).values()])) < 2.0**260
     apply(state, event("complaint.raised", -365 * 30))
     assert state.ref_s == moved_to
     assert all(
-        map(math.isfinite, [*state.points.values(), *plain(state.mass).values(), *state.intents.values()])
+        map(math.isfinite, [*state.points.amounts, *plain(state.mass).values(), *state.intents.amounts])
     )
 
 
@@ -342,7 +342,9 @@ def test_cap_of_good_terms():
 def test_a_driver_that_the_policy_dropped():
     """A row's driver without a name in the policy keeps its number, so that sums stay exact."""
     state = row([event("order.placed"), event("complaint.raised")])
-    state.points[4001 * 8] = state.points.pop(10 * 8)
+    purchase, dropped = 10 * 8, 4001 * 8
+    state.points.put(dropped, state.points.get(purchase))
+    state.points.drop(purchase)
     found = assess(DEFAULT, state, 0)
 
     assert "driver_4001" in {each["driver"] for each in found.drivers}

@@ -19,6 +19,7 @@ from streams.scoring.cases import (
 from streams.scoring.drivers import Parts
 from streams.scoring.rules import Because, Decision, Rule
 from streams.scoring.state import PEAKS, CustomerState
+from streams.scoring.sums import sums_of
 from tests.customers import DEFAULT, event, live, scorer, seconds
 
 Life = list[Touchpoint]
@@ -179,7 +180,7 @@ def test_cause_owner(tables: dict[str, Any], owner: str | None, *, dropped: bool
     by = scorer(**tables)
     state, step = decided([*LOYAL, FAILED], by=by)
     if dropped:
-        state.points = {4001 * 8: sum(a for a in state.points.values() if a < 0)}
+        state.points = sums_of({4001 * 8: sum(a for a in state.points.amounts if a < 0)})
         state.peaks = [None] * PEAKS
 
     found = alert_document(by, "anna", state, step, generation="g", announced=False)

@@ -18,6 +18,7 @@ from streams.scoring.state import (
     Published,
     Rhythm,
 )
+from streams.scoring.sums import sums_of
 from tests.customers import DEFAULT, event, plain, row
 from tests.earlier import packed, version_2
 
@@ -36,13 +37,13 @@ def full() -> CustomerState:
     """Return a row in which nothing is empty, with numbers of every width."""
     state = CustomerState(VERSION, 2**32 - 1, 1.5, 1e300)
     state.events = 2**40
-    state.points = {8: -3.25, 4001 * 8 + 3: 2.0**-300}
+    state.points = sums_of({8: -3.25, 4001 * 8 + 3: 2.0**-300})
     mass = state.mass
     mass.q_plain, mass.q_routine, mass.q_service, mass.q_served = 1.0, 2.0, 3.0, 4.0
     mass.w_experience, mass.w_service, mass.a_recent, mass.q_recent = 5.0, 6.0, -7.0, 8.0
     state.peaks = [Peak(place * 90, place + 0.5, -1.0, bytes([place] * 6)) for place in range(PEAKS)]
     state.rhythm = Rhythm(-3, 40_000, 252, 2**64 - 2, [0.5, 1.0, 2.0], 4095, 12.5)
-    state.intents = {1: 1.0, 2: 0.25}
+    state.intents = sums_of({1: 1.0, 2: 0.25})
     state.last = LastExperience(253, 5.0, -6.0, "/quelle/ü", "id-1")
     state.rings = {0: bytes(range(48)), 2: b"sechs!"}
     state.published = Published(61.0, 62.0, 3, 7.0)

@@ -1,0 +1,117 @@
+"""Amounts by key, as a row keeps them: a few numbers in the order in which their keys came.
+
+Every event reads all of them, and compiled they are C numbers side by side: nothing is hashed, and none of
+them becomes a Python object. A search takes a comparison for each.
+"""
+
+from typing import Final
+
+from librt.strings import BytesWriter, write_f64_le
+from librt.vecs import append, pop, vec
+from mypy_extensions import i64, mypyc_attr
+
+from streams.scoring.binary import Reader, put_whole
+
+_ROOM: Final = 16  # most rows have fewer sums; more are taken as they come
+
+
+@mypyc_attr(acyclic=True)
+class Sums:
+    """Amounts by key. Sums over them have the same last bits wherever the row was in between."""
+
+    __slots__ = ("amounts", "keys")
+
+    def __init__(self) -> None:
+        self.keys = vec[i64]()
+        self.amounts = vec[float]()
+
+    def __bool__(self) -> bool:
+        return len(self.keys) > 0
+
+    def has(self, key: i64) -> bool:
+        """Tell whether there is an amount of that key."""
+        return self._place(key) >= 0
+
+    def get(self, key: i64) -> float:
+        """Return the amount of a key, 0 for none."""
+        place = self._place(key)
+        return self.amounts[place] if place >= 0 else 0.0
+
+    def put(self, key: i64, amount: float) -> None:
+        """Make `amount` that of a key."""
+        place = self._place(key)
+        if place >= 0:
+            self.amounts[place] = amount
+        else:
+            self.keys = append(self.keys, key)
+            self.amounts = append(self.amounts, amount)
+
+    def add(self, key: i64, amount: float) -> None:
+        """Add to the amount of a key."""
+        place = self._place(key)
+        if place >= 0:
+            self.amounts[place] += amount
+        else:
+            self.keys = append(self.keys, key)
+            self.amounts = append(self.amounts, amount + 0.0)  # never -0.0: as if added to nothing
+
+    def drop(self, key: i64) -> None:
+        """Forget the amount of a key, if there is one."""
+        place = self._place(key)
+        if place >= 0:
+            self.keys, _ = pop(self.keys, place)
+            self.amounts, _ = pop(self.amounts, place)
+
+    def fade(self, factor: float) -> None:
+        """Multiply all amounts."""
+        amounts = self.amounts
+        for place in range(len(amounts)):
+            amounts[place] *= factor
+
+    def total(self) -> float:
+        """Return the sum of all amounts."""
+        found = 0.0
+        for amount in self.amounts:
+            found += amount
+        return found
+
+    def by_key(self) -> dict[int, float]:
+        """Return the amounts as a dict, in their order."""
+        return dict(zip(self.keys, self.amounts, strict=True))
+
+    def write(self, to: BytesWriter) -> None:
+        """Add all to the bytes of a row."""
+        amounts = self.amounts
+        put_whole(to, len(amounts))
+        for place, key in enumerate(self.keys):
+            put_whole(to, key)
+            write_f64_le(to, amounts[place])
+
+    def read(self, found: Reader) -> None:
+        """Take what `write` added, into sums that have nothing yet."""
+        count: i64 = found.whole()
+        if not count:
+            return
+        keys, amounts = vec[i64](capacity=_ROOM), vec[float](capacity=_ROOM)
+        for _ in range(count):
+            key: i64 = found.whole()
+            keys = append(keys, key)
+            amounts = append(amounts, found.number())
+        self.keys, self.amounts = keys, amounts
+
+    def _place(self, key: i64) -> i64:
+        """Return where a key is, -1 for nowhere."""
+        place: i64 = 0
+        for held in self.keys:
+            if held == key:
+                return place
+            place += 1  # noqa: SIM113  # compiled, a count of C integers
+        return -1
+
+
+def sums_of(amounts: dict[int, float]) -> Sums:
+    """Return the amounts of a dict."""
+    sums = Sums()
+    for key, amount in amounts.items():
+        sums.put(key, amount)
+    return sums
