@@ -63,8 +63,17 @@ class Reading:
 
 def _newer(last: LastExperience | None, key: int, at_s: float, a: float, name: bytes) -> LastExperience:
     """Return the newer of an experience and one of the register."""
-    found = LastExperience(key, at_s, a, "", name.hex())
-    return found if last is None or _order(found) > _order(last) else last
+    case = name.hex()
+    if last is None or _is_newer(last, at_s, "", case, a):
+        return LastExperience(key, at_s, a, "", case)
+    return last
+
+
+def _is_newer(last: LastExperience, at_s: float, source: str, event_id: str, a: float) -> bool:
+    """Tell whether an experience comes after `last`; of the same time, source, id and size decide."""
+    if at_s != last.at_s:
+        return at_s > last.at_s
+    return (source, event_id, abs(a)) > (last.source, last.id, abs(last.a))
 
 
 def _added(total: float, amount: float) -> float:
@@ -114,11 +123,6 @@ def _drop_rests(mass: Mass, rest: float) -> None:
 
 def _beyond(total: float, rest: float) -> float:
     return total if abs(total) > rest else 0.0
-
-
-def _order(last: LastExperience) -> tuple[float, str, str, float]:
-    """Return what tells the newer of two experiences."""
-    return last.at_s, last.source, last.id, abs(last.a)
 
 
 def _outdoes(moment: Peak, m: float, held: Peak, held_m: float) -> bool:
@@ -248,7 +252,7 @@ class Ledger:
     @staticmethod
     def _newest(state: CustomerState, key: int, at_s: float, a: float, source: str, event_id: str) -> None:
         last = state.last
-        if last is None or (at_s, source, event_id, abs(a)) > (last.at_s, last.source, last.id, abs(last.a)):
+        if last is None or _is_newer(last, at_s, source, event_id, a):
             state.last = LastExperience(key, at_s, a, source, event_id)
 
     def _felt(self, case: Case) -> float:
@@ -389,11 +393,9 @@ class Ledger:
         high = self._faded(peaks[BEST_SERVICE], at_s)
         low = self._greater(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
         if state.failing:
-            for held in self.failures.all_at(state, at_s):
-                if held.key & 1:
-                    total += held.a * held.slow
-                    mass += held.q * held.slow
-                    low = max(low, -held.a * held.slow)
+            felt = Felt(total, mass, 0.0, 0.0, 0.0, low)
+            self.failures.add_all(felt, state.failures, at_s, in_service=True)
+            total, mass, low = felt.a, felt.q, felt.low
         peak = self._best_points(high) + self._worst_points(low)
         return self.mu + self.mean_share * total / (self.kappa + mass) + self.peak_share * peak
 

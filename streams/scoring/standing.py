@@ -56,7 +56,7 @@ class Worth:
 
 @mypyc_attr(acyclic=True)
 class Felt:
-    """Sums of the experience ledger at a time, `low` the worst moment: what failures are added to."""
+    """Sums of a ledger at a time, `low` the worst moment: what failures are added to."""
 
     __slots__ = ("a", "low", "q", "recent_a", "recent_q", "weight")
 
@@ -123,10 +123,10 @@ class Failures:
         worth = self.worth(key)
         return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, case.name)
 
-    def add_all(self, felt: Felt, failures: list[Case], at_s: float) -> None:
-        """Add what `all_at` returns to the sums, without an object for each."""
+    def add_all(self, felt: Felt, failures: list[Case], at_s: float, *, in_service: bool = False) -> None:
+        """Add what `all_at` returns to the sums, or those in service, without an object for each."""
         for case in failures:
-            if case.settled != NOT_SETTLED:
+            if case.settled != NOT_SETTLED or (in_service and not case.key & 1):
                 continue
             weight = self.weight(case, repaired=self.is_repaired(case, at_s))
             worth = self.worth(case.key)
