@@ -11,6 +11,7 @@ together capped by scaling. Calibration comes last (streams/scoring/calibration.
 import math
 from typing import Final
 
+from librt.vecs import append, vec
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
@@ -22,6 +23,7 @@ from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
 from streams.scoring.standing import Failures, failing
 from streams.scoring.state import Case, CustomerState, Rhythm
+from streams.scoring.sums import ROOM
 
 MIN_COUNT: Final = 0.05
 MOST_HORIZONS: Final = 3.0  # of silence: a longer one says no more
@@ -87,14 +89,14 @@ class Churn:
         self.b4 = section.recency
         self.limit = section.rhythm_limit
         self.typical_spend = section.typical_spend
-        self._beside = (
+        self._beside = [
             Driver(BASE),
             Driver(RHYTHM),
             Driver(ENGAGEMENT),
             Driver(SPEND),
             Driver(RECENCY),
             Driver(CALIBRATION),
-        )
+        ]
         self._trend = Driver(TREND)
         self._issue = Driver(OPEN_ISSUE)
         self._promise = Driver(BROKEN_PROMISE)
@@ -226,15 +228,20 @@ class Churn:
         from_rhythm, from_count, from_spend, from_recency = self.rhythm_logits(
             state, state.rhythm, at_s, index
         )
-        base, rhythm, engagement, spend, recency, calibration = self._beside
-        parts = Parts()
-        parts.add(base, slope * self.base[index] + self.calibration.shifts[index])
-        parts.add(rhythm, slope * from_rhythm)
-        parts.add(engagement, slope * from_count)
-        parts.add(spend, slope * from_spend)
-        parts.add(recency, slope * from_recency)
-        parts.add(calibration, 0.0)
-        self._add_terms(parts, state, at_s, experience, trend)
+        amounts = vec[float](capacity=2 * ROOM)
+        amounts = append(amounts, slope * self.base[index] + self.calibration.shifts[index])
+        amounts = append(amounts, slope * from_rhythm)
+        amounts = append(amounts, slope * from_count)
+        amounts = append(amounts, slope * from_spend)
+        amounts = append(amounts, slope * from_recency)
+        amounts = append(amounts, 0.0)
+        for points in experience.parts.amounts:
+            amounts = append(amounts, -self.per_point * points)
+        # The trend is named even at 0, so that rounding does not decide which drivers an output lists.
+        amounts = append(amounts, self.per_trend * -trend if trend < 0.0 else 0.0)
+        parts = Parts([*self._beside, *experience.parts.drivers, self._trend])
+        parts.amounts = amounts
+        self._add_declared(parts, state, at_s)
         terms = self._cap(parts)
         if self.calibration.curves:
             lowest = self._lowest(state, state.rhythm, at_s, terms, index)
@@ -242,25 +249,18 @@ class Churn:
         logit = parts.total()
         return ChurnReading(sigmoid(logit), logit, parts)
 
-    def _add_terms(
-        self, parts: Parts, state: CustomerState, at_s: float, experience: Reading, trend: float
-    ) -> None:
-        """Add the experience terms before their cap."""
-        own = experience.parts
-        for place, driver in enumerate(own.drivers):
-            parts.add(driver, -self.per_point * own.amounts[place])
-        # Named even at 0, so that rounding does not decide which drivers an output lists.
-        parts.add(self._trend, self.per_trend * -trend if trend < 0.0 else 0.0)
+    def _add_declared(self, parts: Parts, state: CustomerState, at_s: float) -> None:
+        """Add what was declared and what stands open, before the cap of the experience terms."""
         if state.intents:
             for intent, amount in self.intents(state, at_s):
-                parts.add(self._intents[intent], self.intent_logits[intent] * amount)
+                parts.join(self._intents[intent], self.intent_logits[intent] * amount)
         failures = failing(state)
         if failures:
             issues, promises = self._matters(failures, at_s)
             if issues:
-                parts.add(self._issue, issues)
+                parts.join(self._issue, issues)
             if promises:
-                parts.add(self._promise, promises)
+                parts.join(self._promise, promises)
 
     def _cap(self, parts: Parts) -> float:
         """Scale the experience terms to their cap and put the slope on them; return their sum without it."""

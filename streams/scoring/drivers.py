@@ -8,9 +8,9 @@ from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.policy import Policy
 from streams.scoring.state import NO_CODE
+from streams.scoring.sums import Sums
 
 _LETTERS: Final = 7
-_ROOM: Final = 16  # most sums have fewer parts; more are taken as they come
 
 
 @mypyc_attr(acyclic=True)
@@ -38,7 +38,7 @@ class Drivers:
         names = policy.driver_names
         self._by_code = [Driver(names.get(code, _unnamed(code)), code) for code in range(max(names) + 1)]
 
-    def of(self, code: int) -> Driver:
+    def of(self, code: i64) -> Driver:
         """Return the driver of a code; one that the policy dropped keeps its number."""
         return self._by_code[code] if 0 <= code < len(self._by_code) else Driver(_unnamed(code), code)
 
@@ -46,41 +46,29 @@ class Drivers:
         """Return the name of a driver by its code."""
         return self.of(code).name
 
+    def name_all(self, parts: "Parts") -> None:
+        """Give parts that were added by code their drivers."""
+        parts.drivers = [self.of(code) for code in parts.keys]
+
 
 def _unnamed(code: int) -> str:
     return f"driver_{code}"
 
 
 @mypyc_attr(acyclic=True)
-class Parts:
-    """What drivers make of a sum, in the order in which they were added."""
+class Parts(Sums):
+    """What drivers make of a sum, in the order in which they were added; by their codes until all are."""
 
-    __slots__ = ("amounts", "drivers")
+    __slots__ = ("drivers",)
 
-    def __init__(self) -> None:
-        self.drivers: list[Driver] = []
-        self.amounts = vec[float](capacity=_ROOM)
+    def __init__(self, drivers: list[Driver], room: i64 = 0) -> None:
+        super().__init__(room)
+        self.drivers = drivers
 
-    def add(self, driver: Driver, amount: float) -> None:
+    def join(self, driver: Driver, amount: float) -> None:
         """Add a driver that has no part yet."""
         self.drivers.append(driver)
         self.amounts = append(self.amounts, amount)
-
-    def give(self, drivers: Drivers, code: i64, amount: float) -> None:
-        """Add to the part of a driver."""
-        own = self.drivers
-        for place in range(len(own)):
-            if own[place].code == code:
-                self.amounts[place] += amount
-                return
-        self.add(drivers.of(code), amount + 0.0)  # a -0.0 would be written as one
-
-    def total(self, first: int = 0) -> float:
-        """Return the sum of the amounts, from the `first` on."""
-        amounts, found = self.amounts, 0.0
-        for place in range(first, len(amounts)):
-            found += amounts[place]
-        return found
 
     def ranked(self, *, by_name: bool) -> list[int]:
         """Return the places of the parts with the strongest first, and equals by name or else by code.

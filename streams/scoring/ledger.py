@@ -34,7 +34,7 @@ from streams.scoring.state import (
     Mass,
     Peak,
 )
-from streams.scoring.sums import Sums
+from streams.scoring.sums import ROOM, Sums
 
 TINY: Final = 1e-12
 REST: Final = 1e-12  # of what was taken out of a sum: less is rounding
@@ -437,23 +437,22 @@ class Ledger:
         routine_factor, service_factor, denominator = self._saturation(mass, decay, q_plain)
         scale = self.mean_share / denominator
         service_scale = self.mean_share / (self.kappa + q_served)
-        points, service = Parts(), Parts()
-        drivers = self.drivers
+        points, service = Parts([], ROOM), Parts([], ROOM if q_served else 0)
         amounts = state.points.amounts
         for place, key in enumerate(state.points.keys):
             code, group, felt = key >> 3, key & GROUP_BITS, amounts[place] * decay
             if key & 1:
-                service.give(drivers, code, felt * service_scale)
+                service.add(code, felt * service_scale)
             if group == ROUTINE_BITS:
                 felt *= routine_factor
             elif group:
                 felt *= service_factor
-            points.give(drivers, code, felt * scale)
+            points.add(code, felt * scale)
         for held in failures:
             code, felt = held.key >> 3, held.a * held.slow
-            points.give(drivers, code, felt * scale)
+            points.add(code, felt * scale)
             if held.key & 1:
-                service.give(drivers, code, felt * service_scale)
+                service.add(code, felt * service_scale)
         peaks = state.peaks
         self._add_best(points, self._top(peaks[BEST], peaks[BEST_KEPT], at_s), at_s)
         self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures, at_s)
@@ -461,9 +460,13 @@ class Ledger:
         self._add_best(service, peaks[BEST_SERVICE], at_s)
         self._add_worst(service, worst, [held for held in failures if held.key & 1], at_s)
         return (
-            Reading(self.mu + points.total(), weight / (2.0 + weight), points, denominator),
-            Reading(self.mu + service.total(), served / (2.0 + served), service, self.kappa + q_served),
+            self._reading(points, weight, denominator),
+            self._reading(service, served, self.kappa + q_served),
         )
+
+    def _reading(self, points: Parts, weight: float, denominator: float) -> Reading:
+        self.drivers.name_all(points)
+        return Reading(self.mu + points.total(), weight / (2.0 + weight), points, denominator)
 
     def _saturation(self, mass: Mass, decay: float, plain: float) -> tuple[float, float, float]:
         """Return the factors of the routine and of the service group, and kappa + Q with both saturated.
@@ -488,7 +491,7 @@ class Ledger:
         """Give the best moment to its driver."""
         if best is not None:
             moment = self.peak_share * self._best_points(self._faded(best, at_s))
-            points.give(self.drivers, best.code, moment)
+            points.add(best.code, moment)
 
     def _add_worst(self, points: Parts, worst: Peak | None, failures: list[Standing], at_s: float) -> None:
         """Give the worst moment, of the sums or of the register, to its driver."""
@@ -499,7 +502,7 @@ class Ledger:
             if worst is None or _outdoes(moment, stands, worst, m):
                 worst, m = moment, stands
         if worst is not None:
-            points.give(self.drivers, worst.code, self.peak_share * self._worst_points(m))
+            points.add(worst.code, self.peak_share * self._worst_points(m))
 
     def last_points(
         self, state: CustomerState, at_s: float, last: LastExperience, denominator: float

@@ -69,7 +69,7 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.rule is _CHURN_RISK and decision.cause != _LOST:
         chance = found.churn.probability if found.churn else 0.0
         risk = f"Churn risk within {horizon} days is {whole(chance * 100.0)}%"
-        causes = " and ".join(_raising(found.churn.parts if found.churn else Parts()))
+        causes = " and ".join(_raising(found.churn.parts) if found.churn else ())
         return risk + (f", driven by {causes}" if causes else "")
     return _why_silent(scorer, state, decision, found, horizon)
 

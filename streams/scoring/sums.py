@@ -12,18 +12,19 @@ from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.binary import Reader, put_whole
 
-_ROOM: Final = 16  # most rows have fewer sums; more are taken as they come
+ROOM: Final = 16
+"""Most rows have fewer sums; more are taken as they come."""
 
 
 @mypyc_attr(acyclic=True)
 class Sums:
-    """Amounts by key. Sums over them have the same last bits wherever the row was in between."""
+    """Amounts by key; `room` is how many can come without being moved."""
 
     __slots__ = ("amounts", "keys")
 
-    def __init__(self) -> None:
-        self.keys = vec[i64]()
-        self.amounts = vec[float]()
+    def __init__(self, room: i64 = 0) -> None:
+        self.keys = vec[i64](capacity=room)
+        self.amounts = vec[float](capacity=room)
 
     def __bool__(self) -> bool:
         return len(self.keys) > 0
@@ -68,11 +69,11 @@ class Sums:
         for place in range(len(amounts)):
             amounts[place] *= factor
 
-    def total(self) -> float:
-        """Return the sum of all amounts."""
-        found = 0.0
-        for amount in self.amounts:
-            found += amount
+    def total(self, first: i64 = 0) -> float:
+        """Return the sum of the amounts, from the `first` on."""
+        amounts, found = self.amounts, 0.0
+        for place in range(first, len(amounts)):
+            found += amounts[place]
         return found
 
     def by_key(self) -> dict[int, float]:
@@ -89,11 +90,8 @@ class Sums:
 
     def read(self, found: Reader) -> None:
         """Take what `write` added, into sums that have nothing yet."""
-        count: i64 = found.whole()
-        if not count:
-            return
-        keys, amounts = vec[i64](capacity=_ROOM), vec[float](capacity=_ROOM)
-        for _ in range(count):
+        keys, amounts = self.keys, self.amounts
+        for _ in range(found.whole()):
             key: i64 = found.whole()
             keys = append(keys, key)
             amounts = append(amounts, found.number())

@@ -53,7 +53,7 @@ def test_strange_numbers_and_names_are_written_alike(points: float, coverage: fl
     """What is not finite is null, a dropped driver has its number, and an id of any letters is quoted."""
     state = row([*LOYAL, event("delivery.failed", 346)])
     found = assess(DEFAULT, state, seconds(347))
-    found.experience.parts.add(DEFAULT.drivers.of(CODE_OF_NONE), points)
+    found.experience.parts.join(DEFAULT.drivers.of(CODE_OF_NONE), points)
     found.experience.coverage = coverage
     document = score_document(DEFAULT, STRANGE, state, found)
 
@@ -84,9 +84,9 @@ def test_the_text_is_the_same_where_it_is_compiled(life: Life, day: float):
 @given(st.lists(st.tuples(st.sampled_from([-2.0, -1.0, 0.0, 1e-12, 1.0]), st.text("abc", max_size=2))))
 def test_parts_are_ranked_by_their_size_and_then_by_name(given_parts: list[tuple[float, str]]):
     """The strongest comes first, equals by name, then as they came; rounding decides nothing."""
-    parts = Parts()
+    parts = Parts([])
     for amount, name in given_parts:
-        parts.add(Driver(name), amount)
+        parts.join(Driver(name), amount)
 
     wanted = sorted(given_parts, key=lambda each: (-round(abs(each[0]), 9), each[1]))
     assert parts.named(by_name=True) == [(name, amount) for amount, name in wanted]

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from librt.vecs import vec
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import ChurnAlert
@@ -156,9 +157,8 @@ def test_of_equal_drivers_the_lower_code_is_the_worst():
     """Whose failure it is does not depend on the order of the parts, and a trifle is nobody's."""
     drivers = [DEFAULT.drivers.of(code) for code in (3, 1, 2)]
     for amounts, worst in (((-2.0, -2.0, -2.0), 1), ((-2.0, -3.0, -4.0), 2), ((-1.0, -1.0, 1.0), None)):
-        parts = Parts()
-        for driver, amount in zip(drivers, amounts, strict=True):
-            parts.add(driver, amount)
+        parts = Parts(drivers)
+        parts.amounts = vec[float](amounts)
         assert worst_of(parts) == (worst and DEFAULT.drivers.name(worst))
 
 

@@ -178,7 +178,7 @@ def test_a_fall_without_a_bad_driver():
     """A falling trend with no driver below zero is told without one, and without a last experience."""
     state, step = decided([*LOYAL, FAILED])
     found = assess(DEFAULT, state, step.glance.at_s)
-    found.experience.parts = Parts()
+    found.experience.parts = Parts([])
     state.last = None
 
     assert reason_of(DEFAULT, state, step, found) == "Experience is falling, 14 points below the usual."
