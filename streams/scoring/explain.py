@@ -6,6 +6,8 @@ Documents are plain dicts with the fields of `schemas.outputs`, which a test hol
 
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from schemas.times import at_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
@@ -17,6 +19,7 @@ from streams.scoring.state import CustomerState, LastExperience
 Document = dict[str, Any]
 
 
+@mypyc_attr(acyclic=True)
 class Assessment:
     """A row read in full at one time: every score with the parts that it is the sum of.
 

@@ -3,11 +3,13 @@
 All numbers are written at once, and each is copied from there to where it belongs.
 """
 
+import math
 from typing import Final
 
 import orjson
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
-from mypy_extensions import i64
+from librt.vecs import vec
+from mypy_extensions import i64, mypyc_attr
 
 from schemas.times import write_time
 from streams.scoring.apply import Scorer
@@ -22,8 +24,8 @@ dumps: Final = orjson.dumps  # compiled code looks up each import by its name, a
 _BANDS: Final = [b',"band":"' + band.label.encode() + b'","churn_drivers":' for band in Band]
 _ENGAGED: Final = b',"churn_reason":null,"coverage":{"experience":'
 _NO_ENGAGEMENT: Final = b',"churn_reason":' + dumps(NO_ENGAGEMENT) + b',"coverage":{"experience":'
-_OPENED: Final = ord("[")
-_COMMA: Final = ord(",")
+_OPEN_LIST: Final = ord("[")
+_CLOSE_LIST: Final = ord("]")
 _CLOSE: Final = ord("}")
 _QUOTE: Final = ord('"')
 _NULL: Final = b"null"
@@ -32,6 +34,7 @@ _EACH_BYTE: Final = 0x0101010101010101
 _ROOM: Final = " " * _WORD  # behind the last number, for a whole word may be read there
 
 
+@mypyc_attr(acyclic=True)
 class Text:
     """JSON in the making, and the numbers to come."""
 
@@ -55,12 +58,22 @@ class Text:
             self._next = by_a_slice(self._written, self._numbers, self._next)
 
     def item(self, head: bytes) -> None:
-        """Add an object of a list, which is a head and a number."""
-        written = self._written
-        if written[-1] != _OPENED:
-            written.append(_COMMA)
+        """Add an object of a list, which is a head that begins with a comma, and a number."""
         self.number(head)
-        written.append(_CLOSE)
+        self._written.append(_CLOSE)
+
+    def listed(self, begun: i64) -> None:
+        """Make a list of the objects from a place on: what separates them opens and closes it too."""
+        written = self._written
+        if begun < len(written):
+            written[begun] = _OPEN_LIST
+        else:
+            written.append(_OPEN_LIST)
+        written.append(_CLOSE_LIST)
+
+    def length(self) -> i64:
+        """Return how long the text is."""
+        return len(self._written)
 
     def words(self, head: bytes, words: str | None) -> None:
         """Add a string after its head, or null."""
@@ -115,7 +128,7 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
     """Return `score_document` as JSON, its keys in order."""
     churn, experience, service, last = found.churn, found.experience, found.service, found.last_felt()
     numbers: list[object] = []
-    causes = [] if churn is None else _ranked(numbers, churn.parts, by_name=True)
+    causes = _causing(numbers, churn)
     numbers.append(None if churn is None else churn.probability)
     numbers.append(experience.coverage)
     numbers.append(service.coverage)
@@ -169,14 +182,14 @@ def churn_drivers_text(found: Assessment) -> bytes:
     if not found.churn_text:
         numbers: list[object] = []
         churn = found.churn
-        causes = [] if churn is None else _ranked(numbers, churn.parts, by_name=True)
+        causes = _causing(numbers, churn)
         text = Text(numbers)
         _put_causes(text, churn, causes)
         found.churn_text = text.whole()
     return found.churn_text
 
 
-def _ranked(numbers: list[object], parts: Parts, *, by_name: bool) -> list[int]:
+def _ranked(numbers: list[object], parts: Parts, *, by_name: bool) -> vec[i64]:
     """Add the amounts of the parts to the numbers, in the order of the document, which is returned."""
     order, amounts = parts.ranked(by_name=by_name), parts.amounts
     for place in order:
@@ -184,24 +197,43 @@ def _ranked(numbers: list[object], parts: Parts, *, by_name: bool) -> list[int]:
     return order
 
 
-def _put_points(text: Text, found: Assessment, felt: list[int], served: list[int]) -> None:
-    text.put(b"[")
+def _causing(numbers: list[object], churn: ChurnReading | None) -> vec[i64]:
+    """Do so with the log-odds of churn, but for those of nothing: whatever a policy leaves out is there."""
+    if churn is None:
+        return vec[i64]()
+    order, amounts = churn.parts.ranked(by_name=True), churn.parts.amounts
+    for place in order:
+        if not _is_nothing(amounts[place]):
+            numbers.append(amounts[place])  # noqa: PERF401  # as above
+    return order
+
+
+def _is_nothing(amount: float) -> bool:
+    """Tell 0.0 from all else that it equals."""
+    return amount == 0.0 and math.copysign(1.0, amount) > 0.0
+
+
+def _put_points(text: Text, found: Assessment, felt: vec[i64], served: vec[i64]) -> None:
+    begun = text.length()
     drivers = found.experience.parts.drivers
     for place in felt:
         text.item(drivers[place].in_experience)
     drivers = found.service.parts.drivers
     for place in served:
         text.item(drivers[place].in_service)
-    text.put(b"]")
+    text.listed(begun)
 
 
-def _put_causes(text: Text, churn: ChurnReading | None, causes: list[int]) -> None:
-    text.put(b"[")
+def _put_causes(text: Text, churn: ChurnReading | None, causes: vec[i64]) -> None:
+    begun = text.length()
     if churn is not None:
-        drivers = churn.parts.drivers
+        drivers, amounts = churn.parts.drivers, churn.parts.amounts
         for place in causes:
-            text.item(drivers[place].in_churn)
-    text.put(b"]")
+            if _is_nothing(amounts[place]):
+                text.put(drivers[place].not_in_churn)
+            else:
+                text.item(drivers[place].in_churn)
+    text.listed(begun)
 
 
 def put_last(text: Text, last: tuple[LastExperience, Driver, float] | None) -> None:

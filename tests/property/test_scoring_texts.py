@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from librt.strings import BytesWriter
+from librt.vecs import vec
+from mypy_extensions import i64
 
 from schemas.envelope import Touchpoint
 from streams.scoring import texts
 from streams.scoring.apply import Scorer
-from streams.scoring.drivers import Driver, Parts
+from streams.scoring.drivers import Driver, Parts, by_insertion, by_sorting
 from streams.scoring.explain import assess, score_document
 from streams.scoring.texts import by_a_slice, by_words, churn_drivers_text, drivers_text, score_text
 from tests.customers import DEFAULT, event, row, scorer, seconds
@@ -21,6 +23,7 @@ from tests.lives import days, lives
 
 Life = list[Touchpoint]
 Copy = Callable[[BytesWriter, bytes, int], int]
+Ranked = Callable[..., vec[i64]]
 POLICIES = [
     DEFAULT,
     scorer(ledger={"asymmetry": 1.0, "peak_share": 0.0, "prior": 50}),
@@ -55,9 +58,12 @@ def test_strange_numbers_and_names_are_written_alike(points: float, coverage: fl
     found = assess(DEFAULT, state, seconds(347))
     found.experience.parts.join(DEFAULT.drivers.of(CODE_OF_NONE), points)
     found.experience.coverage = coverage
+    assert found.churn is not None
+    found.churn.parts.join(Driver("nameless"), points)
     document = score_document(DEFAULT, STRANGE, state, found)
 
     assert {"driver": "driver_999", "ledger": "experience", "points": points} in document["drivers"]
+    assert {"driver": "nameless", "logit": points} in document["churn_drivers"]
     assert score_text(DEFAULT, STRANGE, state, found) == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
@@ -81,12 +87,36 @@ def test_the_text_is_the_same_where_it_is_compiled(life: Life, day: float):
         assert drivers_text(found) == orjson.dumps(found.drivers)
 
 
-@given(st.lists(st.tuples(st.sampled_from([-2.0, -1.0, 0.0, 1e-12, 1.0]), st.text("abc", max_size=2))))
-def test_parts_are_ranked_by_their_size_and_then_by_name(given_parts: list[tuple[float, str]]):
-    """The strongest comes first, equals by name, then as they came; rounding decides nothing."""
+AMOUNTS = [-2.0, -1.0, -0.0, 0.0, 1e-12, 1.0, 1e6, -1e22]
+MILLION = 1e6
+
+
+@pytest.mark.parametrize("ranked", [by_sorting, by_insertion])
+@given(
+    given_parts=st.lists(st.tuples(st.sampled_from(AMOUNTS), st.text("abc", max_size=9), st.integers(0, 9)))
+)
+def test_parts_are_ranked_by_their_size_and_then_by_name(
+    ranked: Ranked, given_parts: list[tuple[float, str, int]]
+):
+    """The strongest comes first, equals by name or by code, then as they came; rounding decides nothing."""
     parts = Parts([])
-    for amount, name in given_parts:
+    for amount, name, code in given_parts:
+        parts.join(Driver(name, code), amount)
+
+    places = range(len(given_parts))
+    for by_name, tie in ((True, 1), (False, 2)):
+        wanted = sorted(places, key=lambda at, tie=tie: (_rank(given_parts[at][0]), given_parts[at][tie]))
+        assert list(ranked(parts, by_name=by_name)) == wanted
+
+
+def _rank(amount: float) -> float:
+    return -round(min(abs(amount), MILLION), 9)
+
+
+def test_drivers_are_named_in_their_order():
+    """Whoever lists drivers has the strongest first."""
+    parts = Parts([])
+    for name, amount in (("b", 1.0), ("c", -2.0), ("a", 1.0)):
         parts.join(Driver(name), amount)
 
-    wanted = sorted(given_parts, key=lambda each: (-round(abs(each[0]), 9), each[1]))
-    assert parts.named(by_name=True) == [(name, amount) for amount, name in wanted]
+    assert parts.named(by_name=True) == [("c", -2.0), ("a", 1.0), ("b", 1.0)]
