@@ -13,7 +13,7 @@ from mypy_extensions import mypyc_attr
 
 from streams.errors import CxError
 from streams.scoring.binary import pairs_of
-from streams.scoring.sums import ROOM, Sums
+from streams.scoring.sums import Sums
 
 VERSION: Final = 3
 """2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
@@ -333,7 +333,7 @@ class CustomerState:
         self.ref_s = ref_s
         self.newest_s = newest_s
         self.events = 0
-        self.points = Sums(ROOM)
+        self.points = Sums()
         """A of each (driver, group, in service): key = driver code * 8 + group * 2 + in service."""
         self.mass = Mass()
         self.peaks: list[Peak | None] = [None] * PEAKS

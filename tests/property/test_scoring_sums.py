@@ -1,10 +1,11 @@
 """The sums of a row against a dict: the same amounts in the same order, through whatever happens to them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from librt.strings import BytesWriter
 
-from streams.scoring.binary import Reader
+from streams.scoring.binary import Reader, put_whole
 from streams.scoring.sums import Sums, sums_of
 
 KEYS = st.integers(0, 40) | st.integers(252, 260) | st.just(4001 * 8)
@@ -63,6 +64,16 @@ def test_sums_come_out_of_bytes_as_they_went_in(
 
 def _added(steps: list[tuple[str, int, float]], later: list[tuple[str, int, float]]) -> dict[int, float]:
     return stepped([*steps, *(("add", key, amount) for _, key, amount in later)])[1]
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 15, 1 << 40])
+def test_more_sums_than_there_are_keys_are_damage(count: int):
+    """A count that no row has is refused, before room is made for so many."""
+    to = BytesWriter()
+    put_whole(to, count)
+
+    with pytest.raises(ValueError, match="sums"):
+        Sums().read(Reader(to.getvalue()))
 
 
 def test_sums_of_a_dict():
