@@ -23,7 +23,6 @@ _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`")
 _EXPECTED: Final = re.compile(r"^Expected (.+?)(?:, got `.*`)?$")
 _VERSION: Final = re.compile(r"^(.+)\.v\d+$")
 _TIME_MEND: Final = "Send RFC 3339 with an offset, such as 2026-05-03T14:00:00+02:00."
-_CURRENCY_MEND: Final = "Send the three capital letters of ISO 4217, such as EUR."
 _WORDS: Final = {
     "str": "a string",
     "bool": "true or false",
@@ -154,8 +153,6 @@ def _mend(text: str, path: str, type_name: object) -> str:
         return f"Send {_WORDS['date']}."
     if "datetime" in text:
         return _TIME_MEND
-    if "matching regex" in text:
-        return _CURRENCY_MEND
     if text.startswith("Invalid enum value"):
         values = allowed(str(type_name), path)
         return f"Send one of {', '.join(values)}." if values else ""

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("streams", "schemas")
 MODULES = (
     "schemas/codec.py",
+    "schemas/currencies.py",
     "schemas/times.py",
     "streams/aftermath.py",
     "streams/announcing.py",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from schemas.currencies import Priced, hold_currency
 from schemas.envelope import Touchpoint
 from schemas.families.promises import check_zone
 from schemas.fields import Channel, Currency, Data, Id, Money, SignedMoney, Text, Time, Zone, says
@@ -29,8 +30,9 @@ class CustomerUpdatedData(Data, frozen=True, kw_only=True):
     contact_by: Annotated[Channels | None, says("Channels on which the customer may be contacted.")] = None
 
     def __post_init__(self) -> None:
-        """Require a time zone that exists."""
+        """Require a time zone that exists, and a code of a currency."""
         check_zone(self.timezone)
+        hold_currency(self)
 
 
 class CustomerUpdated(Touchpoint, frozen=True, kw_only=True, tag="cx.customer.updated.v1"):
@@ -77,7 +79,7 @@ class AlertClosed(Touchpoint, frozen=True, kw_only=True, tag="cx.alert.closed.v1
     data: AlertClosedData
 
 
-class ActionTakenData(Data, frozen=True, kw_only=True):
+class ActionTakenData(Data, Priced, frozen=True, kw_only=True):
     """What was done for the customer."""
 
     kind: Annotated[Id | None, says("What was done, such as call, email or voucher.")] = None

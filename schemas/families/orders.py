@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.currencies import Priced
 from schemas.envelope import Touchpoint
 from schemas.fields import Count, Currency, Data, Id, Money, Party, Text, Time, says
 
@@ -20,7 +21,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 Lines = Annotated[tuple[Line, ...], Meta(max_length=1000)]
 
 
-class OrderPlacedData(Data, frozen=True, kw_only=True):
+class OrderPlacedData(Data, Priced, frozen=True, kw_only=True):
     """What was bought."""
 
     lines: Annotated[Lines | None, says("The lines of the order, at most 1000.")] = None
@@ -37,7 +38,7 @@ class OrderPlaced(Touchpoint, frozen=True, kw_only=True, tag="cx.order.placed.v1
     data: OrderPlacedData = OrderPlacedData()
 
 
-class OrderChangeData(Data, frozen=True, kw_only=True):
+class OrderChangeData(Data, Priced, frozen=True, kw_only=True):
     """What was taken back."""
 
     amount: Annotated[Money | None, says("Value in minor units.")] = None
@@ -112,7 +113,7 @@ class DeliveryFailed(Touchpoint, frozen=True, kw_only=True, tag="cx.delivery.fai
     data: DeliveryEndData = DeliveryEndData()
 
 
-class PaymentFailedData(Data, frozen=True, kw_only=True):
+class PaymentFailedData(Data, Priced, frozen=True, kw_only=True):
     """A payment that did not go through."""
 
     amount: Annotated[Money | None, says("Value in minor units.")] = None
@@ -127,7 +128,7 @@ class PaymentFailed(Touchpoint, frozen=True, kw_only=True, tag="cx.payment.faile
     data: PaymentFailedData = PaymentFailedData()
 
 
-class SubscriptionData(Data, frozen=True, kw_only=True):
+class SubscriptionData(Data, Priced, frozen=True, kw_only=True):
     """A subscription."""
 
     subscription_id: Annotated[Id | None, says("The subscription or contract.")] = None

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from schemas.currencies import Priced
 from schemas.envelope import Touchpoint
 from schemas.fields import Count, Currency, Data, Id, Money, Seconds, Text, says
 
@@ -73,7 +74,7 @@ class FormAbandoned(Touchpoint, frozen=True, kw_only=True, tag="cx.form.abandone
     data: FormAbandonedData = FormAbandonedData()
 
 
-class CartAbandonedData(Data, frozen=True, kw_only=True):
+class CartAbandonedData(Data, Priced, frozen=True, kw_only=True):
     """A cart left behind."""
 
     total: Annotated[Money | None, says("Value of the cart in minor units.")] = None
@@ -87,7 +88,7 @@ class CartAbandoned(Touchpoint, frozen=True, kw_only=True, tag="cx.cart.abandone
     data: CartAbandonedData = CartAbandonedData()
 
 
-class CheckoutFailedData(Data, frozen=True, kw_only=True):
+class CheckoutFailedData(Data, Priced, frozen=True, kw_only=True):
     """A checkout that did not go through."""
 
     step: Annotated[Text | None, says("The step that failed.")] = None
