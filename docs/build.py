@@ -20,8 +20,9 @@ from streams.cli.schema import field_rows
 from streams.errors import Exit
 from streams.observe import metrics
 from streams.routing import topic_for
+from streams.scoring.apply import Scorer
 from streams.scoring.policy import Policy, default_policy
-from streams.scoring.signals import SignalTable, intent_of
+from streams.scoring.signals import intent_of
 from streams.settings import settings_table
 from streams.topics import TOPICS
 
@@ -171,11 +172,12 @@ def _envelope() -> Iterator[str]:
 
 
 def _types() -> Iterator[str]:
-    signals = SignalTable(default_policy())
+    scorer = Scorer(default_policy())
     rows = []
     for info in TYPES.values():
         event = msgspec.json.decode(export.example(info.name), type=info.touchpoint)
-        said = [f"`{signal.driver}`" for signal in signals.of(event)]
+        _, _, signals = scorer.read(event)
+        said = [f"`{signal.driver}`" for signal in signals]
         if (intent := intent_of(event)) is not None:
             said.append(f"intent `{intent.name.lower()}`")
         topic = topic_for(info.name, None).name

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.arrivals import Arrival
 from schemas.diagnosis import diagnose, diagnose_envelope, json_type, not_json, violation
 from schemas.envelope import Touchpoint
 from schemas.fields import ID_MAX_BYTES
@@ -37,24 +38,30 @@ _UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
 
 def decode(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Touchpoint | Reject:
     """Decode a Kafka record in CloudEvents' structured or binary mode; never raises."""
+    found = receive(value, key, headers)
+    return found.event if isinstance(found, Arrival) else found
+
+
+def receive(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Arrival | Reject:
+    """Decode a Kafka record as `decode` does, for those who read on in its envelope."""
     if value is None or len(value) > MAX_BYTES or (headers and _is_binary(headers)):
-        return _decode_odd(value, key, headers)
+        return _arrived(_decode_odd(value, key, headers))
     try:
-        event = _decode(value)
+        arrival = Arrival(_decode(value))
     except _UNREADABLE as error:
-        return _second_look(value, key, error)
-    subject = event.subject
+        return _arrived(_second_look(value, key, error))
+    subject = arrival.subject
     # The one test that all good events pass: what fails it is judged rule by rule.
     if (
         subject
         and key == subject.encode()
         and len(key) <= ID_MAX_BYTES
         and key[0]
-        and _fits(event.id)
-        and _fits(event.source)
+        and _fits(arrival.id)
+        and _fits(arrival.source)
     ):
-        return event
-    return _judge_ids(event, key)
+        return arrival
+    return _arrived(_judge_ids(arrival.event, key))
 
 
 def decode_line(line: bytes | str) -> Touchpoint | Reject:
@@ -100,6 +107,10 @@ def judge_time(happened_s: float, recorded_s: float, ancient_before_s: float) ->
     if happened_s < ancient_before_s:
         return reject(RejectReason.CLOCK_ANCIENT, "$.time", "a time before the earliest")
     return None
+
+
+def _arrived(found: Touchpoint | Reject) -> Arrival | Reject:
+    return found if isinstance(found, Reject) else Arrival(found)
 
 
 def _too_large(value: bytes) -> Reject:

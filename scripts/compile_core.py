@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("streams", "schemas")
 MODULES = (
+    "schemas/arrivals.py",
     "schemas/codec.py",
     "schemas/currencies.py",
     "schemas/times.py",
@@ -50,6 +51,7 @@ MODULES = (
     "streams/scoring/grievances.py",
     "streams/scoring/heads.py",
     "streams/scoring/hours.py",
+    "streams/scoring/kinds.py",
     "streams/scoring/ledger.py",
     "streams/scoring/lifecycle.py",
     "streams/scoring/lived.py",

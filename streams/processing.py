@@ -17,7 +17,7 @@ from streams.settings import Settings
 from streams.suppression import Suppression, build_suppression
 from streams.topics import ACTIONS as ACTIONS_TOPIC
 from streams.topics import ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES
-from streams.work import PartitionWork
+from streams.work import PartitionWork, handlings
 
 
 class Processor:
@@ -35,6 +35,7 @@ class Processor:
         partitions: int = 0,
     ) -> None:
         self.scorer = scorer
+        self.handlings = handlings(scorer)
         self.suppression = Suppression()
         """By default nobody can be forgotten."""
         self.warm = WarmStates()

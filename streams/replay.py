@@ -148,7 +148,7 @@ def _admit(  # one line's way through the file's totals
         customer = result.customers[event.subject] = Customer(scorer.new(event_s))
         admitted[event.subject] = []
     topic, channel = _place(type(event), event.channel)
-    key = scorer.admit(customer.state, event, topic)
+    key = scorer.admit(customer.state, *scorer.read(event), topic)
     if key is None:
         result.duplicates += 1
         return
@@ -190,7 +190,7 @@ def _apply_all(
             state.events += 1
             state.newest_s = event_s
             continue
-        strong = scorer.count(state, event, event_s, key)
+        strong = scorer.count(state, *scorer.read(event), event_s, key)
         if found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong):
             _keep(customer_id, customer, scorer, found)
     _pass_deadlines(customer_id, customer, scorer, result.at_s, result)

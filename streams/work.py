@@ -7,9 +7,12 @@ writes the effects in one transaction; the in-memory log drives the same code.
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
-from schemas.codec import decode, judge_time
+from mypy_extensions import mypyc_attr
+
+from schemas.arrivals import Arrival
+from schemas.codec import judge_time, receive
 from schemas.envelope import Touchpoint
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
@@ -19,12 +22,13 @@ from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
 from streams.observe.intake import LATE_S, Intake, Meter, is_late
-from streams.observe.kpis import CONTACTS, COUNTED, Kpis
+from streams.observe.kpis import COUNTED, Kpis
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
 from streams.publishing import due, publish
 from streams.scoring.apply import Scorer
+from streams.scoring.kinds import Kind
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Glance
@@ -39,10 +43,30 @@ FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
 
 
+@mypyc_attr(acyclic=True)
+class Handling:
+    """How events of one type are handled, found by one look-up each."""
+
+    __slots__ = ("acts", "counting", "forgets", "kind")
+
+    def __init__(self, touchpoint: type[Touchpoint], kind: Kind) -> None:
+        self.kind = kind
+        self.counting = COUNTED.get(touchpoint)
+        self.acts = touchpoint in ACTIONS
+        """It says what somebody did about an alert."""
+        self.forgets = touchpoint is CustomerForgotten
+
+
+def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
+    """Return how the events of each type are handled under the scorer's policy."""
+    return {kind: Handling(kind, scored) for kind, scored in scorer.kinds.items()}
+
+
 class Shared(Protocol):
     """What the units of work of one worker share (see `processing.Processor`)."""
 
     scorer: Scorer
+    handlings: dict[type[Touchpoint], Handling]
     office: Office
     suppression: Suppression
     warm: WarmStates
@@ -74,6 +98,7 @@ class PartitionWork:
     ) -> None:
         self._processor = processor
         self._scorer = processor.scorer
+        self._handlings = processor.handlings
         self._partition = partition
         self._rows = rows
         self._warm = processor.warm
@@ -88,6 +113,7 @@ class PartitionWork:
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
         self._forgetting = Forgetting(processor.suppression, rows)
+        self._anyone_forgotten: bool = self._forgetting.active
         tally = Tally(intake=Intake(processor.sources), kpis=Kpis(priced=processor.priced))
         self._done = Processed(tally=tally)
         self._tally, self._kpis, self._intake = tally, tally.kpis, tally.intake
@@ -116,22 +142,22 @@ class PartitionWork:
         for record in records:
             self._current = record
             key = record.key
-            event = decode(record.value, key, record.headers)
-            if type(event) is Reject:  # a Struct asks its metaclass whether anything is an instance
-                self._dead_letter(event, topic, record)
+            arrival = receive(record.value, key, record.headers)
+            if not isinstance(arrival, Arrival):
+                self._dead_letter(arrival, topic, record)
                 continue
-            event_s = seconds_of(event.time)
+            event_s = seconds_of(arrival.time)
             record_s = record.timestamp / 1000.0
             untrue = judge_time(event_s, record_s, ancient_s)
             if untrue is not None:
                 self._dead_letter(untrue, topic, record)
                 continue
-            channel = event.channel or default_channel
-            if key is None or event.subject is None:
+            channel = arrival.channel or default_channel
+            if key is None or arrival.subject is None:
                 self._anonymous += 1
-                intake.seen(event, channel, "anonymous")
+                intake.seen(arrival.event, channel, "anonymous")
                 continue
-            if self._count(event, event_s, record_s, record, key, channel):
+            if self._count(arrival, event_s, record_s, record, key, channel):
                 newest_s = max(newest_s, event_s)
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
@@ -140,7 +166,7 @@ class PartitionWork:
 
     def _count(  # where it came from and what it says
         self,
-        event: Touchpoint,
+        arrival: Arrival,
         event_s: float,
         record_s: float,
         record: Record,
@@ -148,11 +174,11 @@ class PartitionWork:
         channel: str,
     ) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
-        topic = self._topic
-        if type(event) is CustomerForgotten:
-            self._forget_on_request(event, key, topic, record, channel)
+        topic, event, handling = self._topic, arrival.event, self._handlings[arrival.kind]
+        if handling.forgets:
+            self._forget_on_request(cast("CustomerForgotten", event), key, topic, record, channel)
             return False
-        if self._forgetting.active and self._forgetting.holds(key, self._touched):
+        if self._anyone_forgotten and self._forgetting.holds(key, self._touched):
             self._suppressed += 1
             self._intake.seen(event, channel, "suppressed")
             return False
@@ -161,27 +187,28 @@ class PartitionWork:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
             return False
         scorer = self._scorer
-        admitted = scorer.admit(state, event, self._index)
+        kind = handling.kind
+        signals = kind.signals(arrival)
+        admitted = scorer.admit(state, arrival, kind, signals, self._index)
         if admitted is None:
             self._duplicate += 1
             self._intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        meter = self._meter(event, channel, event_s, record_s)
-        kind = type(event)
-        if kind in COUNTED:
-            last = scorer.ledger.last_of(state) if kind in CONTACTS else None
-            self._kpis.see(event, channel, key, event_s, last)
-        if admitted:
-            for signal in scorer.signals.of(event):
-                meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
-        strong = scorer.count(state, event, event_s, admitted)
+        meter = self._meter(arrival, channel, event_s, record_s)
+        counting = handling.counting
+        if counting is not None:
+            last = scorer.ledger.last_of(state) if counting.contact else None
+            self._kpis.see(counting, arrival, channel, key, event_s, last)
+        for signal in signals:
+            meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
+        strong = scorer.count(state, arrival, kind, signals, event_s, admitted)
         # At a neutral act only time has passed: it mostly changes nothing.
         if admitted or scorer.rules.stirs(
             state, state.newest_s, absence_until_s=self._casework.absence_until_s
         ):
             self._decide(key, state, event, record, strong=strong)
-        if kind in ACTIONS:
+        if handling.acts:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
         return True
 
@@ -197,16 +224,16 @@ class PartitionWork:
             self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)
             self._tally.alert_records_s.append(record.timestamp / 1000.0)
 
-    def _meter(self, event: Touchpoint, channel: str, event_s: float, record_s: float) -> Meter:
+    def _meter(self, arrival: Arrival, channel: str, event_s: float, record_s: float) -> Meter:
         """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
-        source = event.source
-        meter = self._meters.get(type(event))
+        source, kind = arrival.source, arrival.kind
+        meter = self._meters.get(kind)
         if meter is None or meter.source != source or meter.channel != channel:
-            meter = self._meters[type(event)] = self._intake.meter(type(event), channel, source)
+            meter = self._meters[kind] = self._intake.meter(kind, channel, source)
         meter.number += 1
         if event_s > meter.newest_s:  # noqa: PLR1730  # max() costs several times as much, on every event
             meter.newest_s = event_s
-        if record_s - event_s > LATE_S and is_late(event, event_s, record_s):
+        if record_s - event_s > LATE_S and is_late(arrival.event, event_s, record_s):
             meter.late += 1
         return meter
 
@@ -327,6 +354,7 @@ class PartitionWork:
         self._touched.pop(key, None)
         self._glances.pop(key, None)
         self._done.rows.update(self._forgetting.forget(key))
+        self._anyone_forgotten = True
         self._casework.desk.note(key, None)
         self._accepted += 1
         self._done.tally.intake.seen(event, channel, "accepted")
@@ -366,7 +394,7 @@ class PartitionWork:
         """
         if (
             record.key is not None
-            and self._forgetting.active
+            and self._anyone_forgotten
             and self._forgetting.holds(record.key, self._touched)
         ):
             self._suppressed += 1

@@ -98,7 +98,7 @@ class Checker:
         if event.subject is None:
             return {"outcome": "anonymous", **about}
         state = self._customers.setdefault(event.subject, self.scorer.new(time_s(event)))
-        admitted = self.scorer.admit(state, event, INPUTS.index(topic))
+        admitted = self.scorer.admit(state, *self.scorer.read(event), INPUTS.index(topic))
         identity = topic.name, admitted or event_hash(event.source, event.id)
         first = self._lines.get(identity)
         if admitted is None:
@@ -115,7 +115,7 @@ class Checker:
         state = self.scorer.new(at_s)
         self.scorer.apply(state, event, at_s, 0)
         effects: Document = {}
-        signals = self.scorer.signals.of(event)
+        _, _, signals = self.scorer.read(event)
         if signals:
             found = assess(self.scorer, state, at_s)
             points = {(each["ledger"], each["driver"]): each["points"] for each in found.drivers}

@@ -12,6 +12,9 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
+from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
 from schemas.families import orders, promises, store, support, voice
 from schemas.fields import Data
@@ -62,20 +65,27 @@ class Kpis:
     """Contacts for the judgement of first-contact resolution; drained when committed."""
 
     def see(
-        self, event: Touchpoint, channel: str, key: bytes, event_s: float, last: LastExperience | None
+        self,
+        counting: "Counting",
+        arrival: Arrival,
+        channel: str,
+        key: bytes,
+        event_s: float,
+        last: LastExperience | None,
     ) -> None:
-        """Count an accepted event; `last` is the last experience before it, which only `CONTACTS` ask for."""
-        kind = type(event)
-        reader, contact = _READERS.get(kind), kind in CONTACTS
-        if reader is None and not contact:
+        """Count an accepted event as its type is counted (`COUNTED`).
+
+        `last` is the last experience before it, which only contacts ask for.
+        """
+        data = arrival.data
+        direction: str | None = data.direction
+        if direction == "outbound":
             return
-        data = event.data
-        if data.direction == "outbound":
-            return
-        if contact:
+        if counting.contact:
             self._contact(data, channel, key, event_s, last)
+        reader = counting.reader
         if reader is not None:
-            reader(self, event, data, channel)
+            reader(self, arrival, data, channel)
 
     def _contact(
         self, data: Data, channel: str, key: bytes, event_s: float, last: LastExperience | None
@@ -129,6 +139,21 @@ class Kpis:
         return copy
 
 
+_Reader = Callable[[Kpis, Arrival, Any, str], None]
+
+
+@mypyc_attr(acyclic=True)
+class Counting:
+    """How events of one type are counted."""
+
+    __slots__ = ("contact", "reader")
+
+    def __init__(self, reader: _Reader | None, *, contact: bool) -> None:
+        self.reader = reader
+        self.contact = contact
+        """The customer came to us."""
+
+
 def priced_by(policy: Policy) -> frozenset[str]:
     """Return the currencies that a policy has a rate for, its own with them."""
     return frozenset((policy.currency, *policy.currencies))
@@ -146,76 +171,83 @@ def answer_of(survey: str, goodness: float) -> str:
     return "good" if good else "bad" if bad else "neutral"
 
 
-def _survey(kpis: Kpis, _: Touchpoint, data: voice.SurveyAnsweredData, channel: str) -> None:
+def _survey(kpis: Kpis, _: Arrival, data: voice.SurveyAnsweredData, channel: str) -> None:
     kpis.answers[data.survey, channel, answer_of(data.survey, data.goodness)] += 1
 
 
-def _conversation(kpis: Kpis, event: Touchpoint, data: Any, channel: str) -> None:
+def _call(kpis: Kpis, _: Arrival, data: support.CallEndedData, channel: str) -> None:
+    handled_s = data.talk_s
+    if handled_s is not None:
+        handled_s += (data.hold_s or 0.0) + (data.acw_s or 0.0)
+    _conversation(kpis, data, channel, handled_s)
+
+
+def _chat(kpis: Kpis, _: Arrival, data: support.ChatEndedData, channel: str) -> None:
+    _conversation(kpis, data, channel, data.duration_s)
+
+
+def _conversation(kpis: Kpis, data: Any, channel: str, handled_s: float | None) -> None:
     """Count a call or a chat: whether a person answered, how long it took."""
     kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
     wait_s = data.wait_s
     if wait_s is not None:
         observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, wait_s)
-    if type(event) is support.CallEnded:
-        handled_s = data.talk_s
-        if handled_s is not None:
-            handled_s = handled_s + (data.hold_s or 0.0) + (data.acw_s or 0.0)
-    else:
-        handled_s = data.duration_s
     if handled_s is not None:
         observe_under(kpis.handling_s, channel, HANDLING_BUCKETS_S, handled_s)
 
 
-def _queue(kpis: Kpis, _: Touchpoint, data: store.QueueWaitedData, channel: str) -> None:
+def _queue(kpis: Kpis, _: Arrival, data: store.QueueWaitedData, channel: str) -> None:
     kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
     if data.wait_s is not None:
         observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, data.wait_s)
 
 
-def _ticket_solved(kpis: Kpis, _: Touchpoint, data: support.TicketData, channel: str) -> None:
+def _ticket_solved(kpis: Kpis, _: Arrival, data: support.TicketData, channel: str) -> None:
     """Take the time to the first reply once a ticket: at its first solution."""
     if not data.reopens and data.first_reply is not None and data.first_reply.calendar_s is not None:
         observe_under(kpis.first_reply_s, channel, REPLY_BUCKETS_S, data.first_reply.calendar_s)
 
 
-def _delivered(kpis: Kpis, event: Touchpoint, data: orders.DeliveryEndData, channel: str) -> None:
+def _delivered(kpis: Kpis, arrival: Arrival, data: orders.DeliveryEndData, channel: str) -> None:
     promised_at = data.promised_at
     if promised_at is not None:
-        kpis.promises[channel, "kept" if event.time <= promised_at else "broken"] += 1
+        kpis.promises[channel, "kept" if arrival.time <= promised_at else "broken"] += 1
 
 
-def _delivery_failed(kpis: Kpis, _: Touchpoint, __: orders.DeliveryEndData, channel: str) -> None:
+def _delivery_failed(kpis: Kpis, _: Arrival, __: orders.DeliveryEndData, channel: str) -> None:
     kpis.promises[channel, "broken"] += 1
 
 
-def _kept(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: str) -> None:
+def _kept(kpis: Kpis, _: Arrival, __: promises.PromiseEndData, channel: str) -> None:
     kpis.promises[channel, "kept"] += 1
 
 
-def _withdrawn(kpis: Kpis, _: Touchpoint, __: promises.PromiseEndData, channel: str) -> None:
+def _withdrawn(kpis: Kpis, _: Arrival, __: promises.PromiseEndData, channel: str) -> None:
     kpis.promises[channel, "withdrawn"] += 1
 
 
-def _amount(kpis: Kpis, event: Touchpoint, data: Any, channel: str) -> None:
+def _amount(kpis: Kpis, arrival: Arrival, data: Any, channel: str) -> None:
     """Take the currency of an amount; where none is named, it is the policy's."""
     currency = data.currency
     if currency is None or currency in kpis.priced:
         return
     if getattr(data, "total", None) or getattr(data, "amount", None):
-        kpis.spend(type(event), channel, currency)
+        kpis.spend(arrival.kind, channel, currency)
 
 
-CONTACTS: Final = frozenset({support.CallEnded, support.ChatEnded, support.TicketCreated})
+_CONTACTS: Final[frozenset[type[Touchpoint]]] = frozenset(
+    {support.CallEnded, support.ChatEnded, support.TicketCreated}
+)
 PRICED: Final = frozenset(
     info.touchpoint
     for info in TYPES.values()
     if "currency" in info.data.__struct_fields__ and {"total", "amount"} & {*info.data.__struct_fields__}
 )
 """The types that may be an engagement with an amount (see `scoring.apply.Scorer.count`)."""
-_READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] = {
+_READERS: Final[dict[type[Touchpoint], _Reader]] = {
     voice.SurveyAnswered: _survey,
-    support.CallEnded: _conversation,
-    support.ChatEnded: _conversation,
+    support.CallEnded: _call,
+    support.ChatEnded: _chat,
     support.TicketSolved: _ticket_solved,
     store.QueueWaited: _queue,
     orders.DeliveryDelivered: _delivered,
@@ -224,5 +256,7 @@ _READERS: Final[dict[type[Touchpoint], Callable[[Kpis, Any, Any, str], None]]] =
     promises.PromiseWithdrawn: _withdrawn,
     **dict.fromkeys(PRICED, _amount),
 }
-COUNTED: Final = CONTACTS | frozenset(_READERS)
+COUNTED: Final[dict[type[Touchpoint], Counting]] = {
+    kind: Counting(_READERS.get(kind), contact=kind in _CONTACTS) for kind in _CONTACTS.union(_READERS)
+}
 """The types that say anything here: all others need not be shown."""

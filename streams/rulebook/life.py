@@ -86,10 +86,11 @@ class Life:
         at_s, rules = time_s(event), self.scorer.rules
         topic = _TOPIC_INDEX[topic_for(event.type, event.channel).name]
         self._sweep(at_s)
-        admitted = self.scorer.admit(self.state, event, topic)
+        read = self.scorer.read(event)
+        admitted = self.scorer.admit(self.state, *read, topic)
         if admitted is None:
             return
-        strong = self.scorer.count(self.state, event, at_s, admitted)
+        strong = self.scorer.count(self.state, *read, at_s, admitted)
         self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong))
 
     def _sweep_until(self, at_s: float) -> None:

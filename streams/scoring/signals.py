@@ -1,8 +1,8 @@
 """From touchpoints to signals: how a moment felt, how much it matters, and who served.
 
 A `Signal` carries what the ledger needs, computed once: most moments have no grade, so their signals are
-made when the policy is read. `SignalTable(policy).of(touchpoint)` gives the signals of one event; neutral
-acts give none.
+made when the policy is read, and readers grade the others. Neutral acts give none (see
+`scoring.kinds.Kind.signals`).
 """
 
 import math
@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 
 from mypy_extensions import mypyc_attr
 
-from schemas.envelope import Touchpoint, time_s
+from schemas.arrivals import Arrival
+from schemas.envelope import Touchpoint
 from schemas.families import customers, orders, store, support, voice, web
 from streams.scoring.maths import log2
 from streams.scoring.policy import DAY_S, DriverSection, Policy
@@ -76,7 +77,7 @@ def _group(section: DriverSection, *, good: bool, service: bool) -> Group:
 
 
 Signals = tuple[Signal, ...]
-_Reader = Callable[["SignalTable", Any, Touchpoint], Signals]
+Reader = Callable[["SignalTable", Any, Arrival], Signals]
 
 
 class SignalTable:
@@ -84,34 +85,33 @@ class SignalTable:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._fixed = {name: (self._make(name),) for name in policy.drivers}
+        self._full = {name: (self._make(name),) for name in policy.drivers}
         self._half = {name: (self._make(name, share=0.5),) for name in policy.drivers}
         self.kept_late = (self._make("promise_broken", share=policy.promises.kept_late_share),)
         """What a delivery with an id gives that came after its time: the register knows its promise."""
-        self._by_type: dict[type, Signals | _Reader] = {
-            **{touchpoint: self._fixed[driver] for touchpoint, driver in FIXED.items()},
-            **READERS,
-        }
-        self._last: Touchpoint | None = None
-        self._signals: Signals = ()
+        limits = policy.signals
+        self.wait_ordinary_s = limits.wait_ordinary_s
+        self.wait_long_s = limits.wait_long_s
+        self.transfers = limits.transfers
+        self.glad = limits.sentiment_glad
+        self.neutral = limits.sentiment_neutral
+        self.reach = limits.reach_public
+        self.prompt_days = limits.refund_prompt_days
+        self.slow_days = limits.refund_slow_days
 
-    def of(self, touchpoint: Touchpoint) -> Signals:
-        """Return the signals of `touchpoint`; empty for a neutral act."""
-        if touchpoint is self._last:  # an event is asked for several times in a row
-            return self._signals
-        entry = self._by_type.get(type(touchpoint))
-        if entry is None:
-            signals: Signals = ()
-        elif isinstance(entry, tuple):
-            signals = entry
-        else:
-            signals = entry(self, touchpoint.data, touchpoint)
-        self._signals, self._last = signals, touchpoint
-        return signals
+    def fixed(self, kind: type[Touchpoint]) -> Signals:
+        """Return the signals that every event of a type gives."""
+        driver = FIXED.get(kind)
+        return () if driver is None else self.full(driver)
+
+    @staticmethod
+    def reader(kind: type[Touchpoint]) -> Reader | None:
+        """Return what makes the signals of a type whose events differ."""
+        return READERS.get(kind)
 
     def full(self, name: str) -> Signals:
         """Return driver `name` at its policy's value and weight."""
-        return self._fixed[name]
+        return self._full[name]
 
     def half(self, name: str) -> Signals:
         """Return driver `name` at half its weight."""
@@ -140,107 +140,116 @@ def intent_of(touchpoint: Touchpoint) -> Intent | None:
     intent = INTENTS.get(type(touchpoint))
     if intent is None:
         return None
-    if intent is Intent.COMPLAINT and _outbound(touchpoint.data):
+    if intent is Intent.COMPLAINT and is_outbound(touchpoint.data):
         return None
     if isinstance(touchpoint, orders.SubscriptionCancelled) and touchpoint.data.by == "company":
         return None
     return intent
 
 
-def _outbound(data: Any) -> bool:
-    return bool(data.direction == "outbound")
+def is_outbound(data: Any) -> bool:
+    """Tell whether the company went to the customer."""
+    direction: str | None = data.direction
+    return direction == "outbound"
 
 
-def _delivered(table: SignalTable, data: orders.DeliveryEndData, event: Touchpoint) -> Signals:
-    # Without a promise nobody can say whether one was kept.
-    if data.promised_at is None:
+def _delivered(table: SignalTable, data: orders.DeliveryEndData, arrival: Arrival) -> Signals:
+    promised_at = data.promised_at
+    if promised_at is None:  # nobody can say whether a promise was kept
         return ()
-    if event.time <= data.promised_at:
+    if arrival.time <= promised_at:
         return table.full("delivery_on_time")
     if data.order_id is None and data.delivery_id is None:
         return table.full("late_delivery")
     return table.kept_late
 
 
-def _rescheduled(table: SignalTable, data: orders.DeliveryRescheduledData, _: Touchpoint) -> Signals:
+def _rescheduled(table: SignalTable, data: orders.DeliveryRescheduledData, _: Arrival) -> Signals:
     return () if data.by == "customer" else table.full("rescheduled_delivery")
 
 
-def _cancelled(table: SignalTable, data: orders.OrderChangeData, _: Touchpoint) -> Signals:
+def _cancelled(table: SignalTable, data: orders.OrderChangeData, _: Arrival) -> Signals:
     return table.full("cancelled_by_company") if data.by == "company" else ()
 
 
-def _refunded(table: SignalTable, data: orders.OrderChangeData, event: Touchpoint) -> Signals:
+def _refunded(table: SignalTable, data: orders.OrderChangeData, arrival: Arrival) -> Signals:
     if data.requested_at is None:
         return ()
-    days = (time_s(event) - data.requested_at.timestamp()) / DAY_S
+    days = (arrival.time.timestamp() - data.requested_at.timestamp()) / DAY_S
     if days < 0.0:  # paid before it was asked for: that says nothing of how long it took
         return ()
-    limits = table.policy.signals
-    if days <= limits.refund_prompt_days:
+    if days <= table.prompt_days:
         return table.full("refund_prompt")
-    return table.full("refund_slow") if days > limits.refund_slow_days else ()
+    return table.full("refund_slow") if days > table.slow_days else ()
 
 
-def _searched(table: SignalTable, data: web.SearchPerformedData, _: Touchpoint) -> Signals:
+def _searched(table: SignalTable, data: web.SearchPerformedData, _: Arrival) -> Signals:
     return table.full("search_no_results") if data.results == 0 else ()
 
 
-def _help_searched(table: SignalTable, data: support.HelpSearchedData, _: Touchpoint) -> Signals:
+def _help_searched(table: SignalTable, data: support.HelpSearchedData, _: Arrival) -> Signals:
     return table.full("help_not_found") if data.results == 0 else ()
 
 
 def _waiting(table: SignalTable, wait_s: float) -> Signals:
-    limits = table.policy.signals
-    if wait_s >= limits.wait_long_s:
+    if wait_s >= table.wait_long_s:
         return table.full("waiting")
-    return table.half("waiting") if wait_s >= limits.wait_ordinary_s else ()
+    return table.half("waiting") if wait_s >= table.wait_ordinary_s else ()
 
 
-def _queue(table: SignalTable, data: store.QueueWaitedData, _: Touchpoint) -> Signals:
-    if _outbound(data):
+def _queue(table: SignalTable, data: store.QueueWaitedData, _: Arrival) -> Signals:
+    if is_outbound(data):
         return ()
     return table.full("abandoned_contact") if data.abandoned else _waiting(table, data.wait_s or 0.0)
 
 
 def _sentiment(table: SignalTable, sentiment: float | None) -> Signals:
-    if sentiment is None or abs(sentiment) < table.policy.signals.sentiment_neutral:
+    if sentiment is None or abs(sentiment) < table.neutral:
         return ()
     return table.graded("sentiment", 50.0 * (1.0 + sentiment))
 
 
 def _how_it_went(table: SignalTable, resolved: str | None, sentiment: float | None) -> Signals:
     if resolved == "yes":
-        glad = sentiment is not None and sentiment >= table.policy.signals.sentiment_glad
+        glad = sentiment is not None and sentiment >= table.glad
         return table.full("great_service" if glad else "resolved")
     unresolved = table.full("unresolved") if resolved == "no" else ()
     return unresolved + _sentiment(table, sentiment)
 
 
-def _conversation(table: SignalTable, data: Any, event: Touchpoint) -> Signals:
+def _call(table: SignalTable, data: support.CallEndedData, _: Arrival) -> Signals:
+    return _conversation(table, data, data.hold_s or 0.0)
+
+
+def _chat(table: SignalTable, data: support.ChatEndedData, _: Arrival) -> Signals:
+    return _conversation(table, data, 0.0)
+
+
+def _conversation(table: SignalTable, data: Any, held_s: float) -> Signals:
     """Signals of a call or a chat: who had to come, the wait, the hand-overs and the end."""
-    outbound = _outbound(data)
+    outbound = is_outbound(data)
     signals = () if outbound else table.full("contact_needed")
     if data.abandoned:
         return signals if outbound else signals + table.full("abandoned_contact")
     if not outbound:
-        held_s = data.hold_s if type(event) is support.CallEnded else None  # a chat has no hold
-        signals += _waiting(table, (data.wait_s or 0.0) + (held_s or 0.0))
-    if (data.transfers or 0) >= table.policy.signals.transfers:
+        wait_s: float | None = data.wait_s
+        signals += _waiting(table, (wait_s or 0.0) + held_s)
+    transfers: int | None = data.transfers
+    if (transfers or 0) >= table.transfers:
         signals += table.full("handed_around")
     return signals + _how_it_went(table, data.resolved, data.sentiment)
 
 
-def _ticket_created(table: SignalTable, data: support.TicketData, _: Touchpoint) -> Signals:
-    return () if _outbound(data) else table.full("contact_needed") + _sentiment(table, data.sentiment)
+def _ticket_created(table: SignalTable, data: support.TicketData, _: Arrival) -> Signals:
+    return () if is_outbound(data) else table.full("contact_needed") + _sentiment(table, data.sentiment)
 
 
-def _ticket_solved(table: SignalTable, data: support.TicketData, _: Touchpoint) -> Signals:
+def _ticket_solved(table: SignalTable, data: support.TicketData, _: Arrival) -> Signals:
     return _how_it_went(table, "yes", data.sentiment)
 
 
-def _ivr(table: SignalTable, data: support.IvrEndedData, _: Touchpoint) -> Signals:
-    if _outbound(data):
+def _ivr(table: SignalTable, data: support.IvrEndedData, _: Arrival) -> Signals:
+    if is_outbound(data):
         return ()
     if data.result == "contained":
         return table.full("self_service")
@@ -251,31 +260,31 @@ def _in_public(table: SignalTable, sentiment: float | None, reach: int | None, b
     """Signals of a public voice: full weight from the policy's reach on, half below or if unknown."""
     if sentiment is None:
         return ()
-    weigh = table.full if (reach or 0) >= table.policy.signals.reach_public else table.half
-    if sentiment <= -table.policy.signals.sentiment_neutral:
+    weigh = table.full if (reach or 0) >= table.reach else table.half
+    if sentiment <= -table.neutral:
         return weigh(bad)
-    return weigh("public_praise") if sentiment >= table.policy.signals.sentiment_glad else ()
+    return weigh("public_praise") if sentiment >= table.glad else ()
 
 
-def _social(table: SignalTable, data: voice.SocialMentionedData, _: Touchpoint) -> Signals:
-    if _outbound(data):
+def _social(table: SignalTable, data: voice.SocialMentionedData, _: Arrival) -> Signals:
+    if is_outbound(data):
         return ()
     return _in_public(table, data.sentiment, data.reach, "public_complaint")
 
 
-def _review(table: SignalTable, data: voice.ReviewPostedData, _: Touchpoint) -> Signals:
+def _review(table: SignalTable, data: voice.ReviewPostedData, _: Arrival) -> Signals:
     sentiment = data.sentiment if data.goodness is None else 2.0 * data.goodness - 1.0
-    wide = (data.reach or 0) >= table.policy.signals.reach_public
+    wide = (data.reach or 0) >= table.reach
     return _in_public(table, sentiment, data.reach, "public_complaint" if wide else "bad_review")
 
 
-def _complaint(table: SignalTable, data: store.ComplaintRaisedData, _: Touchpoint) -> Signals:
-    if _outbound(data):
+def _complaint(table: SignalTable, data: store.ComplaintRaisedData, _: Arrival) -> Signals:
+    if is_outbound(data):
         return ()
     return table.half("public_complaint") if data.public else table.full("complaint")
 
 
-def _survey(table: SignalTable, data: voice.SurveyAnsweredData, _: Touchpoint) -> Signals:
+def _survey(table: SignalTable, data: voice.SurveyAnsweredData, _: Arrival) -> Signals:
     service = data.scope == "transactional" and (data.aspect is None or data.aspect in SERVICE_ASPECTS)
     if data.survey == "nps":
         return table.graded("nps", _nps_value(data.goodness, table.policy.ledger.prior), service=service)
@@ -310,23 +319,23 @@ FIXED: Final[dict[type[Touchpoint], str]] = {
     web.CartAbandoned: "cart_abandoned",
     web.CheckoutFailed: "checkout_failed",
 }
-READERS: Final[dict[type[Touchpoint], _Reader]] = {
-    orders.DeliveryDelivered: cast("_Reader", _delivered),
-    orders.DeliveryRescheduled: cast("_Reader", _rescheduled),
-    orders.OrderCancelled: cast("_Reader", _cancelled),
-    orders.OrderRefunded: cast("_Reader", _refunded),
-    web.SearchPerformed: cast("_Reader", _searched),
-    store.QueueWaited: cast("_Reader", _queue),
-    store.ComplaintRaised: cast("_Reader", _complaint),
-    support.HelpSearched: cast("_Reader", _help_searched),
-    support.CallEnded: _conversation,
-    support.ChatEnded: _conversation,
-    support.TicketCreated: cast("_Reader", _ticket_created),
-    support.TicketSolved: cast("_Reader", _ticket_solved),
-    support.IvrEnded: cast("_Reader", _ivr),
-    voice.SocialMentioned: cast("_Reader", _social),
-    voice.ReviewPosted: cast("_Reader", _review),
-    voice.SurveyAnswered: cast("_Reader", _survey),
+READERS: Final[dict[type[Touchpoint], Reader]] = {
+    orders.DeliveryDelivered: cast("Reader", _delivered),
+    orders.DeliveryRescheduled: cast("Reader", _rescheduled),
+    orders.OrderCancelled: cast("Reader", _cancelled),
+    orders.OrderRefunded: cast("Reader", _refunded),
+    web.SearchPerformed: cast("Reader", _searched),
+    store.QueueWaited: cast("Reader", _queue),
+    store.ComplaintRaised: cast("Reader", _complaint),
+    support.HelpSearched: cast("Reader", _help_searched),
+    support.CallEnded: cast("Reader", _call),
+    support.ChatEnded: cast("Reader", _chat),
+    support.TicketCreated: cast("Reader", _ticket_created),
+    support.TicketSolved: cast("Reader", _ticket_solved),
+    support.IvrEnded: cast("Reader", _ivr),
+    voice.SocialMentioned: cast("Reader", _social),
+    voice.ReviewPosted: cast("Reader", _review),
+    voice.SurveyAnswered: cast("Reader", _survey),
 }
 INTENTS: Final[dict[type[Touchpoint], Intent]] = {
     web.CancelPageViewed: Intent.CANCEL_PAGE,

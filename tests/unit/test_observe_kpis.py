@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.arrivals import Arrival
 from schemas.codec import decode_line
 from schemas.envelope import Touchpoint, time_s
 from schemas.families.orders import OrderPlaced
@@ -19,7 +20,7 @@ from streams.observe.census import Census
 from streams.observe.contacts import MOST_PENDING, REPEAT_S, Contact, FirstContacts
 from streams.observe.histogram import Histogram
 from streams.observe.intake import LATE_S, MOST_SOURCES, Intake, Meter, is_late, named_sources
-from streams.observe.kpis import MOST_CURRENCIES, PRICED, Kpis, answer_of, priced_by
+from streams.observe.kpis import COUNTED, MOST_CURRENCIES, PRICED, Kpis, answer_of, priced_by
 from streams.observe.outcomes import Outcomes, bin_of
 from streams.observe.tally import Latencies, Tally
 from streams.processing import Processor
@@ -48,7 +49,9 @@ def seen(*events: Touchpoint, channel: str = "phone", last: LastExperience | Non
     """Return the figures that events of anna leave."""
     kpis = Kpis()
     for each in events:
-        kpis.see(each, channel, b"anna", time_s(each), last)
+        counting = COUNTED.get(type(each))
+        if counting is not None:
+            kpis.see(counting, Arrival(each), channel, b"anna", time_s(each), last)
     return kpis
 
 

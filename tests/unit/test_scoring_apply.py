@@ -103,6 +103,12 @@ def test_ids_are_found_whole():
     assert rings == {0: b"abcdefghijkldefghi"}
 
 
+@pytest.mark.parametrize("other", [b"abcdxy", b"uvwxef"])
+def test_ids_that_are_alike_in_part_are_two(other: bytes):
+    """An id is compared as two numbers: both have to be the same."""
+    assert _remember({0: other}, 0, b"abcdef")
+
+
 def test_a_repeat_after_a_chance_match():
     """A repeat is found though its bytes also stand across two other ids before it."""
     assert not _remember({0: b"xxxabcdefyyyabcdef"}, 0, b"abcdef")

@@ -155,7 +155,7 @@ READ: list[tuple[str, dict[str, Any], list[tuple[str, float, float, bool]]]] = [
 @pytest.mark.parametrize(("kind", "data", "expected"), READ, ids=[f"{kind} {data}" for kind, data, _ in READ])
 def test_signals_of(kind: str, data: dict[str, Any], expected: list[tuple[str, float, float, bool]]):
     """A touchpoint gives the signals of its type, graded by its data."""
-    found = DEFAULT.signals.of(event(kind, **data))
+    _, _, found = DEFAULT.read(event(kind, **data))
 
     assert [_seen(signal) for signal in found] == [
         (name, pytest.approx(value), weight, service) for name, value, weight, service in expected
