@@ -17,7 +17,7 @@ from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Group, Signal
-from streams.scoring.standing import Failures, Felt, Standing, failing, newest_kept_s
+from streams.scoring.standing import Failures, Standing, failing, newest_kept_s
 from streams.scoring.state import (
     BEST,
     BEST_KEPT,
@@ -337,10 +337,9 @@ class Ledger:
         high = self._greater(peaks[BEST], peaks[BEST_KEPT], at_s)
         low = self._greater(peaks[WORST], peaks[WORST_ENDED], at_s)
         if failures:
-            felt = Felt(plain, q_plain, weight, recent_a, recent_q, low)
-            self.failures.add_all(felt, failures, at_s)
-            plain, q_plain, weight, low = felt.a, felt.q, felt.weight, felt.low
-            recent_a, recent_q = felt.recent_a, felt.recent_q
+            felt = plain, q_plain, weight, recent_a, recent_q, low
+            felt = self.failures.add_all(felt, failures, at_s)
+            plain, q_plain, weight, recent_a, recent_q, low = felt
         routine_factor = self.routine_cap / (self.routine_cap + q_routine)
         service_factor = self.service_cap / (self.service_cap + q_service)
         denominator = self.kappa + q_plain + q_routine * routine_factor + q_service * service_factor
@@ -393,9 +392,9 @@ class Ledger:
         high = self._faded(peaks[BEST_SERVICE], at_s)
         low = self._greater(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
         if state.failing:
-            felt = Felt(total, mass, 0.0, 0.0, 0.0, low)
-            self.failures.add_all(felt, state.failures, at_s, in_service=True)
-            total, mass, low = felt.a, felt.q, felt.low
+            felt = total, mass, 0.0, 0.0, 0.0, low
+            felt = self.failures.add_all(felt, state.failures, at_s, in_service=True)
+            total, mass, low = felt[0], felt[1], felt[5]
         peak = self._best_points(high) + self._worst_points(low)
         return self.mu + self.mean_share * total / (self.kappa + mass) + self.peak_share * peak
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.maths import exp2
@@ -54,21 +54,8 @@ class Worth:
         self.is_promise = is_promise
 
 
-@mypyc_attr(acyclic=True)
-class Felt:
-    """Sums of a ledger at a time, `low` the worst moment: what failures are added to."""
-
-    __slots__ = ("a", "low", "q", "recent_a", "recent_q", "weight")
-
-    def __init__(  # the sums
-        self, a: float, q: float, weight: float, recent_a: float, recent_q: float, low: float
-    ) -> None:
-        self.a = a
-        self.q = q
-        self.weight = weight
-        self.recent_a = recent_a
-        self.recent_q = recent_q
-        self.low = low
+Felt = tuple[float, float, float, float, float, float]
+"""Sums of a ledger at a time, to which failures are added: A, Q, W, the trend's A and Q, the worst moment."""
 
 
 def failing(state: CustomerState) -> list[Case]:
@@ -106,7 +93,7 @@ class Failures:
         a, q = -section.asymmetry * below, section.asymmetry * below / section.prior
         return Worth(a, q, is_promise=is_promise)
 
-    def worth(self, key: int) -> Worth:
+    def worth(self, key: i64) -> Worth:
         """Return what a failure of that key is worth; a driver that the policy dropped counts as value 0."""
         code = key >> 3
         return self._worths[code] if code < len(self._worths) else self._dropped
@@ -123,28 +110,31 @@ class Failures:
         worth = self.worth(key)
         return Standing(key, worth.a * weight, worth.q * weight, weight, slow, fast, until_s, case.name)
 
-    def add_all(self, felt: Felt, failures: list[Case], at_s: float, *, in_service: bool = False) -> None:
-        """Add what `all_at` returns to the sums, or those in service, without an object for each."""
+    def add_all(self, felt: Felt, failures: list[Case], at_s: float, *, in_service: bool = False) -> Felt:
+        """Return the sums with what `all_at` returns, or those in service, without an object for each."""
+        total, total_q, total_weight, recent_a, recent_q, low = felt
         for case in failures:
-            if case.settled != NOT_SETTLED or (in_service and not case.key & 1):
+            key = case.key
+            if case.settled != NOT_SETTLED or (in_service and not key & 1):
                 continue
             weight = self.weight(case, repaired=self.is_repaired(case, at_s))
-            worth = self.worth(case.key)
+            worth = self.worth(key)
             a, q = worth.a * weight, worth.q * weight
             past_s = at_s - case.until_s
             if past_s > 0.0:
                 slow = exp2(-past_s / self._half_life_s)
                 fast = exp2(-past_s / self._recent_half_life_s)
-                felt.recent_a += a * fast
-                felt.recent_q += q * fast
+                recent_a += a * fast
+                recent_q += q * fast
                 a, q, weight = a * slow, q * slow, weight * slow
             else:
-                felt.recent_a += a
-                felt.recent_q += q
-            felt.a += a
-            felt.q += q
-            felt.weight += weight
-            felt.low = max(felt.low, -a)
+                recent_a += a
+                recent_q += q
+            total += a
+            total_q += q
+            total_weight += weight
+            low = max(low, -a)
+        return total, total_q, total_weight, recent_a, recent_q, low
 
     @staticmethod
     def is_repaired(case: Case, at_s: float) -> bool:
