@@ -59,6 +59,7 @@ MODULES = (
     "streams/scoring/reasons.py",
     "streams/scoring/register.py",
     "streams/scoring/rhythm.py",
+    "streams/scoring/rings.py",
     "streams/scoring/rows.py",
     "streams/scoring/rules.py",
     "streams/scoring/severity.py",

@@ -286,7 +286,7 @@ class PartitionWork:
         changed = follow(casework, key, state, at_s) or decided
         glance = census.take(self._scorer, row, state, at_s)
         casework.desk.see(active=at_s - state.newest_s < self._active_s)
-        if state.episodes:
+        if state.has_episodes:
             casework.note(key, state, casework.to_tell(key.decode(), state, at_s), glance)
         if glance.coverage < FORGET_COVERAGE and self._forgettable(state, at_s):
             self._forget(key)

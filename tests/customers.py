@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from msgspec.msgpack import decode
 
 from schemas.codec import decode_line
 from schemas.envelope import Touchpoint, time_s
@@ -14,7 +15,7 @@ from streams.scoring.apply import Applied, Scorer
 from streams.scoring.binary import pairs_of
 from streams.scoring.policy import policy_from_tables
 from streams.scoring.rules import Decision
-from streams.scoring.state import Case, CustomerState
+from streams.scoring.state import Case, CustomerState, LastExperience, Origin, Peak
 
 DAY = 86400.0
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -114,6 +115,9 @@ def parts_of(value: Any) -> list[tuple[str, Any]] | None:
 
     The entries of a register are read from its bytes without telling the row that somebody has asked.
     """
+    if isinstance(value, Origin):
+        names = ("at_s", "source", "id", *(("key", "a") if isinstance(value, LastExperience) else ()))
+        return [(name, getattr(value, name)) for name in names]
     names = getattr(type(value), "__slots__", None) or getattr(type(value), "__mypyc_attrs__", None)
     if names is None or isinstance(value, int):  # an IntEnum has slots too
         return None
@@ -121,11 +125,18 @@ def parts_of(value: Any) -> list[tuple[str, Any]] | None:
         facts = pairs_of(value.packed, value.facts_at) if value.packed else value.facts
         own = [name for name in names if name not in {"_facts", "facts_at", "packed"}]
         return [("facts", facts), *((name, getattr(value, name)) for name in own)]
+    if isinstance(value, Peak):
+        names = ("code", "m", "at_s", "event")
     if not isinstance(value, CustomerState):
         return [(name, getattr(value, name)) for name in names]
     cases = value.cases if value.unread is None else value.unread()
-    own = [name for name in names if name not in {"_cases", "packed_cases", "unread"}]
-    return [("cases", cases), *((name, getattr(value, name)) for name in own)]
+    profile = decode(value.profile_bytes() or b"\x80")
+    kept = {"_cases", "packed_cases", "unread", "_profile", "packed_profile", "_episodes", "packed_rings"}
+    own = [name for name in names if name not in kept]
+    return [
+        *(("cases", cases), ("profile", profile), ("episodes", value.episodes), ("rings", value.rings)),
+        *((name, getattr(value, name)) for name in own),
+    ]
 
 
 def anew(case: Case) -> Case:

@@ -6,7 +6,6 @@ from enum import Enum
 from typing import Any, Final
 
 import msgspec
-from librt.strings import read_i16_le, read_i32_le
 
 from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
@@ -20,9 +19,10 @@ from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.register import Register
 from streams.scoring.rhythm import count_half_lives_s, engage
+from streams.scoring.rings import remembered
 from streams.scoring.rules import Rules
 from streams.scoring.signals import Signals, SignalTable, intent_of, is_outbound
-from streams.scoring.state import ID_BYTES, RING_IDS, CustomerState, new_state, short_hash
+from streams.scoring.state import CustomerState, new_state, short_hash
 
 PROFILE_FIELDS: Final = (
     "segment",
@@ -36,8 +36,6 @@ PROFILE_FIELDS: Final = (
     "since",
     "contact_by",
 )
-RING_BYTES: Final = RING_IDS * ID_BYTES
-ID_LAST: Final = 4  # where the second number of an id begins
 REFERENCE_HALF_LIVES: Final = 200.0  # powers of two stay far from the end of a double
 
 
@@ -121,7 +119,11 @@ class Scorer:
         if not signals and not kind.changes:
             return b""
         event = event_hash(arrival.source, arrival.id)
-        return event if _remember(state.rings, topic, event) else None
+        rings = remembered(state.packed_rings, topic, event)
+        if not rings:
+            return None
+        state.packed_rings = rings
+        return event
 
     def count(
         self,
@@ -206,21 +208,6 @@ class Scorer:
             state.rhythm.counts = [count * exp2(-span / half_life) for count, half_life in half_lives]
             state.rhythm.spend *= exp2(-span / self._half_lives_s[-1])
         state.ref_s = to_s
-
-
-def _remember(rings: dict[int, bytes], topic: int, event: bytes) -> bool:
-    """Enter an event in the ring of its topic; False if it is there already."""
-    ring = rings.get(topic)
-    if ring is None:
-        rings[topic] = event
-        return True
-    first, last = read_i32_le(event, 0), read_i16_le(event, ID_LAST)
-    for place in range(0, len(ring), ID_BYTES):  # as numbers: to find bytes in bytes is a call
-        if read_i32_le(ring, place) == first and read_i16_le(ring, place + ID_LAST) == last:
-            return False
-    longer = ring + event
-    rings[topic] = longer if len(longer) <= RING_BYTES else longer[ID_BYTES:]
-    return True
 
 
 def _update_profile(state: CustomerState, data: Any, at_s: float) -> None:

@@ -16,7 +16,7 @@ from librt.strings import (
     write_i32_le,
     write_i64_le,
 )
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i16, i32, i64, mypyc_attr
 
 # The first byte of a whole number: itself if it is below, else how many bytes follow.
 _TWO: Final = 0xFD
@@ -26,6 +26,8 @@ _I16: Final = 1 << 15
 _I32: Final = 1 << 31
 _I64: Final = 1 << 63
 _BITS: Final = 1 << 64
+_LOW: Final = (1 << 32) - 1
+_SMALL: Final = (1 << 62) - 1  # a number up to this is no object in compiled code
 
 
 def put_whole(to: BytesWriter, number: int) -> None:
@@ -45,7 +47,7 @@ def put_whole(to: BytesWriter, number: int) -> None:
 
 def put_bits(to: BytesWriter, bits: int) -> None:
     """Add a number of 0 to 2 ** 64 - 1, in 8 bytes."""
-    write_i64_le(to, bits if bits < _I64 else bits - _BITS)
+    write_i64_le(to, bits if bits <= _SMALL or bits < _I64 else bits - _BITS)
 
 
 def put_bytes(to: BytesWriter, data: bytes) -> None:
@@ -56,7 +58,22 @@ def put_bytes(to: BytesWriter, data: bytes) -> None:
 
 def put_text(to: BytesWriter, text: str) -> None:
     """Add a text, as UTF-8."""
-    put_bytes(to, text.encode())
+    if text:
+        put_bytes(to, text.encode())
+    else:
+        to.append(0)
+
+
+def put_six(to: BytesWriter, number: i64) -> None:
+    """Add six bytes that are held as a number (see `six_of`)."""
+    low = number & _LOW
+    write_i32_le(to, i32(low if low < _I32 else low - _LOW - 1))
+    write_i16_le(to, i16(number >> 32))
+
+
+def six_of(data: bytes, place: i64) -> i64:
+    """Return six bytes as a signed number, the lowest byte first."""
+    return i64(read_i16_le(data, place + 4)) << 32 | i64(read_i32_le(data, place)) & _LOW
 
 
 def put_optional(to: BytesWriter, number: float | None) -> None:
@@ -110,6 +127,16 @@ class Reader:
         bits: int = read_i64_le(self._data, at)
         return bits if bits >= 0 else bits + _BITS
 
+    def short(self) -> i64:
+        """Return the next whole number, one of a byte; raises ValueError where it is none."""
+        at = self._at
+        self._at = at + 1
+        number: i64 = self._data[at]
+        if number >= _TWO:
+            msg = f"a number of {number} is none of a byte"
+            raise ValueError(msg)
+        return number
+
     def number(self) -> float:
         """Return the next number."""
         at = self._at
@@ -123,16 +150,42 @@ class Reader:
     def data(self) -> bytes:
         """Return the next bytes."""
         length = self.whole()
+        if not length:
+            return b""
+        at = self._at
+        self.skip(length)
+        return self._data[at : self._at]
+
+    def skip(self, length: i64) -> None:
+        """Leave out so many bytes."""
         at = self._at
         if length < 0 or length > len(self._data) - at:
             msg = f"{length} bytes at {at} of {len(self._data)}"
             raise IndexError(msg)
-        end = self._at = at + length
-        return self._data[at:end]
+        self._at = at + length
+
+    def skip_data(self) -> None:
+        """Leave out bytes that came after their length."""
+        self.skip(self.whole())
 
     def text(self) -> str:
         """Return the next text."""
-        return self.data().decode()
+        data = self.data()
+        return data.decode() if data else ""
+
+    def six(self) -> i64:
+        """Return six bytes as a number (see `six_of`)."""
+        at = self._at
+        self._at = at + 6
+        return six_of(self._data, at)
+
+    def next_is(self, byte: int) -> bool:
+        """Tell what byte comes next."""
+        return self._data[self._at] == byte
+
+    def since(self, place: i64) -> bytes:
+        """Return the bytes that were taken since `place`."""
+        return self._data[place : self._at]
 
     def place(self) -> i64:
         """Return how much was taken."""

@@ -133,7 +133,7 @@ class Learning:
 
     def wrote(self) -> None:
         """Enter that the company wrote to or called the customer: only the newest times are kept."""
-        self.state.outreach = sorted([*self.state.outreach, self.at_s])[-OUTREACH:]
+        self.state.outreach = tuple(sorted([*self.state.outreach, self.at_s])[-OUTREACH:])
 
     def status(self, case: Case, rank: int, *, solved: bool) -> None:
         """Enter whether a matter is solved now."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from streams.scoring.rings import packed_rings
 from streams.scoring.state import (
     NO_CODE,
     PEAKS,
@@ -113,13 +114,13 @@ def unpack_earlier(row: bytes) -> CustomerState:
     last = fields[10]
     if last is not None:
         state.last = LastExperience(last[0], last[1], last[2], last[3], last[4])
-    state.rings = fields[11]
+    state.packed_rings = packed_rings(fields[11])
     for rule, episode in fields[12].items():
         state.episodes[rule] = _episode_in(episode)
     published = fields[13]
     if published is not None:
         state.published = Published(published[0], published[1], published[2], published[3])
-    state.profile = fields[14]
+    state.profile.update(fields[14])
     state.told_s = fields[15]
     state.lost_day = fields[16]
     for name, case in fields[17].items():
@@ -130,7 +131,7 @@ def unpack_earlier(row: bytes) -> CustomerState:
     cause = fields[20]
     if cause is not None:
         state.cause = Cause(cause[0], cause[1], cause[2])
-    state.outreach = fields[21]
+    state.outreach = tuple(fields[21])
     state.crowded = fields[22]
     return state
 

@@ -93,6 +93,8 @@ class Turn:
         self.steps: list[Decision] = []
         self._open = _NONE_OPEN[:]
         """By the number of the rule."""
+        if not state.has_episodes:
+            return
         for rule, episode in state.episodes.items():
             if episode.closed_s is None:
                 self._open[rule] = episode
@@ -137,6 +139,8 @@ class Turn:
 
 def any_open(state: CustomerState) -> bool:
     """Tell whether an episode of any rule is open."""
+    if not state.has_episodes:
+        return False
     for episode in state.episodes.values():  # noqa: SIM110  # a generator costs more than the loop
         if episode.closed_s is None:
             return True

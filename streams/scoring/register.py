@@ -82,7 +82,11 @@ class Register:
     def _name_cause(state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
         cause = state.cause
         source, name = touchpoint.source, touchpoint.id
-        if cause is None or (at_s, source, name) > (cause.at_s, cause.source, cause.id):
+        if (
+            cause is None
+            or at_s > cause.at_s
+            or (at_s == cause.at_s and (source, name) > (cause.source, cause.id))
+        ):
             state.cause = Cause(at_s, source, name)
 
     def _settle_quickly(self, state: CustomerState, to: Learning) -> bool:

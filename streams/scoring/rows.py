@@ -4,15 +4,16 @@ Nothing in them tells one field from the next: whatever changes a field or adds 
 of versions 1 and 2 were arrays of msgpack, which begin with no such byte (`streams.scoring.earlier_rows`).
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from librt.strings import BytesWriter, write_f64_le
 
 from streams.errors import CxError
-from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_text, put_whole
+from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_six, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
 from streams.scoring.entries import PackedEntries, pack_entries
+from streams.scoring.rings import ID_BYTES, take_rings
 from streams.scoring.state import (
     PEAKS,
     VERSION,
@@ -24,12 +25,11 @@ from streams.scoring.state import (
     Peak,
     Published,
     Rhythm,
+    damaged_row,
 )
 
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
-_encode_profile: Final = msgspec.msgpack.Encoder().encode
-_decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
 
 
 def pack(state: CustomerState) -> bytes:
@@ -46,16 +46,10 @@ def pack(state: CustomerState) -> bytes:
     _put_rhythm(to, state.rhythm)
     state.intents.write(to)
     _put_last(to, state.last)
-    put_whole(to, len(state.rings))
-    for topic, ring in state.rings.items():
-        put_whole(to, topic)
-        put_bytes(to, ring)
-    put_whole(to, len(state.episodes))
-    for rule, episode in state.episodes.items():
-        put_whole(to, rule)
-        _put_episode(to, episode)
+    to.write(state.packed_rings)
+    _put_episodes(to, state)
     _put_published(to, state.published)
-    put_bytes(to, _encode_profile(state.profile) if state.profile else b"")
+    put_bytes(to, state.profile_bytes())
     put_optional(to, state.told_s)
     put_whole(to, state.lost_day)
     _put_cases(to, state)
@@ -102,9 +96,18 @@ def _put_peaks(to: BytesWriter, peaks: list[Peak | None]) -> None:
             put_whole(to, peak.code)
             write_f64_le(to, peak.m)
             write_f64_le(to, peak.at_s)
-            put_bytes(to, peak.event)
+            _put_event(to, peak)
         bit <<= 1
     to[begun] = held
+
+
+def _put_event(to: BytesWriter, peak: Peak) -> None:
+    named = peak.named
+    if named is None:
+        to.append(ID_BYTES)
+        put_six(to, peak.hashed)
+    else:
+        put_bytes(to, named)
 
 
 def _put_rhythm(to: BytesWriter, rhythm: Rhythm | None) -> None:
@@ -130,8 +133,17 @@ def _put_last(to: BytesWriter, last: LastExperience | None) -> None:
     put_whole(to, last.key)
     write_f64_le(to, last.at_s)
     write_f64_le(to, last.a)
-    put_text(to, last.source)
-    put_text(to, last.id)
+    to.write(last.packed)
+
+
+def _put_episodes(to: BytesWriter, state: CustomerState) -> None:
+    if not state.has_episodes:
+        to.append(0)
+        return
+    put_whole(to, len(state.episodes))
+    for rule, episode in state.episodes.items():
+        put_whole(to, rule)
+        _put_episode(to, episode)
 
 
 def _put_episode(to: BytesWriter, episode: Episode) -> None:
@@ -176,8 +188,7 @@ def _put_cause(to: BytesWriter, cause: Cause | None) -> None:
         return
     to.append(1)
     write_f64_le(to, cause.at_s)
-    put_text(to, cause.source)
-    put_text(to, cause.id)
+    to.write(cause.packed)
 
 
 def unpack(row: bytes) -> CustomerState:
@@ -195,13 +206,13 @@ def unpack(row: bytes) -> CustomerState:
             state = _unpacked(found)
             if found.is_at_end():
                 return state
-    except (IndexError, ValueError, msgspec.DecodeError):
+    except (IndexError, ValueError, OverflowError, msgspec.DecodeError):
         version = 0
     if version > VERSION:
         msg = f"a row has version {version}, and this cx-signals reads rows up to version {VERSION}"
         raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
-    msg = f"a row of {len(row)} bytes is damaged: its fields do not end where it ends"
-    raise CxError(msg, mend="make the rows anew: cx rebuild")
+    why = f"the fields of its {len(row)} bytes do not end where it ends"
+    raise damaged_row(why)
 
 
 def _unpacked(found: Reader) -> CustomerState:
@@ -216,16 +227,12 @@ def _unpacked(found: Reader) -> CustomerState:
     state.rhythm = _take_rhythm(found)
     state.intents.read(found)
     state.last = _take_last(found)
-    for _ in range(found.whole()):
-        topic = found.whole()
-        state.rings[topic] = found.data()
+    state.packed_rings = take_rings(found)
     for _ in range(found.whole()):
         rule = found.whole()
         state.episodes[rule] = _take_episode(found)
     state.published = _take_published(found)
-    profile = found.data()
-    if profile:
-        state.profile = _decode_profile(profile)
+    state.packed_profile = found.data()
     state.told_s = found.optional()
     state.lost_day = found.whole()
     _take_cases(found, state)
@@ -233,7 +240,7 @@ def _unpacked(found: Reader) -> CustomerState:
     state.deadline_s = found.whole()
     state.cause = _take_cause(found)
     for _ in range(found.whole()):
-        state.outreach.append(found.whole())
+        state.outreach += (found.whole(),)
     state.crowded = found.whole()
     return state
 
@@ -257,7 +264,11 @@ def _take_peaks(found: Reader, peaks: list[Peak | None]) -> None:
             code = found.whole()
             m = found.number()
             at_s = found.number()
-            peaks[place] = Peak(code, m, at_s, found.data())
+            if found.next_is(ID_BYTES):
+                found.short()
+                peaks[place] = Peak(code, m, at_s, None, found.six())
+            else:
+                peaks[place] = Peak(code, m, at_s, found.data())
         held >>= 1
     if held:
         msg = f"a row has no peak at place {PEAKS}"
@@ -285,8 +296,15 @@ def _take_last(found: Reader) -> LastExperience | None:
     key = found.whole()
     at_s = found.number()
     a = found.number()
-    source = found.text()
-    return LastExperience(key, at_s, a, source, found.text())
+    return LastExperience(key, at_s, a, "", "", _take_name(found))
+
+
+def _take_name(found: Reader) -> bytes:
+    """Return the two texts that name an event, as they are."""
+    begun = found.place()
+    found.skip_data()
+    found.skip_data()
+    return found.since(begun)
 
 
 def _take_episode(found: Reader) -> Episode:
@@ -328,5 +346,4 @@ def _take_cause(found: Reader) -> Cause | None:
     if not found.whole():
         return None
     at_s = found.number()
-    source = found.text()
-    return Cause(at_s, source, found.text())
+    return Cause(at_s, "", "", _take_name(found))

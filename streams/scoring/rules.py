@@ -147,7 +147,7 @@ class Rules:
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
         self._experience_drop(turn, grieved=grieved)
-        if grieved or state.episodes:
+        if grieved or state.has_episodes:
             self._grievance(turn, _SERVICE_FAILURE, served)
             self._grievance(turn, _PROMISE_BROKEN, broken)
         self._silence(turn)

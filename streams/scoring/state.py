@@ -9,16 +9,17 @@ from collections.abc import Callable  # noqa: TC003  # an attribute of a compile
 from hashlib import blake2b
 from typing import Any, Final
 
-from mypy_extensions import mypyc_attr
+import msgspec
+from librt.strings import BytesWriter
+from mypy_extensions import i64, mypyc_attr
 
 from streams.errors import CxError
-from streams.scoring.binary import pairs_of
+from streams.scoring.binary import Reader, pairs_of, put_text
+from streams.scoring.rings import ID_BYTES, NO_RINGS, rings_of
 from streams.scoring.sums import Sums
 
 VERSION: Final = 3
 """2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
-RING_IDS: Final = 8
-ID_BYTES: Final = 6
 # To make a hash anew costs twice as much as to copy an empty one, and methods are cheaper to call unbound.
 _begin: Final = blake2b(digest_size=ID_BYTES).copy
 _update: Final = blake2b.update
@@ -42,35 +43,102 @@ SETTLED_REPAIRED: Final = 2
 NO_CODE: Final = 0
 """No driver: codes begin at 1."""
 
+_encode_profile: Final = msgspec.msgpack.Encoder().encode
+_decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
+
 
 @mypyc_attr(acyclic=True)
 class Peak:
     """The best or worst moment of a ledger: magnitude m = w'|v - mu| at its own time. Not to be changed."""
 
-    __slots__ = ("at_s", "code", "event", "m")
+    __slots__ = ("at_s", "code", "hashed", "m", "named")
 
-    def __init__(self, code: int, m: float, at_s: float, event: bytes) -> None:
+    def __init__(self, code: int, m: float, at_s: float, named: bytes | None, hashed: i64 = 0) -> None:
         self.code = code
         self.m = m
         self.at_s = at_s
-        self.event = event
+        self.named = named
+        """By what event it came, None where that is `hashed`."""
+        self.hashed = hashed
+        """Six bytes as a number: nobody reads them but where two moments are equal."""
+
+    @property
+    def event(self) -> bytes:
+        """The hash of its event, none where the register knows which."""
+        named = self.named
+        return int(self.hashed).to_bytes(ID_BYTES, "little", signed=True) if named is None else named
+
+
+_NO_PEAKS: Final[list[Peak | None]] = [None] * PEAKS
 
 
 @mypyc_attr(acyclic=True)
-class LastExperience:
-    """The newest signal that mattered (w >= 1); `a` = w'(v - mu), `key` as in `CustomerState.points`.
+class Origin:
+    """When something came, and by which event: what a row says of that is read when somebody asks.
 
     Not to be changed.
     """
 
-    __slots__ = ("a", "at_s", "id", "key", "source")
+    __slots__ = ("_id", "_packed", "_source", "at_s")
 
-    def __init__(self, key: int, at_s: float, a: float, source: str, event_id: str) -> None:
-        self.key = key
+    def __init__(self, at_s: float, source: str, event_id: str, packed: bytes = b"") -> None:
         self.at_s = at_s
+        self._source = source
+        self._id = event_id
+        self._packed = packed
+
+    @property
+    def source(self) -> str:
+        """The source of the event."""
+        self._read()
+        return self._source
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        self._read()
+        return self._id
+
+    @property
+    def packed(self) -> bytes:
+        """Both as a row has them."""
+        if not self._packed:
+            to = BytesWriter()
+            put_text(to, self._source)
+            put_text(to, self._id)
+            self._packed = to.getvalue()
+        return self._packed
+
+    def _read(self) -> None:
+        packed = self._packed
+        if packed and not self._id:
+            found = Reader(packed)
+            try:
+                self._source, self._id = found.text(), found.text()
+            except ValueError:
+                why = "the id of an event is no text"
+                raise damaged_row(why) from None
+
+
+@mypyc_attr(acyclic=True)
+class LastExperience(Origin):
+    """The newest signal that mattered (w >= 1); `a` = w'(v - mu), `key` as in `CustomerState.points`."""
+
+    __slots__ = ("a", "key")
+
+    def __init__(
+        self, key: int, at_s: float, a: float, source: str, event_id: str, packed: bytes = b""
+    ) -> None:
+        super().__init__(at_s, source, event_id, packed)
+        self.key = key
         self.a = a
-        self.source = source
-        self.id = event_id
+
+
+@mypyc_attr(acyclic=True)
+class Cause(Origin):
+    """The newest event that the register took: entries keep hashes of ids, and people need the id."""
+
+    __slots__ = ()
 
 
 @mypyc_attr(acyclic=True)
@@ -185,21 +253,6 @@ class Case:
 
 
 @mypyc_attr(acyclic=True)
-class Cause:
-    """The newest event that the register took: entries keep hashes of ids, and people need the id.
-
-    Not to be changed.
-    """
-
-    __slots__ = ("at_s", "id", "source")
-
-    def __init__(self, at_s: float, source: str, event_id: str) -> None:
-        self.at_s = at_s
-        self.source = source
-        self.id = event_id
-
-
-@mypyc_attr(acyclic=True)
 class Episode:
     """The newest episode of a rule for this customer."""
 
@@ -302,11 +355,12 @@ class CustomerState:
 
     __slots__ = (
         "_cases",
+        "_episodes",
+        "_profile",
         "baked",
         "cause",
         "crowded",
         "deadline_s",
-        "episodes",
         "events",
         "failing",
         "failures",
@@ -317,13 +371,13 @@ class CustomerState:
         "newest_s",
         "outreach",
         "packed_cases",
+        "packed_profile",
+        "packed_rings",
         "peaks",
         "points",
-        "profile",
         "published",
         "ref_s",
         "rhythm",
-        "rings",
         "told_s",
         "unread",
         "version",
@@ -339,21 +393,22 @@ class CustomerState:
         self.points = Sums()
         """A of each (driver, group, in service): key = driver code * 8 + group * 2 + in service."""
         self.mass = Mass()
-        self.peaks: list[Peak | None] = [None] * PEAKS
+        self.peaks = _NO_PEAKS[:]
         self.rhythm: Rhythm | None = None
         self.intents = Sums()
         self.last: LastExperience | None = None
-        self.rings: dict[int, bytes] = {}
-        """The last 8 state-changing ids of each source topic, 6 bytes each, oldest first."""
-        self.episodes: dict[int, Episode] = {}
+        self.packed_rings = NO_RINGS
+        """The last 8 state-changing ids of each source topic (`streams.scoring.rings`)."""
+        self._episodes: dict[int, Episode] | None = None
         self.published: Published | None = None
-        self.profile: dict[int, tuple[float, Any]] = {}
-        """Field -> (event time, value)."""
+        self._profile: dict[int, tuple[float, Any]] | None = None
+        self.packed_profile = b""
+        """The profile as the row has it, until somebody asks for it."""
         self.told_s: float | None = None
         """When people were last told anything about the customer."""
         self.lost_day = 0
         """The last engagement day before the silence by which the customer was counted as lost."""
-        self._cases: dict[bytes, Case] = {}
+        self._cases: dict[bytes, Case] | None = None
         self.unread: Callable[[], dict[bytes, Case]] | None = None
         """Reads the entries of the register where nobody has asked for them yet."""
         self.packed_cases: bytes | None = None
@@ -366,19 +421,61 @@ class CustomerState:
         self.deadline_s = 0
         """The earliest deadline of the register that can still be missed, 0 for none."""
         self.cause: Cause | None = None
-        self.outreach: list[int] = []
+        self.outreach: tuple[int, ...] = ()
         """Times of the last 8 messages that the company sent, whole seconds, oldest first."""
         self.crowded = 0
         """Entries that were folded into the sums before their time, because the register was full."""
 
     @property
+    def rings(self) -> dict[int, bytes]:
+        """The ring of each topic, for whoever looks at a row."""
+        return rings_of(self.packed_rings)
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether any rule ever opened one: most rows have none, and nothing is made for them."""
+        return bool(self._episodes)
+
+    @property
+    def episodes(self) -> dict[int, Episode]:
+        """The newest episode of each rule that ever opened one."""
+        episodes = self._episodes
+        if episodes is None:
+            episodes = self._episodes = {}
+        return episodes
+
+    @property
+    def profile(self) -> dict[int, tuple[float, Any]]:
+        """Field -> (event time, value), to be changed; raises CxError on damage."""
+        profile = self._profile
+        if profile is None:
+            packed = self.packed_profile
+            try:
+                profile = self._profile = _decode_profile(packed) if packed else {}
+            except (ValueError, msgspec.DecodeError):
+                why = "its profile is none"
+                raise damaged_row(why) from None
+            self.packed_profile = b""
+        return profile
+
+    def profile_bytes(self) -> bytes:
+        """Return the profile as a row has it: none where nothing is known."""
+        return _encode_profile(self._profile) if self._profile else self.packed_profile
+
+    @property
     def cases(self) -> dict[bytes, Case]:
         """The register of standing signals, by the hash of each one's own id: at most 16."""
-        unread = self.unread
-        if unread is not None:
-            self._cases = unread()
+        cases = self._cases
+        if cases is None:
+            unread = self.unread
+            cases = self._cases = {} if unread is None else unread()
             self.unread = None
-        return self._cases
+        return cases
+
+
+def damaged_row(why: str) -> CxError:
+    """Return the error of a row of which something is not what was written."""
+    return CxError(f"a row is damaged: {why}", mend="make the rows anew: cx rebuild")
 
 
 def damaged_register(data: bytes) -> CxError:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint, time_s
 from streams.scoring.apply import Applied
+from streams.scoring.rings import RING_IDS
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import RING_IDS, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DAY, DEFAULT, event, plain, row, scorer, seconds
 from tests.lives import MOMENTS, days, evidence, figures, lives
 

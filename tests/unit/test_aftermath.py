@@ -122,10 +122,8 @@ def test_an_outcome_without_an_alert_is_of_the_newest():
     """A customer whose newest alert is of silence was lost to silence."""
     rig = Rig(now_day=300)
     state = shopper()
-    state.episodes = {
-        Rule.SILENCE: Episode(2, seconds(250), seconds(299), "lost", 1, 0),
-        Rule.CHURN_RISK: Episode(1, seconds(200), seconds(299), "lost", 1, 0),
-    }
+    state.episodes[Rule.SILENCE] = Episode(2, seconds(250), seconds(299), "lost", 1, 0)
+    state.episodes[Rule.CHURN_RISK] = Episode(1, seconds(200), seconds(299), "lost", 1, 0)
     rig.hold(state)
     act(rig, "outcome.recorded", outcome="churned", alert_id=None)
     assert rig.processor.tally.outcomes.results == {("silence", "churned"): 1}

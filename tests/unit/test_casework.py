@@ -347,7 +347,7 @@ def test_a_lesser_alert_that_folds_into_a_graver_one_is_no_news():
     for told_s in (seconds(290), None):
         episode = Episode(1, seconds(290), None, "lost", 1, state.rhythm.last_day)
         episode.told, episode.told_s = (1, told_s) if told_s else (-1, None)
-        state.episodes = {Rule.SILENCE: episode}
+        state.episodes[Rule.SILENCE] = episode
         rig.hold(state)
         assert ("silence", "resolved", "medium", False) in steps(rig.sweep(300, caught_up=False))
     assert rig.processor.tally.outcomes.suppressed == {("silence", "folded"): 1}

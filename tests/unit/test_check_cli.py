@@ -14,7 +14,7 @@ from schemas.touchpoints import TYPES
 from streams.cli import check as module
 from streams.cli.check import check
 from streams.errors import CxError, Exit
-from streams.scoring.state import RING_IDS
+from streams.scoring.rings import RING_IDS
 from tests.customers import line
 
 

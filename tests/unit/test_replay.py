@@ -16,7 +16,7 @@ from streams.engine.handler import Counts
 from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.processing import Processor
 from streams.replay import judge, replay
-from streams.scoring.state import RING_IDS
+from streams.scoring.rings import RING_IDS
 from streams.settings import Settings
 from tests.agreement import close, unlike
 from tests.customers import DAY, DEFAULT, event, line, row, seconds

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from schemas.envelope import Touchpoint, time_s
-from streams.scoring.apply import Applied, Scorer, _remember, event_hash, profile_of
+from streams.scoring.apply import Applied, Scorer, event_hash, profile_of
 from streams.scoring.churn import sigmoid
 from streams.scoring.explain import assess
 from streams.scoring.policy import policy_from_tables
 from streams.scoring.rhythm import count_half_lives_s
+from streams.scoring.rings import RING_IDS
 from streams.scoring.rows import pack, unpack
 from streams.scoring.signals import Intent
-from streams.scoring.state import RING_IDS, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
 
@@ -92,26 +93,6 @@ def test_rings_are_a_topic_each():
 def test_identity_is_source_and_id(source: str, identity: str):
     """Only the same source with the same id is the same event."""
     assert event_hash(source, identity) != event_hash("/a", "1")
-
-
-def test_ids_are_found_whole():
-    """Bytes that two neighbouring ids have in common by chance are no repeat."""
-    rings = {0: b"abcdefghijkl"}
-
-    assert _remember(rings, 0, b"defghi")
-    assert not _remember(rings, 0, b"ghijkl")
-    assert rings == {0: b"abcdefghijkldefghi"}
-
-
-@pytest.mark.parametrize("other", [b"abcdxy", b"uvwxef"])
-def test_ids_that_are_alike_in_part_are_two(other: bytes):
-    """An id is compared as two numbers: both have to be the same."""
-    assert _remember({0: other}, 0, b"abcdef")
-
-
-def test_a_repeat_after_a_chance_match():
-    """A repeat is found though its bytes also stand across two other ids before it."""
-    assert not _remember({0: b"xxxabcdefyyyabcdef"}, 0, b"abcdef")
 
 
 PROFILES: list[tuple[list[tuple[float, dict[str, Any]]], dict[str, object]]] = [

@@ -26,7 +26,7 @@ def customer(*engaged: float, **episodes: Episode) -> CustomerState:
     state = DEFAULT.new(seconds(0))
     for day in engaged:
         engage(state, seconds(day), (DAY, DAY, DAY))
-    state.episodes = {Rule[name.upper()]: each for name, each in episodes.items()}
+    state.episodes.update({Rule[name.upper()]: each for name, each in episodes.items()})
     return state
 
 

@@ -419,7 +419,7 @@ def test_messages_are_counted(kind: str, data: dict[str, Any], count: int):
     """What the company sent is remembered by its time, the newest eight."""
     assert len(row([event(kind, **data)]).outreach) == count
     many = row([event(kind, n, **data) for n in range(12)])
-    assert many.outreach == [seconds(n) for n in range(4, 12)] * count
+    assert many.outreach == tuple(seconds(n) for n in range(4, 12)) * count
 
 
 def test_targets_can_be_off():

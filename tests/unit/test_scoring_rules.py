@@ -173,7 +173,7 @@ def closed(rule: Rule, day: float, number: int = 1) -> dict[int, Episode]:
 def test_a_rule_rests_for_14_days(rested: float, *, strong: bool, opens: bool):
     """No rule reopens within 14 days of its last episode, except on a serious signal."""
     state = row([*LOYAL, FAILED])
-    state.episodes = closed(Rule.EXPERIENCE_DROP, 346 - rested)
+    state.episodes.update(closed(Rule.EXPERIENCE_DROP, 346 - rested))
 
     assert evaluate(state, 346, strong=strong) == [("experience_drop", "opened")] * opens
     assert state.episodes[Rule.EXPERIENCE_DROP].number == 1 + opens
@@ -192,7 +192,7 @@ def test_a_rule_rests_for_14_days(rested: float, *, strong: bool, opens: bool):
 def test_a_strong_signal_reopens_at_once(kind: str, data: dict[str, Any], *, strong: bool):
     """Of a worker's events only one with a bad signal of weight 2 or more reopens a resting rule."""
     state, _ = live([*LOYAL, event("complaint.raised", 345.5)])
-    state.episodes = closed(Rule.EXPERIENCE_DROP, 345.9)
+    state.episodes.update(closed(Rule.EXPERIENCE_DROP, 345.9))
     again = event(kind, 346, **data)
 
     applied = DEFAULT.apply(state, again, seconds(346), 0)
