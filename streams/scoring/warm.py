@@ -12,8 +12,8 @@ from typing import Final
 from streams.scoring.rows import unpack
 from streams.scoring.state import CustomerState
 
-MOST: Final = 8_192
-"""States that a worker keeps, of about 3 KB each."""
+MOST: Final = 10_240
+"""States that a worker keeps, of about 2.7 KB each."""
 MOST_AT_ONCE: Final = 2_048
 """States kept of one transaction: those of a backlog touch so many customers that every state would be
 replaced before it was asked for again."""
