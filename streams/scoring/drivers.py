@@ -11,6 +11,10 @@ from streams.scoring.policy import Policy
 from streams.scoring.state import NO_CODE
 from streams.scoring.sums import Sums
 
+EXPERIENCE: Final = 0
+SERVICE: Final = 1
+CHURN: Final = 2
+_BESIDE: Final = (b',"ledger":"experience","points":', b',"ledger":"service","points":', b',"logit":')
 _LETTERS: Final = 7
 _PLACE_BITS: Final = 12  # of a number with the rank of a part above its place: `policy.MAX_CODE` is less
 _PLACE: Final = (1 << _PLACE_BITS) - 1
@@ -21,16 +25,7 @@ _MOST: Final = 1e6  # all beyond are as strong: their billionths leave room for 
 class Driver:
     """A driver with the JSON before its number in each object of a document. Not to be changed."""
 
-    __slots__ = (
-        "begins",
-        "code",
-        "in_churn",
-        "in_experience",
-        "in_last",
-        "in_service",
-        "name",
-        "not_in_churn",
-    )
+    __slots__ = ("begins", "code", "heads", "in_last", "name", "nothings")
 
     def __init__(self, name: str, code: int = NO_CODE) -> None:
         self.name = name
@@ -38,10 +33,10 @@ class Driver:
         """The first letters as a number, which orders most names as their letters do."""
         self.code = i64(code)
         named = b'"driver":' + orjson.dumps(name)
-        self.in_experience = b",{" + named + b',"ledger":"experience","points":'
-        self.in_service = b",{" + named + b',"ledger":"service","points":'
-        self.in_churn = b",{" + named + b',"logit":'
-        self.not_in_churn = self.in_churn + b"0.0}"
+        self.heads = [b",{" + named + beside for beside in _BESIDE]
+        """For `EXPERIENCE`, `SERVICE` and `CHURN`."""
+        self.nothings = [head + b"0.0}" for head in self.heads]
+        """The objects of a part of nothing."""
         self.in_last = b"," + named + b',"points":'
 
     def precedes(self, other: "Driver", *, by_name: bool) -> bool:

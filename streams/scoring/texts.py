@@ -15,7 +15,7 @@ from schemas.times import write_time
 from streams.scoring.apply import Scorer
 from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
 from streams.scoring.compiled import COMPILED
-from streams.scoring.drivers import Driver, Parts
+from streams.scoring.drivers import CHURN, EXPERIENCE, SERVICE, Driver, Parts
 from streams.scoring.explain import Assessment
 from streams.scoring.state import CustomerState, LastExperience
 from streams.scoring.vocabulary import Band
@@ -51,16 +51,22 @@ class Text:
 
     def number(self, head: bytes) -> None:
         """Add the next number, after its head."""
-        self._written.write(head)
-        if COMPILED:
-            self._next = by_words(self._written, self._numbers, self._next)
-        else:
-            self._next = by_a_slice(self._written, self._numbers, self._next)
+        written, numbers, at = self._written, self._numbers, self._next
+        written.write(head)
+        self._next = by_words(written, numbers, at) if COMPILED else by_a_slice(written, numbers, at)
 
-    def item(self, head: bytes) -> None:
-        """Add an object of a list, which is a head that begins with a comma, and a number."""
-        self.number(head)
-        self._written.append(_CLOSE)
+    def objects(self, parts: Parts, order: vec[i64], ledger: i64) -> None:
+        """Add what `_numbered` returned the order of, each an object after a comma."""
+        written, numbers, at = self._written, self._numbers, self._next
+        drivers, amounts = parts.drivers, parts.amounts
+        for place in order:
+            if _is_nothing(amounts[place]):
+                written.write(drivers[place].nothings[ledger])
+            else:
+                written.write(drivers[place].heads[ledger])
+                at = by_words(written, numbers, at) if COMPILED else by_a_slice(written, numbers, at)
+                written.append(_CLOSE)
+        self._next = at
 
     def listed(self, begun: i64) -> None:
         """Make a list of the objects from a place on: what separates them opens and closes it too."""
@@ -96,7 +102,7 @@ class Text:
         return self._written.getvalue()
 
 
-def by_a_slice(written: BytesWriter, numbers: bytes, at: int) -> int:
+def by_a_slice(written: BytesWriter, numbers: bytes, at: i64) -> i64:
     """Copy the number that begins at a place, up to its comma, and return where the next one begins."""
     end = numbers.index(b",", at)
     written.write(numbers[at:end])
@@ -132,8 +138,8 @@ def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: As
     numbers.append(None if churn is None else churn.probability)
     numbers.append(experience.coverage)
     numbers.append(service.coverage)
-    felt = _ranked(numbers, experience.parts, by_name=False)
-    served = _ranked(numbers, service.parts, by_name=False)
+    felt = _numbered(numbers, experience.parts, by_name=False)
+    served = _numbered(numbers, service.parts, by_name=False)
     numbers.append(state.events)
     numbers.append(experience.score)
     numbers.append(found.gap)
@@ -169,8 +175,8 @@ def drivers_text(found: Assessment) -> bytes:
     """Return `found.drivers` as JSON, which is kept: the steps of alerts may be of one reading."""
     if not found.drivers_text:
         numbers: list[object] = []
-        felt = _ranked(numbers, found.experience.parts, by_name=False)
-        served = _ranked(numbers, found.service.parts, by_name=False)
+        felt = _numbered(numbers, found.experience.parts, by_name=False)
+        served = _numbered(numbers, found.service.parts, by_name=False)
         text = Text(numbers)
         _put_points(text, found, felt, served)
         found.drivers_text = text.whole()
@@ -189,22 +195,15 @@ def churn_drivers_text(found: Assessment) -> bytes:
     return found.churn_text
 
 
-def _ranked(numbers: list[object], parts: Parts, *, by_name: bool) -> vec[i64]:
-    """Add the amounts of the parts to the numbers, in the order of the document, which is returned."""
+def _numbered(numbers: list[object], parts: Parts, *, by_name: bool) -> vec[i64]:
+    """Add the amounts of the parts to the numbers, in the order of the document, which is returned.
+
+    But for those of nothing, as whatever a policy leaves out of the log-odds is: they are written whole.
+    """
     order, amounts = parts.ranked(by_name=by_name), parts.amounts
     for place in order:
-        numbers.append(amounts[place])  # noqa: PERF401  # no list between
-    return order
-
-
-def _causing(numbers: list[object], churn: ChurnReading | None) -> vec[i64]:
-    """Do so with the log-odds of churn, but for those of nothing: whatever a policy leaves out is there."""
-    if churn is None:
-        return vec[i64]()
-    order, amounts = churn.parts.ranked(by_name=True), churn.parts.amounts
-    for place in order:
         if not _is_nothing(amounts[place]):
-            numbers.append(amounts[place])  # noqa: PERF401  # as above
+            numbers.append(amounts[place])  # noqa: PERF401  # no list between
     return order
 
 
@@ -213,26 +212,21 @@ def _is_nothing(amount: float) -> bool:
     return amount == 0.0 and math.copysign(1.0, amount) > 0.0
 
 
+def _causing(numbers: list[object], churn: ChurnReading | None) -> vec[i64]:
+    return vec[i64]() if churn is None else _numbered(numbers, churn.parts, by_name=True)
+
+
 def _put_points(text: Text, found: Assessment, felt: vec[i64], served: vec[i64]) -> None:
     begun = text.length()
-    drivers = found.experience.parts.drivers
-    for place in felt:
-        text.item(drivers[place].in_experience)
-    drivers = found.service.parts.drivers
-    for place in served:
-        text.item(drivers[place].in_service)
+    text.objects(found.experience.parts, felt, EXPERIENCE)
+    text.objects(found.service.parts, served, SERVICE)
     text.listed(begun)
 
 
 def _put_causes(text: Text, churn: ChurnReading | None, causes: vec[i64]) -> None:
     begun = text.length()
     if churn is not None:
-        drivers, amounts = churn.parts.drivers, churn.parts.amounts
-        for place in causes:
-            if _is_nothing(amounts[place]):
-                text.put(drivers[place].not_in_churn)
-            else:
-                text.item(drivers[place].in_churn)
+        text.objects(churn.parts, causes, CHURN)
     text.listed(begun)
 
 

@@ -50,7 +50,7 @@ def test_the_text_is_that_of_the_document(life: Life, under: Scorer, day: float,
     assert churn_drivers_text(found) is churn_drivers_text(found)
 
 
-@pytest.mark.parametrize("points", [-0.0, 5e-324, -1e22, 123456.75])
+@pytest.mark.parametrize("points", [0.0, -0.0, 5e-324, -1e22, 123456.75])
 @pytest.mark.parametrize("coverage", [math.nan, math.inf, -0.0])
 def test_strange_numbers_and_names_are_written_alike(points: float, coverage: float):
     """What is not finite is null, a dropped driver has its number, and an id of any letters is quoted."""
