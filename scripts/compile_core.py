@@ -45,6 +45,7 @@ MODULES = (
     "streams/scoring/deadlines.py",
     "streams/scoring/drivers.py",
     "streams/scoring/entries.py",
+    "streams/scoring/entry.py",
     "streams/scoring/episodes.py",
     "streams/scoring/explain.py",
     "streams/scoring/facts.py",

@@ -13,9 +13,11 @@ from schemas.times import at_time
 from schemas.touchpoints import TYPES
 from streams.scoring.apply import Applied, Scorer
 from streams.scoring.binary import pairs_of
+from streams.scoring.entries import Entries
+from streams.scoring.entry import Case
 from streams.scoring.policy import policy_from_tables
 from streams.scoring.rules import Decision
-from streams.scoring.state import Case, CustomerState, LastExperience, Origin, Peak
+from streams.scoring.state import CustomerState, LastExperience, Origin, Peak
 
 DAY = 86400.0
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -122,21 +124,41 @@ def parts_of(value: Any) -> list[tuple[str, Any]] | None:
     if names is None or isinstance(value, int):  # an IntEnum has slots too
         return None
     if isinstance(value, Case):
-        facts = pairs_of(value.packed, value.facts_at) if value.packed else value.facts
-        own = [name for name in names if name not in {"_facts", "facts_at", "packed"}]
+        facts = pairs_of(value.source, value.facts_at, value.ends) if value.ends else value.facts
+        own = [name for name in names if name not in {"_facts", "begins", "ends", "facts_at", "source"}]
         return [("facts", facts), *((name, getattr(value, name)) for name in own)]
     if isinstance(value, Peak):
         names = ("code", "m", "at_s", "event")
     if not isinstance(value, CustomerState):
         return [(name, getattr(value, name)) for name in names]
-    cases = value.cases if value.unread is None else value.unread()
+    cases = entries_of(value.entries)
+    failures = value.entries.failures if value.entries._read else [case for case in cases if case.key]
     profile = decode(value.profile_bytes() or b"\x80")
-    kept = {"_cases", "packed_cases", "unread", "_profile", "packed_profile", "_episodes", "packed_rings"}
+    kept = {"entries", "_profile", "packed_profile", "_episodes", "packed_rings"}
     own = [name for name in names if name not in kept]
     return [
-        *(("cases", cases), ("profile", profile), ("episodes", value.episodes), ("rings", value.rings)),
+        *(("cases", cases), ("failures", failures), ("profile", profile)),
+        *(("episodes", value.episodes), ("rings", value.rings)),
         *((name, getattr(value, name)) for name in own),
     ]
+
+
+def entries_of(entries: Entries) -> list[Case]:
+    """Return the entries of a register, those in bytes read for the caller alone."""
+    if entries._read:
+        return entries.all()
+    found = Entries()
+    found.packed = entries.packed
+    return found.all()
+
+
+def packed_anew(entries: Entries) -> bytes:
+    """Return the bytes of a register of which no entry has kept its own."""
+    found = Entries()
+    for case in entries_of(entries):
+        found.add(anew(case))
+    found.change()
+    return found.pack()
 
 
 def anew(case: Case) -> Case:

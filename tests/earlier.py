@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from streams.scoring.state import Case, CustomerState, Episode, Mass
+from streams.scoring.entry import Case
+from streams.scoring.state import CustomerState, Episode, Mass
 
 SUMS = ("q_plain", "q_routine", "q_service", "q_served", "w_experience", "w_service", "a_recent", "q_recent")
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from schemas.envelope import Touchpoint
 from schemas.times import at_time
 from streams.scoring.apply import Scorer
+from streams.scoring.entry import Case
 from streams.scoring.explain import Assessment, assess
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import Case, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, event, plain, seconds
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -142,8 +143,8 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "outreach": state.outreach,
         "crowded": state.crowded,
         "register": {
-            key: (case.kind, case.issue, tuple(sorted(case.facts.items())), _derived(case))
-            for key, case in sorted(state.cases.items())
+            name: (case.kind, case.issue, tuple(sorted(case.facts.items())), _derived(case))
+            for name, case in sorted(state.cases.items())
         },
         "failing": state.failing,
         "deadline": state.deadline_s,

@@ -12,13 +12,14 @@ import orjson
 from schemas import outputs
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.drivers import Driver, Parts
+from streams.scoring.entry import Case
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment, assess_at, risks_at
 from streams.scoring.facts import DUE, KIND_NAMES, THOUSANDTHS
 from streams.scoring.lived import allowed_contact, evidence_of, matters_of, messages_of, promise_status
 from streams.scoring.maths import rounded
 from streams.scoring.reasons import HOUR_S, reason_after
-from streams.scoring.state import Case, CustomerState, Episode
+from streams.scoring.state import CustomerState, Episode
 from streams.scoring.texts import Text, churn_drivers_text, drivers_text, put_last
 from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Band, Because, Rule
 
@@ -270,7 +271,7 @@ class AlertTexts:
         text.put(self._version)
         begun = b'{"due":'
         for case in it.promised:
-            text.time(begun, float(case.facts[DUE]))
+            text.time(begun, float(case.known(DUE)))
             text.put(_KINDS[case.kind])
             text.put(_STATUS[promise_status(case)])
             begun = b',{"due":'

@@ -191,18 +191,40 @@ class Reader:
         """Return how much was taken."""
         return self._at
 
+    def turn_to(self, place: i64) -> None:
+        """Go on from a place."""
+        self._at = place
+
     def is_at_end(self) -> bool:
         """Tell whether everything was taken."""
         return self._at == len(self._data)
 
 
-def pairs_of(data: bytes, place: int) -> dict[int, int]:
-    """Return the pairs of whole numbers from `place` to the end.
+def pairs_of(data: bytes, place: i64, end: i64) -> dict[int, int]:
+    """Return the pairs of whole numbers from `place` to `end`.
 
     Raises IndexError where the bytes end within one.
     """
     found, pairs = Reader(data, place), dict[int, int]()
-    while not found.is_at_end():
+    while found.place() < end:
         key = found.whole()
         pairs[key] = found.whole()
+    if found.place() > end:
+        raise IndexError
     return pairs
+
+
+def value_of(data: bytes, place: i64, end: i64, key: int) -> int:
+    """Return the value of a key among the pairs of whole numbers from `place` to `end`, 0 for none.
+
+    Raises IndexError where the bytes end within one.
+    """
+    found = Reader(data, place)
+    while found.place() < end:
+        each = found.whole()
+        value = found.whole()
+        if found.place() > end:
+            raise IndexError
+        if each == key:
+            return value
+    return 0

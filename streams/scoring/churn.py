@@ -16,13 +16,14 @@ from mypy_extensions import mypyc_attr
 
 from streams.scoring.calibration import Calibration
 from streams.scoring.drivers import Driver, Parts
+from streams.scoring.entry import Case
 from streams.scoring.ledger import Reading
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
 from streams.scoring.standing import Failures, failing
-from streams.scoring.state import Case, CustomerState, Rhythm
+from streams.scoring.state import CustomerState, Rhythm
 from streams.scoring.sums import ROOM
 
 MIN_COUNT: Final = 0.05

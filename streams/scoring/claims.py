@@ -17,6 +17,7 @@ from schemas.fields import CHANNELS, Data
 from schemas.times import seconds_of
 from schemas.touchpoints import TYPES
 from streams.scoring.deadlines import RECITED, WORDS, name_due, say_again
+from streams.scoring.entry import Case
 from streams.scoring.facts import (
     AGREED,
     CHANNEL,
@@ -55,7 +56,7 @@ from streams.scoring.facts import (
     weighed,
 )
 from streams.scoring.signals import Signals
-from streams.scoring.state import Case, CustomerState
+from streams.scoring.state import CustomerState
 
 TOP_BOX: Final = 0.99
 OUTREACH: Final = 8
@@ -69,7 +70,17 @@ _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) fo
 class Learning:
     """One event on its way into the register: the entries that it touches."""
 
-    __slots__ = ("_issue", "_issue_key", "_touchpoint", "at_s", "event", "kept_s", "state", "touched")
+    __slots__ = (
+        "_issue",
+        "_issue_key",
+        "_touchpoint",
+        "at_s",
+        "event",
+        "kept_s",
+        "retold",
+        "state",
+        "touched",
+    )
 
     def __init__(self, state: CustomerState, touchpoint: Touchpoint, at_s: int, event: bytes) -> None:
         self.state = state
@@ -78,6 +89,8 @@ class Learning:
         self.touched: list[Case] = []
         self.kept_s: list[int] = []
         """Of each of them: when the delivery came that lies in the sums, before this event; 0 for none."""
+        self.retold = False
+        """More is told of the issue than that somebody asked: what belongs to it may mean something else."""
         self._touchpoint = touchpoint
         self._issue = ""
         self._issue_key = b""
@@ -100,11 +113,13 @@ class Learning:
 
     def _entry(self, key: bytes, kind: int) -> Case:
         """Return the entry of that key, made anew if need be, as one more that the event touches."""
-        case = self.state.cases.get(key)
+        case = self.state.entries.get(key)
         if case is None:
             case = Case(key, kind, {})
+            if kind == ISSUE:
+                self.retold = True
         self.touched.append(case)
-        self.kept_s.append(case.facts[KEPT] if case.in_time else 0)
+        self.kept_s.append(case.known(KEPT) if case.in_time else 0)
         return case
 
     def about(self, kind: int, name: str, data: Data) -> Case:
@@ -115,6 +130,11 @@ class Learning:
             case.issue = max(case.issue or b"", self._issue_of(issue))
             case.at_s = max(case.at_s, self.at_s)
         return case
+
+    def issue(self, name: str) -> Case:
+        """Return the entry of an issue, to tell more of it than that somebody asked."""
+        self.retold = True
+        return self.case(ISSUE, name)
 
     def _issue_of(self, name: str) -> bytes:
         """Return the key of an issue: an event that names one often asks for it several times."""
@@ -201,7 +221,7 @@ def _promise_made(to: Learning, data: promises.PromiseMadeData, signals: Signals
     channel = to.channel() if data.fulfilled_by is None else _NUMBER_OF[data.fulfilled_by]
     to.due(to.about(PROMISE, data.promise_id, data), data.due, channel)
     if data.issue_id is not None:
-        earliest(to.case(ISSUE, data.issue_id).facts, AGREED, to.at_s)
+        earliest(to.issue(data.issue_id).facts, AGREED, to.at_s)
     return signals
 
 
@@ -230,7 +250,7 @@ def _came(to: Learning, data: Data) -> None:
 def _settle_issue(to: Learning, data: Data, *, solved: bool) -> None:
     if data.issue_id is not None:
         rank = RANK_SOLVED if solved else RANK_OPENED
-        to.status(to.case(ISSUE, data.issue_id), rank, solved=solved)
+        to.status(to.issue(data.issue_id), rank, solved=solved)
 
 
 def _ticket_created(to: Learning, data: support.TicketData, signals: Signals) -> Signals:
@@ -257,7 +277,7 @@ def _ticket_replied(to: Learning, data: support.TicketRepliedData, signals: Sign
 
 def _answered(to: Learning, data: Data) -> None:
     if data.issue_id is not None:
-        earliest(to.case(ISSUE, data.issue_id).facts, REPLIED, to.at_s)
+        earliest(to.issue(data.issue_id).facts, REPLIED, to.at_s)
 
 
 def _ticket_solved(to: Learning, data: support.TicketData, signals: Signals) -> Signals:
@@ -276,7 +296,7 @@ def _ticket_reopened(to: Learning, data: support.TicketData, signals: Signals) -
     latest(case.facts, REOPENED, to.at_s)
     to.status(case, RANK_REOPENED, solved=False)
     if data.issue_id is not None:
-        to.status(to.case(ISSUE, data.issue_id), RANK_REOPENED, solved=False)
+        to.status(to.issue(data.issue_id), RANK_REOPENED, solved=False)
     return ()
 
 
@@ -345,7 +365,7 @@ def _review(to: Learning, data: voice.ReviewPostedData, signals: Signals) -> Sig
 
 def _survey(to: Learning, data: voice.SurveyAnsweredData, signals: Signals) -> Signals:
     if data.survey == "csat" and data.issue_id is not None and data.goodness >= TOP_BOX:
-        latest(to.case(ISSUE, data.issue_id).facts, GLAD, to.at_s)
+        latest(to.issue(data.issue_id).facts, GLAD, to.at_s)
     return signals
 
 

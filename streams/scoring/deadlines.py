@@ -16,8 +16,8 @@ against.
 from itertools import pairwise
 from typing import Final
 
+from streams.scoring.entry import Case
 from streams.scoring.facts import DUE, SAID, say_due
-from streams.scoring.state import Case
 
 FIRST_WORDS: Final = 4
 

@@ -7,8 +7,8 @@ from librt.vecs import append, vec
 from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.compiled import COMPILED
+from streams.scoring.entry import NO_CODE
 from streams.scoring.policy import Policy
-from streams.scoring.state import NO_CODE
 from streams.scoring.sums import Sums
 
 EXPERIENCE: Final = 0

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.rings import packed_rings
 from streams.scoring.state import (
-    NO_CODE,
     PEAKS,
     VERSION,
-    Case,
     Cause,
     CustomerState,
     Episode,
@@ -124,8 +123,9 @@ def unpack_earlier(row: bytes) -> CustomerState:
     state.told_s = fields[15]
     state.lost_day = fields[16]
     for name, case in fields[17].items():
-        state.cases[name] = _case_in(name, case)
-    state.failures = [case for case in state.cases.values() if case.key != NO_CODE]
+        state.entries.add(_case_in(name, case))
+    state.entries.change()
+    state.entries.failures = [case for case in state.entries.all() if case.key != NO_CODE]
     state.failing = fields[18]
     state.deadline_s = fields[19]
     cause = fields[20]

@@ -1,4 +1,4 @@
-"""The bytes of a register: its entries, read when somebody asks for more than its failures.
+"""The register of a row: its entries, in bytes until somebody asks for more than its failures.
 
 Most events touch no entry, and most entries are parcels that came in time. So the bytes begin with the places
 of the entries that hold a failure, which every reading of a row looks at; the others stay bytes until an
@@ -9,10 +9,10 @@ change is not packed again.
 from typing import Final
 
 from librt.strings import BytesWriter
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.binary import Reader, put_bytes, put_whole
-from streams.scoring.state import NO_CODE, Case, damaged_register
+from streams.scoring.entry import NO_CODE, Case, damaged_register
 
 # Yes or no of a case.
 _CREDIT: Final = 1
@@ -20,20 +20,155 @@ _IN_TIME: Final = 2
 _UNANSWERED: Final = 4
 _HAS_ISSUE: Final = 8
 
+_NOT_READ: Final[list[Case]] = []
 
-def pack_entries(cases: dict[bytes, Case]) -> bytes:
-    """Return the bytes of a register: none where it is empty."""
+
+@mypyc_attr(acyclic=True)
+class Entries:
+    """The entries of one customer, in the order in which they came.
+
+    Raises CxError where the bytes are not what was written.
+    """
+
+    __slots__ = ("_cases", "_failures", "_failures_read", "_read", "packed")
+
+    def __init__(self) -> None:
+        self.packed: bytes | None = b""
+        """The register as the row has it, while nothing has changed in it."""
+        self._cases = _NOT_READ
+        self._read = False
+        self._failures = _NOT_READ
+        self._failures_read = False
+
+    @property
+    def failures(self) -> list[Case]:
+        """The entries with a failure, ended or not; not to be changed."""
+        if not self._failures_read:
+            self._read_failures()
+        return self._failures
+
+    @failures.setter
+    def failures(self, failures: list[Case]) -> None:
+        self._failures = failures
+
+    def all(self) -> list[Case]:
+        """Return all of them, those with a failure as they were given out; not to be changed."""
+        if not self._read:
+            self._read_all()
+        return self._cases
+
+    def get(self, name: bytes) -> Case | None:
+        """Return the entry of a name, None if there is none."""
+        for case in self.all():
+            if case.name == name:
+                return case
+        return None
+
+    def holds(self, case: Case) -> bool:
+        """Tell whether an entry is one of them."""
+        for each in self.all():  # noqa: SIM110  # a generator costs more than the loop
+            if each is case:
+                return True
+        return False
+
+    def add(self, case: Case) -> None:
+        """Add one that is new."""
+        self.all().append(case)
+
+    def remove(self, case: Case) -> None:
+        """Remove one of them."""
+        self.all().remove(case)
+
+    def change(self) -> None:
+        """Take away the bytes of the whole: whoever changes an entry or adds one does so."""
+        if not self._read:
+            self._read_all()
+        self.packed = None
+
+    def pack(self) -> bytes:
+        """Return the bytes of the register: none where it is empty."""
+        packed = self.packed
+        if packed is None:
+            packed = self.packed = _packed(self._cases)
+        return packed
+
+    def _read_failures(self) -> None:
+        packed = self.packed or b""  # whoever takes them away has read all
+        self._failures_read = True
+        if packed:
+            try:
+                self._failures = _failures_in(packed)
+            except IndexError:
+                raise damaged_register(packed) from None
+
+    def _read_all(self) -> None:
+        failures, packed = self.failures, self.packed
+        self._cases = []
+        self._read = True
+        if packed:
+            try:
+                _read_into(self._cases, packed, failures)
+            except IndexError:
+                raise damaged_register(packed) from None
+
+
+def _failures_in(packed: bytes) -> list[Case]:
+    """Return the entries with a failure."""
+    failures: list[Case] = []
+    failing, found = Reader(packed), Reader(packed)
+    failing.whole()
+    begun = _begin(found)
+    for _number in range(failing.whole()):  # compiled, `_` would be an object each time
+        found.turn_to(begun + failing.whole())
+        failures.append(_unpacked(packed, found))
+    return failures
+
+
+def _read_into(cases: list[Case], packed: bytes, failures: list[Case]) -> None:
+    """Read all entries; those with a failure were read before."""
+    found, given = Reader(packed), 0
+    length = found.whole()
+    found.turn_to(0)
+    _begin(found)
+    for _number in range(length):
+        if given < len(failures) and failures[given].begins == found.place():
+            case = failures[given]
+            given += 1
+            found.turn_to(case.ends)
+        else:
+            case = _unpacked(packed, found)
+        cases.append(case)
+    if given < len(failures) or not found.is_at_end():
+        raise IndexError
+
+
+def _begin(found: Reader) -> i64:
+    """Pass by what stands before the entries, and return where they begin."""
+    found.whole()  # how many they are
+    for _number in range(found.whole()):
+        found.whole()
+    return found.place()
+
+
+def _packed(cases: list[Case]) -> bytes:
+    """Return the bytes of entries; what lies side by side in others is copied at once."""
     if not cases:
         return b""
     entries, places = BytesWriter(), BytesWriter()
-    failed = 0
-    for case in cases.values():
+    failed, source = 0, b""
+    begun: i64 = 0
+    end: i64 = 0
+    for case in cases:
+        if not case.ends:
+            _pack(case)
         if case.key != NO_CODE:
             failed += 1
-            put_whole(places, len(entries))
-        if not case.packed:
-            _pack(case)
-        put_bytes(entries, case.packed)
+            put_whole(places, len(entries) + end - begun)
+        if case.source is not source or case.begins != end:
+            entries.write(source[begun:end])
+            source, begun = case.source, case.begins
+        end = case.ends
+    entries.write(source[begun:end])
     to = BytesWriter()
     put_whole(to, len(cases))
     put_whole(to, failed)
@@ -70,20 +205,26 @@ def _pack(case: Case) -> None:
     for fact, value in case.facts.items():
         put_whole(to, fact)
         put_whole(to, value)
-    case.packed = to.getvalue()
-    case.facts_at = facts_at
+    whole = BytesWriter()
+    put_bytes(whole, to.getvalue())
+    case.source = whole.getvalue()
+    case.begins = 0
+    case.ends = len(whole)
+    case.facts_at = case.ends - len(to) + facts_at
 
 
-def _unpacked(packed: bytes) -> Case:
-    """Return a case, its facts in bytes still."""
-    found = Reader(packed)
+def _unpacked(source: bytes, found: Reader) -> Case:
+    """Return the next case of a register, its facts in bytes still."""
+    begins = found.place()
+    ends: i64 = found.whole()
+    ends += found.place()
     told = found.whole()
     name = found.data()
     kind = found.whole()
     case = Case(name, kind, None, found.data() if told & _HAS_ISSUE else None)
-    case.credit = bool(told & _CREDIT)
-    case.in_time = bool(told & _IN_TIME)
-    case.unanswered = bool(told & _UNANSWERED)
+    case.credit = told & _CREDIT != 0
+    case.in_time = told & _IN_TIME != 0
+    case.unanswered = told & _UNANSWERED != 0
     case.at_s = found.whole()
     case.key = found.whole()
     case.weight = found.whole()
@@ -92,51 +233,11 @@ def _unpacked(packed: bytes) -> Case:
     case.mended_s = found.whole()
     case.pending_s = found.whole()
     case.settled = found.whole()
-    case.packed = packed
+    case.source = source
+    case.begins = begins
     case.facts_at = found.place()
+    case.ends = ends
+    if case.facts_at > ends:
+        raise IndexError
+    found.turn_to(ends)
     return case
-
-
-@mypyc_attr(acyclic=True)
-class PackedEntries:
-    """A register in bytes: its failures are read at once, the other entries by `read`.
-
-    Raises IndexError where the bytes end before the failures do.
-    """
-
-    __slots__ = ("_begun", "_length", "_packed", "_places", "failures")
-
-    def __init__(self, packed: bytes) -> None:
-        found = Reader(packed)
-        self._packed = packed
-        self._length = found.whole()
-        self._places = [found.whole() for _ in range(found.whole())]
-        self._begun = found.place()
-        self.failures: list[Case] = []
-        """The entries with a failure, in the order of the register."""
-        for place in self._places:
-            self.failures.append(_unpacked(Reader(packed, self._begun + place).data()))
-
-    def read(self) -> dict[bytes, Case]:
-        """Return all entries, those with a failure as they were given out; raises CxError on damage."""
-        found = Reader(self._packed, self._begun)
-        try:
-            cases = self._read(found)
-        except IndexError:
-            raise damaged_register(self._packed) from None
-        if not found.is_at_end():
-            raise damaged_register(self._packed)
-        return cases
-
-    def _read(self, found: Reader) -> dict[bytes, Case]:
-        cases: dict[bytes, Case] = {}
-        given = 0
-        for _ in range(self._length):
-            place, packed = found.place() - self._begun, found.data()
-            if given < len(self._places) and place == self._places[given]:
-                case = self.failures[given]
-                given += 1
-            else:
-                case = _unpacked(packed)
-            cases[case.name] = case
-        return cases

@@ -4,7 +4,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from streams.scoring.state import Case, CustomerState, Episode, Rhythm
+from streams.scoring.entry import Case
+from streams.scoring.state import CustomerState, Episode, Rhythm
 from streams.scoring.vocabulary import Band, Because, Cause, Rule
 
 FOLDS_INTO: Final[dict[int, tuple[Rule, ...]]] = {
@@ -15,7 +16,8 @@ FOLDS_INTO: Final[dict[int, tuple[Rule, ...]]] = {
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
 _GRAVER: Final = [[int(graver) for graver in FOLDS_INTO.get(rule, ())] for rule in (0, *Rule)]
 """`FOLDS_INTO` by the number of a rule."""
-_NONE_OPEN: Final[list[Episode | None]] = [None] * len(_GRAVER)
+NONE_OPEN: Final[list[Episode | None]] = [None] * len(_GRAVER)
+"""No open episodes; not to be changed."""
 
 
 @mypyc_attr(acyclic=True)
@@ -79,25 +81,27 @@ class Decision:
 class Turn:
     """One evaluation of the rules: the row with its figures, which of its episodes are open, and the steps.
 
-    The open ones are found once: every rule asks for its own and for graver ones.
+    `open_ones` are those of `open_episodes`: every rule asks for its own and for graver ones.
     """
 
     __slots__ = ("_open", "absent", "at_s", "glance", "state", "steps", "strong")
 
-    def __init__(self, state: CustomerState, glance: Glance, *, absent: bool, strong: bool) -> None:
+    def __init__(
+        self,
+        state: CustomerState,
+        glance: Glance,
+        open_ones: list[Episode | None],
+        *,
+        absent: bool,
+        strong: bool,
+    ) -> None:
         self.state = state
         self.glance = glance
         self.at_s = glance.at_s
         self.absent = absent
         self.strong = strong
         self.steps: list[Decision] = []
-        self._open = _NONE_OPEN[:]
-        """By the number of the rule."""
-        if not state.has_episodes:
-            return
-        for rule, episode in state.episodes.items():
-            if episode.closed_s is None:
-                self._open[rule] = episode
+        self._open = open_ones
 
     def open_of(self, rule: int) -> Episode | None:
         """Return the rule's open episode, None if it has none."""
@@ -117,6 +121,8 @@ class Turn:
         number = before.number + 1 if before is not None else 1
         last_day = state.rhythm.last_day if state.rhythm is not None else 0
         episode = Episode(number, self.at_s, None, cause.value, severity, last_day)
+        if self._open is NONE_OPEN:
+            self._open = NONE_OPEN[:]
         state.episodes[rule] = self._open[rule] = episode
         self.steps.append(Decision(rule, number, "opened", severity, cause, None, self.glance))
 
@@ -135,6 +141,19 @@ class Turn:
     def _step(self, rule: Rule, episode: Episode, step: str, because: Because | None) -> None:
         number, severity, cause = episode.number, episode.severity, episode.cause
         self.steps.append(Decision(rule, number, step, severity, cause, because, self.glance))
+
+
+def open_episodes(state: CustomerState) -> list[Episode | None]:
+    """Return the open episodes by the numbers of their rules, `NONE_OPEN` itself where there is none."""
+    found = NONE_OPEN
+    if not state.has_episodes:
+        return found
+    for rule, episode in state.episodes.items():
+        if episode.closed_s is None:
+            if found is NONE_OPEN:
+                found = NONE_OPEN[:]
+            found[rule] = episode
+    return found
 
 
 def any_open(state: CustomerState) -> bool:

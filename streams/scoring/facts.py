@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from schemas.fields import CHANNELS
-from streams.scoring.state import Case, short_hash
+from streams.scoring.entry import Case
+from streams.scoring.state import short_hash
 
 # Kinds of entries; the numbers are what rows keep.
 ORDER: Final = 1

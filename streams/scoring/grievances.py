@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from streams.scoring.entry import Case
 from streams.scoring.facts import COMPLAINT, REASON, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.standing import failing
-from streams.scoring.state import Case, CustomerState
+from streams.scoring.state import CustomerState
 from streams.scoring.verdict import Judge
 from streams.scoring.vocabulary import HIGH, LOW, MEDIUM, SEVERITIES, Cause, Rule
 
@@ -38,6 +39,7 @@ class Grievances:
         self._order_key = judge.order_key
         self._promise_key = judge.promise_key
         self._failed_key = judge.failed_key
+        self._repeat_key = judge.repeat_key
         self._floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
@@ -46,8 +48,9 @@ class Grievances:
         """Return the gravest failure of service and the gravest broken promise at `at_s`, None for none."""
         served = broken = _NONE
         for case in failures:
-            served = min(served, self._served(case, at_s))
-            broken = min(broken, self._broke(case, at_s))
+            if self._stands(case, at_s):
+                served = min(served, self._served(case))
+                broken = min(broken, self._broke(case))
         return _cause(served), _cause(broken)
 
     def leading(self, rule: Rule, state: CustomerState, at_s: float) -> tuple[Cause, Case] | None:
@@ -55,8 +58,10 @@ class Grievances:
         best: tuple[int, int, bytes] | None = None
         found: tuple[Cause, Case] | None = None
         served = rule is Rule.SERVICE_FAILURE
-        for case in state.failures:
-            rank = self._served(case, at_s) if served else self._broke(case, at_s)
+        for case in state.entries.failures:
+            if not self._stands(case, at_s):
+                continue
+            rank = self._served(case) if served else self._broke(case)
             if rank != _NONE:
                 order = (rank, case.since_s, case.name)
                 if best is None or order < best:
@@ -67,18 +72,21 @@ class Grievances:
         """Tell whether a failure of that key is a broken promise."""
         return key in (self._order_key, self._promise_key, self._failed_key)
 
-    def _broke(self, case: Case, at_s: float) -> int:
-        """Return the rank of a promise that stands broken."""
-        return _BROKEN if at_s < case.until_s and self._breaks(case.key) else _NONE
+    def _stands(self, case: Case, at_s: float) -> bool:
+        """Tell whether the rules look at a failure: at a repeated contact for longer than its moment."""
+        if case.kind == REASON and case.key == self._repeat_key:
+            return at_s < case.since_s + self._repeat_s
+        return at_s < case.until_s
 
-    def _served(self, case: Case, at_s: float) -> int:
+    def _broke(self, case: Case) -> int:
+        """Return the rank of a promise that stands broken."""
+        return _BROKEN if self._breaks(case.key) else _NONE
+
+    def _served(self, case: Case) -> int:
         """Return the rank of a failure of service that stands."""
         judge, key = self._judge, case.key
-        if key == judge.repeat_key:
-            until_s = case.since_s + self._repeat_s if case.kind == REASON else float(case.until_s)
-            return _REPEAT if at_s < until_s else _NONE
-        if at_s >= case.until_s:
-            return _NONE
+        if key == self._repeat_key:
+            return _REPEAT
         if case.kind == COMPLAINT:
             return _UNANSWERED if case.unanswered else _NONE
         if key == judge.target_key:

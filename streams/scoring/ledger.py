@@ -13,6 +13,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.drivers import Drivers, Parts
+from streams.scoring.entry import NOT_SETTLED, SETTLED_REPAIRED, Case
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
@@ -22,13 +23,10 @@ from streams.scoring.state import (
     BEST,
     BEST_KEPT,
     BEST_SERVICE,
-    NOT_SETTLED,
-    SETTLED_REPAIRED,
     WORST,
     WORST_ENDED,
     WORST_SERVICE,
     WORST_SERVICE_ENDED,
-    Case,
     CustomerState,
     LastExperience,
     Mass,
@@ -226,7 +224,7 @@ class Ledger:
         """Find the worst of the failures that lie in the sums and are still in the register."""
         peaks = state.peaks
         peaks[WORST_ENDED] = peaks[WORST_SERVICE_ENDED] = None
-        for case in state.failures:
+        for case in state.entries.failures:
             if case.settled == NOT_SETTLED:
                 continue
             m = self._settled_m(case)
@@ -265,7 +263,7 @@ class Ledger:
         One of the register has the hash of its case as id and no source: its event's id is not kept.
         """
         last, kept = state.last, self._kept
-        for case in state.failures:
+        for case in state.entries.failures:
             # Most are older than the last of the sums: nothing is worked out for them.
             if case.weight >= THOUSANDTHS and (last is None or case.since_s >= last.at_s):
                 last = _newer(last, case.key, float(case.since_s), self._felt(case), case.name)
@@ -280,7 +278,7 @@ class Ledger:
         if self._kept.a > 0.0:  # then it is the best of them, and known
             best = state.peaks[BEST_KEPT]
             return 0.0 if best is None else best.at_s
-        return float(newest_kept_s(state.cases))
+        return float(newest_kept_s(state.entries.all()))
 
     def _remember(self, peaks: list[Peak | None], signal: Signal, at_s: float, event: bytes) -> None:
         if signal.a < 0.0:
@@ -393,7 +391,7 @@ class Ledger:
         low = self._greater(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
         if state.failing:
             felt = total, mass, 0.0, 0.0, 0.0, low
-            felt = self.failures.add_all(felt, state.failures, at_s, in_service=True)
+            felt = self.failures.add_all(felt, state.entries.failures, at_s, in_service=True)
             total, mass, low = felt[0], felt[1], felt[5]
         peak = self._best_points(high) + self._worst_points(low)
         return self.mu + self.mean_share * total / (self.kappa + mass) + self.peak_share * peak
@@ -512,7 +510,7 @@ class Ledger:
         """
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
         if not last.source:  # one of the register may stand, or be repaired
-            for case in state.failures:
+            for case in state.entries.failures:
                 if last.id == case.name.hex():
                     held = self.failures.at(case, at_s)
                     own = held.a * held.slow

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Final, cast
 
+from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.facts import DUE, KEPT, ORDER, PROMISE
 from streams.scoring.policy import DAY_S
 from streams.scoring.signals import Intent
-from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.state import CustomerState
 
 MESSAGES_S: Final = 30 * DAY_S
 MESSAGE_CHANNELS: Final = frozenset({"email", "sms"})
@@ -18,7 +19,7 @@ def matters_of(state: CustomerState, at_s: float) -> tuple[list[Case], list[Case
     """Return the issues that stand open at `at_s`, and what was promised, each the oldest first."""
     found: list[tuple[int, bytes, Case]] = []
     for name, case in state.cases.items():
-        if _is_open(case, at_s) or case.facts.get(DUE):
+        if _is_open(case, at_s) or case.known(DUE):
             found.append((case.since_s, name, case))
     if len(found) > 1:
         found.sort()
@@ -27,7 +28,7 @@ def matters_of(state: CustomerState, at_s: float) -> tuple[list[Case], list[Case
     for _, _, case in found:
         if _is_open(case, at_s):
             issues.append(case)
-        if case.facts.get(DUE):
+        if case.known(DUE):
             promises.append(case)
     return issues, promises
 
@@ -41,8 +42,8 @@ def promise_status(case: Case) -> str:
     if case.pending_s:
         return "pending"
     if case.kind in (ORDER, PROMISE) and case.key != NO_CODE:
-        return "late" if case.facts.get(KEPT) else "broken"
-    return "kept" if case.facts.get(KEPT) else "withdrawn"
+        return "late" if case.known(KEPT) else "broken"
+    return "kept" if case.known(KEPT) else "withdrawn"
 
 
 def messages_of(state: CustomerState, at_s: float) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.envelope import Touchpoint
 from streams.scoring.claims import READERS, Learning
+from streams.scoring.entry import NO_CODE, NOT_SETTLED, SETTLED, SETTLED_REPAIRED, Case
 from streams.scoring.facts import (
     BROKEN,
     CHANNEL,
@@ -31,18 +32,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Signals, SignalTable
 from streams.scoring.standing import newest_kept_s
-from streams.scoring.state import (
-    BEST_KEPT,
-    NO_CODE,
-    NOT_SETTLED,
-    SETTLED,
-    SETTLED_REPAIRED,
-    WORST_ENDED,
-    Case,
-    Cause,
-    CustomerState,
-    Peak,
-)
+from streams.scoring.state import BEST_KEPT, WORST_ENDED, Cause, CustomerState, Peak
 from streams.scoring.verdict import ENDLESS, Judge
 
 ENTRIES: Final = 16
@@ -71,9 +61,9 @@ class Register:
         to = Learning(state, touchpoint, int(at_s), event)
         left = READERS[type(touchpoint)](to, touchpoint.data, signals)
         if to.touched:
-            state.packed_cases = None
+            state.entries.change()
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
-                self._settle(state, to.touched, to.kept_s)
+                self._settle(state, to.touched, to.kept_s, retold=to.retold)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
                 self._name_cause(state, touchpoint, at_s)
         return left
@@ -94,23 +84,26 @@ class Register:
 
         Nearly all that the register sees are parcels that come in time.
         """
-        case, before_s, cases = to.touched[0], to.kept_s[0], state.cases
-        key = case.name
-        if case.kind != ORDER or case.key != NO_CODE or (key not in cases and not self._has_room(state)):
+        case, before_s, entries = to.touched[0], to.kept_s[0], state.entries
+        if case.kind != ORDER or case.key != NO_CODE:
+            return False
+        is_new = not entries.holds(case)
+        if is_new and not self._has_room(state):
             return False
         pending_s = case.pending_s
         self._derive(state, case, before_s)
         if case.key != NO_CODE:
             to.kept_s[0] = _in_time_s(case)
             return False
-        cases[key] = case
+        if is_new:
+            entries.add(case)
         if case.pending_s != pending_s:
             if pending_s and pending_s == state.deadline_s:
-                state.deadline_s = _first_deadline_s(cases)
+                state.deadline_s = _first_deadline_s(entries.all())
             elif case.pending_s and (not state.deadline_s or case.pending_s < state.deadline_s):
                 state.deadline_s = case.pending_s
         if before_s:
-            self._rank_kept(state, newest_kept_s(cases))
+            self._rank_kept(state, newest_kept_s(entries.all()))
         elif case.in_time:
             self._rank_new(state, case.facts[KEPT])
         return True
@@ -123,12 +116,10 @@ class Register:
 
     def _has_room(self, state: CustomerState) -> bool:
         """Tell whether an entry can be added without a look at what is over: the oldest entry is not."""
-        cases = state.cases
+        cases = state.entries.all()
         if len(cases) >= ENTRIES:
             return False
-        for oldest in cases.values():
-            return not _is_over(oldest, floor(state.newest_s) - self._fold_s)
-        return True
+        return not cases or not _is_over(cases[0], floor(state.newest_s) - self._fold_s)
 
     def _rank_kept(self, state: CustomerState, newest_s: int) -> None:
         """Let the newest delivery that came in time be the best: all weigh the same. 0 is none."""
@@ -138,28 +129,38 @@ class Register:
         else:
             state.peaks[BEST_KEPT] = None
 
-    def _settle(self, state: CustomerState, touched: list[Case], kept_s: list[int]) -> None:
+    def _settle(
+        self, state: CustomerState, touched: list[Case], kept_s: list[int], *, retold: bool = False
+    ) -> None:
         """Derive again what the touched entries mean, and what they mean to others.
 
-        `kept_s` has for each when the delivery came that lies in the sums, 0 for none.
+        `kept_s` has for each when the delivery came that lies in the sums, 0 for none. `retold`: the issue
+        among them is told more of than that somebody asked.
         """
-        cases = state.cases
+        entries = state.entries
         for index, case in enumerate(touched):
-            if case.name not in cases:
-                if len(cases) >= ENTRIES:
+            if not entries.holds(case):
+                if len(entries.all()) >= ENTRIES:
                     self._make_room(state)
-                cases[case.name] = case
+                entries.add(case)
             self._derive(state, case, kept_s[index])
-        for case in touched:
+        for index, case in enumerate(touched):
             if case.kind == ISSUE:
-                self._derive_about(state, case.name)
+                whole = retold or not entries.holds(case)  # another one may have taken its place
+                self._derive_about(state, case.name, touched[index + 1 :], retold=whole)
         self._refresh(state, state.newest_s)
 
-    def _derive_about(self, state: CustomerState, issue: bytes) -> None:
-        """Derive again what the entries mean that belong to an issue."""
-        for case in state.cases.values():
+    def _derive_about(self, state: CustomerState, issue: bytes, derived: list[Case], *, retold: bool) -> None:
+        """Derive again what the entries mean that belong to an issue, but for those `derived` after it.
+
+        That somebody asked about an issue means nothing to the others. Those that lie in the sums are taken
+        out and put in again even so: their sums keep the last bits that they have always had.
+        """
+        for case in state.entries.all():
             about = case.issue
-            if about is not None and about == issue:
+            if about is None or about != issue or case in derived:
+                continue
+            if retold or case.settled != NOT_SETTLED:
                 self._derive(state, case, _in_time_s(case))
 
     def _derive(self, state: CustomerState, case: Case, before_s: int) -> None:
@@ -169,7 +170,7 @@ class Register:
         """
         case.change()
         self._unsettle(state, case)
-        issue = state.cases.get(case.issue) if case.issue is not None else None
+        issue = state.entries.get(case.issue) if case.issue is not None else None
         self.judge.judge(case, case if case.kind == ISSUE else issue)
         kept_s = _in_time_s(case)
         if kept_s != before_s:
@@ -184,22 +185,24 @@ class Register:
         over: list[Case] = []
         first_s = newest_s = 0
         failures: list[Case] = []
-        for case in state.cases.values():  # once through all of them, as each look costs
-            if _is_over(case, over_s):
-                over.append(case)
-                continue
-            if case.key != NO_CODE:
-                failures.append(case)
+        for case in state.entries.all():  # once through all of them, as each look costs
+            kept_s = case.known(KEPT) if case.in_time else 0
+            if kept_s <= over_s or case.key != NO_CODE:  # most came in time, not long ago
+                if _is_over(case, over_s):
+                    over.append(case)
+                    continue
+                if case.key != NO_CODE:
+                    failures.append(case)
             pending_s = case.pending_s
             if pending_s and (not first_s or pending_s < first_s):
                 first_s = pending_s
-            if case.in_time:
-                newest_s = max(newest_s, case.facts[KEPT])
+            if kept_s > newest_s:  # noqa: PLR1730  # max() costs several times as much
+                newest_s = kept_s
         for case in over:
-            self._fold(state, case.name, now_s)
+            self._fold(state, case, now_s)
         state.deadline_s = first_s
         state.failing = 0
-        state.failures = failures
+        state.entries.failures = failures
         if failures:
             state.failing = self._settle_ended(state, failures, now_s)
         elif state.peaks[WORST_ENDED] is not None:
@@ -249,18 +252,19 @@ class Register:
         A delivery in time goes first, as it lies in the sums already: the orders of a frequent shopper must
         not push out what stands or is still due. Of equals the one that began first goes.
         """
-        first = next(iter(state.cases.values()))
+        cases = state.entries.all()
+        first = cases[0]
         first_s = _leaves_s(first)
-        for case in state.cases.values():
+        for case in cases:
             leaves_s = _leaves_s(case)
             if leaves_s < first_s or (leaves_s == first_s and case.name < first.name):
                 first, first_s = case, leaves_s
-        self._fold(state, first.name, state.newest_s)
+        self._fold(state, first, state.newest_s)
         state.crowded += 1
 
-    def _fold(self, state: CustomerState, key: bytes, now_s: float) -> None:
+    def _fold(self, state: CustomerState, case: Case, now_s: float) -> None:
         """Move an entry into the sums, dated when it ended."""
-        case = state.cases.pop(key)
+        state.entries.remove(case)
         if case.key != NO_CODE:
             at_s = float(case.until_s)
             if case.settled == NOT_SETTLED:
@@ -268,9 +272,9 @@ class Register:
                 repaired = self._ledger.failures.is_repaired(case, now_s)
                 case.settled = SETTLED_REPAIRED if repaired else SETTLED
                 self._ledger.weigh_failure(state, case, at_s)
-            self._ledger.remember_failure(state, case, key, at_s)
+            self._ledger.remember_failure(state, case, case.name, at_s)
         if case.in_time:
-            self._ledger.remember_kept(state, float(case.facts[KEPT]))
+            self._ledger.remember_kept(state, float(case.known(KEPT)))
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
         """Break what is overdue at `now_s` as far as the fulfilling channels tell; True if anything was.
@@ -278,7 +282,7 @@ class Register:
         `fulfilled_until_s` is the newest event time of each channel that has been read to its end.
         """
         broken: list[Case] = []
-        for case in state.cases.values():
+        for case in state.entries.all():
             pending_s = case.pending_s
             if pending_s:
                 known_s = read_until(case, fulfilled_until_s, self._deliveries)
@@ -286,15 +290,15 @@ class Register:
                     latest(case.facts, BROKEN, pending_s)
                     broken.append(case)
         if broken:
-            state.packed_cases = None
+            state.entries.change()
             self._settle(state, broken, [0] * len(broken))  # a deadline is missed: none lies in the sums
         return bool(broken)
 
 
-def _first_deadline_s(cases: Mapping[bytes, Case]) -> int:
+def _first_deadline_s(cases: list[Case]) -> int:
     """Return the earliest deadline that can still be missed, 0 for none."""
     first_s = 0
-    for case in cases.values():
+    for case in cases:
         pending_s = case.pending_s
         if pending_s and (not first_s or pending_s < first_s):
             first_s = pending_s
@@ -319,7 +323,7 @@ def _came_before(case: Case, other: Case) -> bool:
 
 def _in_time_s(case: Case) -> int:
     """Return when the delivery came that lies in the sums, 0 for none."""
-    return case.facts[KEPT] if case.in_time else 0
+    return case.known(KEPT) if case.in_time else 0
 
 
 def _is_settled(case: Case) -> bool:
@@ -333,7 +337,7 @@ def _leaves_s(case: Case) -> int:
 
 
 def _began_s(case: Case) -> int:
-    return case.since_s or case.at_s or case.facts.get(KEPT, 0) or case.facts.get(SAID, 0)
+    return case.since_s or case.at_s or case.known(KEPT) or case.known(SAID)
 
 
 def _is_over(case: Case, at_s: int) -> bool:

@@ -12,7 +12,6 @@ from librt.strings import BytesWriter, write_f64_le
 from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_six, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
-from streams.scoring.entries import PackedEntries, pack_entries
 from streams.scoring.rings import ID_BYTES, take_rings
 from streams.scoring.state import (
     PEAKS,
@@ -52,7 +51,7 @@ def pack(state: CustomerState) -> bytes:
     put_bytes(to, state.profile_bytes())
     put_optional(to, state.told_s)
     put_whole(to, state.lost_day)
-    _put_cases(to, state)
+    put_bytes(to, state.entries.pack())
     put_whole(to, state.failing)
     put_whole(to, state.deadline_s)
     _put_cause(to, state.cause)
@@ -174,14 +173,6 @@ def _put_published(to: BytesWriter, published: Published | None) -> None:
     write_f64_le(to, published.at_s)
 
 
-def _put_cases(to: BytesWriter, state: CustomerState) -> None:
-    """Add the register, in bytes that are kept until something changes in it."""
-    packed = state.packed_cases
-    if packed is None:
-        packed = state.packed_cases = pack_entries(state.cases)
-    put_bytes(to, packed)
-
-
 def _put_cause(to: BytesWriter, cause: Cause | None) -> None:
     if cause is None:
         to.append(0)
@@ -235,7 +226,7 @@ def _unpacked(found: Reader) -> CustomerState:
     state.packed_profile = found.data()
     state.told_s = found.optional()
     state.lost_day = found.whole()
-    _take_cases(found, state)
+    state.entries.packed = found.data()
     state.failing = found.whole()
     state.deadline_s = found.whole()
     state.cause = _take_cause(found)
@@ -332,14 +323,6 @@ def _take_published(found: Reader) -> Published | None:
     service = found.number()
     band = found.whole()
     return Published(experience, service, band, found.number())
-
-
-def _take_cases(found: Reader, state: CustomerState) -> None:
-    packed = state.packed_cases = found.data()
-    if packed:
-        entries = PackedEntries(packed)
-        state.failures = entries.failures
-        state.unread = entries.read
 
 
 def _take_cause(found: Reader) -> Cause | None:

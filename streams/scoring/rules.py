@@ -10,11 +10,13 @@ from typing import Final
 
 from streams.scoring.churn import Churn, sigmoid
 from streams.scoring.episodes import (
+    NONE_OPEN,
     Decision,
     Glance,
     Turn,
     any_open,
     engaged_since,
+    open_episodes,
 )
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
@@ -132,8 +134,9 @@ class Rules:
     ) -> list[Decision]:
         """Do what `evaluate` does with figures that the caller has read already."""
         absent = self._absent(state, glance.at_s, absence_until_s)
+        open_ones = open_episodes(state)
         if not (
-            any_open(state)
+            open_ones is not NONE_OPEN
             or absent
             or glance.terms >= self._churn_terms
             or glance.band is _CRITICAL
@@ -142,7 +145,7 @@ class Rules:
             or self._advocates
         ):
             return []
-        turn = Turn(state, glance, absent=absent, strong=strong)
+        turn = Turn(state, glance, open_ones, absent=absent, strong=strong)
         self._churn_risk(turn)
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None

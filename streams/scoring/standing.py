@@ -4,10 +4,11 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from streams.scoring.entry import NOT_SETTLED, Case
 from streams.scoring.facts import KEPT, THOUSANDTHS
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, LedgerSection, Policy
-from streams.scoring.state import NOT_SETTLED, Case, CustomerState
+from streams.scoring.state import CustomerState
 
 BROKEN_PROMISES: Final = ("promise_broken", "target_missed", "failed_delivery")
 """Drivers of a failure to do what was promised; every other failure that stands is an open issue."""
@@ -60,15 +61,15 @@ Felt = tuple[float, float, float, float, float, float]
 
 def failing(state: CustomerState) -> list[Case]:
     """Return the cases with a failure, none where all have ended: most of a register is parcels in time."""
-    return state.failures if state.failing else NOTHING
+    return state.entries.failures if state.failing else NOTHING
 
 
-def newest_kept_s(cases: dict[bytes, Case]) -> int:
+def newest_kept_s(cases: list[Case]) -> int:
     """Return when the newest delivery came that was in time, 0 for none."""
     newest_s = 0
-    for case in cases.values():
+    for case in cases:
         if case.in_time:
-            newest_s = max(newest_s, case.facts[KEPT])
+            newest_s = max(newest_s, case.known(KEPT))
     return newest_s
 
 

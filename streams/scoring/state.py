@@ -5,7 +5,6 @@ and a sum is read at t by multiplying with `2**((ref_s - t) / half_life)`. Nothi
 passes, late events are exact, and the order of events does not matter.
 """
 
-from collections.abc import Callable  # noqa: TC003  # an attribute of a compiled class
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -14,7 +13,9 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64, mypyc_attr
 
 from streams.errors import CxError
-from streams.scoring.binary import Reader, pairs_of, put_text
+from streams.scoring.binary import Reader, put_text
+from streams.scoring.entries import Entries
+from streams.scoring.entry import Case
 from streams.scoring.rings import ID_BYTES, NO_RINGS, rings_of
 from streams.scoring.sums import Sums
 
@@ -34,14 +35,6 @@ BEST_KEPT: Final = 4  # the newest delivery of the register that came in time
 WORST_ENDED: Final = 5  # the worst failure of the register that has ended
 WORST_SERVICE_ENDED: Final = 6  # the worst of service of those
 PEAKS: Final = 7
-
-# How an ended failure of the register lies in the sums.
-NOT_SETTLED: Final = 0
-SETTLED: Final = 1
-SETTLED_REPAIRED: Final = 2
-
-NO_CODE: Final = 0
-"""No driver: codes begin at 1."""
 
 _encode_profile: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
@@ -173,86 +166,6 @@ class Rhythm:
 
 
 @mypyc_attr(acyclic=True)
-class Case:
-    """An entry of the register: what is known of one promise, order, ticket, complaint or issue.
-
-    The facts are a union that does not depend on the order in which they were learned
-    (`streams.scoring.facts`); all below them is derived from the facts. Times are whole seconds.
-    """
-
-    __slots__ = (
-        "_facts",
-        "at_s",
-        "credit",
-        "facts_at",
-        "in_time",
-        "issue",
-        "key",
-        "kind",
-        "mended_s",
-        "name",
-        "packed",
-        "pending_s",
-        "settled",
-        "since_s",
-        "unanswered",
-        "until_s",
-        "weight",
-    )
-
-    def __init__(
-        self, name: bytes, kind: int, facts: dict[int, int] | None, issue: bytes | None = None
-    ) -> None:
-        self.name = name
-        """Its key in the register."""
-        self.kind = kind
-        self._facts = facts
-        self.packed = b""
-        """The entry as the row has it, until it is derived again; the facts are at `facts_at`."""
-        self.facts_at = 0
-        self.issue = issue
-        """The key of the issue that it belongs to."""
-        self.at_s = 0
-        """The newest event of it; of an order, only of those that tie it to an issue."""
-        self.key = NO_CODE
-        """The failure that stands: driver code * 8 + in service, as in `CustomerState.points`; 0 for none."""
-        self.weight = 0
-        """Its weight in thousandths."""
-        self.since_s = 0
-        self.until_s = 0
-        """Until then it counts in full: when it ended, and at most the policy's standing days."""
-        self.mended_s = 0
-        """When it was repaired, 0 for never."""
-        self.credit = True
-        """False if an earlier failure stood so close that a repair earns nothing."""
-        self.in_time = False
-        """The delivery came in time: that moment lies in the sums already."""
-        self.pending_s = 0
-        """The next deadline that can still be missed, 0 for none."""
-        self.settled = NOT_SETTLED
-        """Whether the failure has ended and lies in the sums, until its facts change or it is folded."""
-        self.unanswered = False
-        """A complaint in public that nobody answered in time."""
-
-    @property
-    def facts(self) -> dict[int, int]:
-        """What was learned of it: read from its bytes when somebody asks."""
-        facts = self._facts
-        if facts is None:
-            try:
-                facts = self._facts = pairs_of(self.packed, self.facts_at)
-            except IndexError:
-                raise damaged_register(self.packed) from None
-        return facts
-
-    def change(self) -> None:
-        """Take away its bytes: whoever derives anything of it anew does so before."""
-        if self.packed:
-            self._facts = self.facts
-            self.packed = b""
-
-
-@mypyc_attr(acyclic=True)
 class Episode:
     """The newest episode of a rule for this customer."""
 
@@ -354,23 +267,21 @@ class CustomerState:
     """Everything kept of one customer; bounded, whatever is sent."""
 
     __slots__ = (
-        "_cases",
         "_episodes",
         "_profile",
         "baked",
         "cause",
         "crowded",
         "deadline_s",
+        "entries",
         "events",
         "failing",
-        "failures",
         "intents",
         "last",
         "lost_day",
         "mass",
         "newest_s",
         "outreach",
-        "packed_cases",
         "packed_profile",
         "packed_rings",
         "peaks",
@@ -379,7 +290,6 @@ class CustomerState:
         "ref_s",
         "rhythm",
         "told_s",
-        "unread",
         "version",
     )
 
@@ -408,16 +318,10 @@ class CustomerState:
         """When people were last told anything about the customer."""
         self.lost_day = 0
         """The last engagement day before the silence by which the customer was counted as lost."""
-        self._cases: dict[bytes, Case] | None = None
-        self.unread: Callable[[], dict[bytes, Case]] | None = None
-        """Reads the entries of the register where nobody has asked for them yet."""
-        self.packed_cases: bytes | None = None
-        """The register as the row has it, while nothing has changed in it. Whoever changes it takes this away
-        (see `streams.scoring.register`): it spares a row the packing of all entries."""
+        self.entries = Entries()
+        """The register of standing signals: at most 16."""
         self.failing = 0
         """How many of them hold a failure that has not ended: 0 spares every reading a look at them."""
-        self.failures: list[Case] = []
-        """Those with a failure, ended or not, in the order of the register."""
         self.deadline_s = 0
         """The earliest deadline of the register that can still be missed, 0 for none."""
         self.cause: Cause | None = None
@@ -464,24 +368,13 @@ class CustomerState:
 
     @property
     def cases(self) -> dict[bytes, Case]:
-        """The register of standing signals, by the hash of each one's own id: at most 16."""
-        cases = self._cases
-        if cases is None:
-            unread = self.unread
-            cases = self._cases = {} if unread is None else unread()
-            self.unread = None
-        return cases
+        """The entries of the register by their names, all read."""
+        return {case.name: case for case in self.entries.all()}
 
 
 def damaged_row(why: str) -> CxError:
     """Return the error of a row of which something is not what was written."""
     return CxError(f"a row is damaged: {why}", mend="make the rows anew: cx rebuild")
-
-
-def damaged_register(data: bytes) -> CxError:
-    """Return the error of bytes of a register that are not what was written."""
-    msg = f"a register is damaged: its {len(data)} bytes do not end with an entry"
-    return CxError(msg, mend="make the rows anew: cx rebuild")
 
 
 def short_hash(text: str) -> bytes:

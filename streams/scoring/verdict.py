@@ -5,6 +5,7 @@ A case gives at most one failure, the gravest: an order that failed at the door 
 
 from typing import Final
 
+from streams.scoring.entry import NO_CODE, NOT_SETTLED, Case
 from streams.scoring.facts import (
     AGAIN,
     AGREED,
@@ -35,7 +36,6 @@ from streams.scoring.facts import (
 )
 from streams.scoring.hours import HOUR_S, BusinessHours
 from streams.scoring.policy import DAY_S, Policy
-from streams.scoring.state import NO_CODE, NOT_SETTLED, Case
 
 ENDLESS: Final = 1 << 40
 Facts = dict[int, int]

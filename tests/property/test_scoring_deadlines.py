@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from schemas.envelope import Touchpoint, time_s
 from schemas.times import at_time
 from streams.scoring.deadlines import FIRST_WORDS
+from streams.scoring.entry import NO_CODE
 from streams.scoring.facts import all_until
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import NO_CODE, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, row, seconds
 from tests.lives import days, figures, lives
 from tests.property.test_scoring_evidence import same, same_customer
@@ -80,7 +81,7 @@ def test_sweeps_among_late_words(life: Life, shuffle: random.Random, sweeps: lis
 @given(st.one_of(orders, parcels))
 def test_the_first_deadline_that_passed_while_it_held(life: Life):
     """The failure is that of the first deadline that no other word moved in time, by all words at once."""
-    (case,) = broken_at(life).cases.values()
+    (case,) = broken_at(life).entries.all()
     due_s = held_against(life)
     kept_s = min((_at_s(each) for each in life if each.type.startswith("cx.delivery.delivered")), default=0)
     gone_s = min((_at_s(each) for each in life if each.type.startswith("cx.order.cancelled")), default=0)

@@ -204,7 +204,7 @@ def test_trend_in_silence(life: Life, under: Scorer, step: float):
 def test_what_stands_may_lower_the_trend(life: Life, under: Scorer, step: float):
     """While failures stand and nothing is repaired, silence makes no trend better than 0 or than it was."""
     state = row(life, under)
-    assume(not any(case.mended_s for case in state.cases.values()))
+    assume(not any(case.mended_s for case in state.entries.all()))
     newest = max(map(time_s, life))
     trends = [under.ledger.trend(state, newest + n * step * DAY_S) for n in range(8)]
 

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint, time_s
 from streams.scoring.apply import Scorer
-from streams.scoring.entries import pack_entries
 from streams.scoring.facts import all_until
 from streams.scoring.policy import DAY_S
 from streams.scoring.register import ENTRIES
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
-from tests.customers import DEFAULT, anew, event, row, scorer, seconds
+from tests.customers import DEFAULT, event, packed_anew, row, scorer, seconds
 from tests.lives import MATTERS, ORDERS, days, figures, lives
 from tests.property.test_scoring_evidence import same, same_customer
 
@@ -68,8 +67,7 @@ def test_what_changed_is_packed_again(life: Life, under: Scorer, read_again: set
         under.expire(state, state.newest_s, all_until(state.newest_s))
         under.apply(state, each, time_s(each), 0)
         row = pack(state)
-        entries = {name: anew(case) for name, case in state.cases.items()}
-        assert pack_entries(entries) == state.packed_cases
+        assert packed_anew(state.entries) == state.entries.packed
         if number in read_again:
             state = unpack(row)
 
@@ -80,12 +78,12 @@ def test_folding_changes_no_score(life: Life, under: Scorer, folded: float, late
     state = row(life, under)
     under.expire(state, seconds(folded), all_until(seconds(folded)))
     kept = unpack(pack(state))
-    for key, case in kept.cases.items():
+    for case in list(state.entries.all()):
         if max(case.until_s, case.mended_s) < seconds(folded):
-            under.register._fold(state, key, seconds(folded))
-    before = {key: case.credit for key, case in state.cases.items()}
+            under.register._fold(state, case, seconds(folded))
+    before = {case.name: case.credit for case in state.entries.all()}
     under.register._refresh(state, state.newest_s)
-    assume(before == {key: case.credit for key, case in state.cases.items()})
+    assume(before == {case.name: case.credit for case in state.entries.all()})
 
     at_s = seconds(folded + later)
     found, expected = figures(state, at_s, under), figures(kept, at_s, under)
@@ -115,7 +113,7 @@ def test_the_register_is_bounded(order: list[int]):
     """However many orders go wrong, at most 16 entries are kept; the others are in the sums, and counted."""
     state = row(event("delivery.failed", day, order_id=f"o{day}") for day in order)
 
-    assert (len(state.cases), state.crowded) == (ENTRIES, 30 - ENTRIES)
+    assert (len(state.entries.all()), state.crowded) == (ENTRIES, 30 - ENTRIES)
     assert state.failing == ENTRIES
     alone = row([event("delivery.failed", 29, order_id="o29")])
     assert DEFAULT.ledger.score(state, seconds(30)) < DEFAULT.ledger.score(alone, seconds(30))

@@ -14,12 +14,11 @@ from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.engine.partition import Transaction
 from streams.engine.settings import EngineSettings
 from streams.processing import Processor
-from streams.scoring.entries import pack_entries
 from streams.scoring.rows import pack, unpack
 from streams.scoring.warm import MOST, WarmStates
 from streams.suppression import Suppression
 from streams.topics import ACTIONS, INPUTS, OUTPUTS, WEB
-from tests.customers import DEFAULT, anew, line, parts_of, seconds
+from tests.customers import DEFAULT, line, packed_anew, parts_of, seconds
 from tests.lives import MATTERS, MOMENTS, ORDERS
 
 PARTITIONS = 2
@@ -89,11 +88,9 @@ class World:
         """Assert that each state in memory is what its row says, in every bit and type."""
         for key, (row, state) in self.processor.warm._held.items():
             assert pack(state) == row
-            if state.unread is None:
-                entries = {name: anew(case) for name, case in state.cases.items()}
-                assert pack_entries(entries) == state.packed_cases, (
-                    "an entry changed, and its bytes were kept"
-                )
+            assert packed_anew(state.entries) == state.entries.packed, (
+                "an entry changed, and its bytes were kept"
+            )
             assert exact(state) == exact(unpack(row))
             old_row, old_state = self.before.get(key, (row, None))
             self.lived_on += state is old_state and row is not old_row

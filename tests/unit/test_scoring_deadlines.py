@@ -11,9 +11,10 @@ from schemas.fields import CHANNELS
 from schemas.times import at_time
 from streams.scoring.cases import alert_document
 from streams.scoring.deadlines import FIRST_WORDS, RECITED
+from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.facts import CHANNEL, DUE, SAID, all_until
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import NO_CODE, Case, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DAY, DEFAULT, START, event, row, seconds, told
 from tests.unit.test_scoring_grievances import lived
 from tests.unit.test_stories import LOYAL
@@ -57,7 +58,7 @@ def promise(at: float, due: float) -> Touchpoint:
 
 def only_case(state: CustomerState) -> Case:
     """Return the one entry of a register."""
-    (case,) = state.cases.values()
+    (case,) = state.entries.all()
     return case
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from schemas.times import at_time
 from streams.errors import CxError
-from streams.scoring.facts import ORDER
+from streams.scoring.entry import Case
+from streams.scoring.facts import FAILED, ISSUE, KEPT, ORDER, TICKET, key_of
 from streams.scoring.rows import pack, unpack
-from streams.scoring.state import Case, CustomerState
+from streams.scoring.state import CustomerState
 from tests.customers import DEFAULT, event, plain, row, seconds
 
 PARCELS = [
@@ -29,10 +30,10 @@ def test_an_event_about_something_else_reads_no_entry():
     DEFAULT.rules.evaluate(state, seconds(4), absence_until_s=seconds(4))
     assert DEFAULT.ledger.last_of(state) is not None
 
-    assert state.unread is not None
+    assert not state.entries._read
     written = pack(state)
-    assert state.unread is not None
-    assert plain(unpack(written).cases) == plain(row(PARCELS).cases)
+    assert not state.entries._read
+    assert plain(unpack(written).entries.all()) == plain(row(PARCELS).entries.all())
 
 
 def test_an_event_of_the_register_reads_them():
@@ -42,7 +43,7 @@ def test_an_event_of_the_register_reads_them():
     for state in (read, lived):
         DEFAULT.apply(state, delivered, seconds(4), 1)
 
-    assert read.unread is None
+    assert read.entries._read
     assert plain(read) == plain(lived)
     assert pack(read) == pack(lived)
 
@@ -50,27 +51,33 @@ def test_an_event_of_the_register_reads_them():
 def test_a_failure_is_the_entry_itself():
     """A failure that is listed and its entry are one object: whoever changes it changes both."""
     state = read_again(row(PARCELS))
-    failures = state.failures
+    failures = state.entries.failures
 
-    assert [case.name for case in failures] == [case.name for case in state.cases.values() if case.key]
-    assert all(state.cases[case.name] is case for case in failures)
+    assert [case.name for case in failures] == [case.name for case in state.entries.all() if case.key]
+    assert all(state.entries.get(case.name) is case for case in failures)
 
 
 def test_facts_are_read_when_somebody_asks():
     """Of an entry that was read for its failure the facts stay bytes, and are what they were."""
     state, lived = read_again(row(PARCELS)), row(PARCELS)
-    (failure, _) = state.failures
+    (failure, _) = state.entries.failures
+    (known, _) = lived.entries.failures
 
     assert failure._facts is None
-    assert failure.facts == lived.cases[failure.name].facts
+    assert failure.facts == known.facts
     assert failure.facts is failure.facts
+    assert failure.known(FAILED) == failure.facts[FAILED]
+    (failure, _) = read_again(row(PARCELS)).entries.failures
+    assert (failure.known(FAILED), failure.known(KEPT)) == (known.facts[FAILED], 0)
 
 
 def test_damaged_facts_are_told():
     """Facts that end within one are refused with the command that mends them."""
     case = Case(b"name", ORDER, None)
-    case.packed = b"\x01"
+    case.source, case.ends = b"\x01", 1
 
+    with pytest.raises(CxError, match="damaged"):
+        assert case.known(KEPT)
     with pytest.raises(CxError, match="damaged") as caught:
         assert case.facts
     assert caught.value.mend == "make the rows anew: cx rebuild"
@@ -80,21 +87,93 @@ def test_an_empty_register_is_nothing_to_read():
     """A row without entries has none to ask for."""
     state = read_again(row([event("rage.clicked")]))
 
-    assert state.unread is None
-    assert state.cases == {}
+    assert state.entries.all() == []
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\x00"])
 def test_damaged_entries_are_told(damage: bytes):
     """Entries whose bytes end too early or too late are refused with the command that mends them."""
     state = row(PARCELS[:1])
-    packed = read_again(state).packed_cases
+    packed = read_again(state).entries.packed
     assert packed is not None
-    name = packed.index(next(iter(state.cases)))
+    name = packed.index(key_of(ORDER, "o1"))
     data = pack(state).replace(packed, packed[: name - 1] + damage + packed[name:])
     if damage == b"\x00":
         data = pack(state).replace(packed, b"\x00" + packed[1:])
 
     with pytest.raises(CxError, match="damaged") as caught:
-        assert unpack(data).cases
+        assert unpack(data).entries.all()
     assert caught.value.mend == "make the rows anew: cx rebuild"
+
+
+def test_an_issue_that_was_only_asked_about_changes_no_other_entry():
+    """What belongs to an issue keeps its bytes when somebody asks again, and is derived when it is solved."""
+    ticket = event("ticket.created", 0, ticket_id="t1", issue_id="i1")
+    state = read_again(row([ticket]))
+    asked = event("chat.ended", 4, issue_id="i1", id="c1")
+    DEFAULT.apply(state, asked, seconds(4), 1)
+    kept = state.entries.get(key_of(TICKET, "t1"))
+    assert kept is not None
+    assert kept.ends
+
+    DEFAULT.apply(state, event("chat.ended", 5, issue_id="i1", id="c2", resolved="yes"), seconds(5), 1)
+    assert not kept.ends
+
+
+def test_an_issue_that_was_pushed_out_is_told_of_anew():
+    """A late event whose ticket takes the place of its issue: what belonged to that is derived without it."""
+    due = at_time(seconds(30))
+    state = row(
+        [
+            event("promise.made", 1, promise_id="p1", issue_id="i1", due_at=due),
+            event("promise.kept", 9, promise_id="p1"),
+            event("ticket.created", 3, ticket_id="t0"),
+            event("ticket.escalated", 4, ticket_id="t0", issue_id="i1"),
+            *(
+                event("ticket.reopened", 2, ticket_id=f"t{number}", id=f"r{number}")
+                for number in range(1, 14)
+            ),
+        ]
+    )
+    tied = state.entries.get(key_of(TICKET, "t0"))
+    assert tied is not None
+    assert (len(state.entries.all()), tied.pending_s) == (16, 0)
+
+    DEFAULT.apply(state, event("ticket.created", 0, ticket_id="t99", issue_id="i1"), seconds(0), 1)
+    assert state.entries.get(key_of(ISSUE, "i1")) is None
+    assert tied.pending_s > 0
+
+
+@pytest.mark.parametrize("data", [b"\x04\xfd", b"\x04\xfd\x01\x02"])
+def test_facts_that_do_not_end_with_their_entry_are_told(data: bytes):
+    """A fact that is cut short, or goes on into the next entry, is none."""
+    case = Case(b"name", ORDER, None)
+    case.source, case.ends = data, 2
+
+    with pytest.raises(CxError, match="damaged"):
+        assert case.known(KEPT)
+    with pytest.raises(CxError, match="damaged"):
+        assert case.facts
+
+
+@pytest.mark.parametrize("place", [b"\x05", b"\x01"])
+def test_a_failure_that_is_no_entry_is_told(place: bytes):
+    """A place of a failure at which no entry begins is refused."""
+    state = read_again(row(PARCELS[1:2]))
+    packed = state.entries.packed
+    assert packed is not None
+    state.entries.packed = packed[:2] + place + packed[3:]
+
+    with pytest.raises(CxError, match="damaged"):
+        state.entries.all()
+
+
+def test_an_entry_that_ends_before_its_facts_is_told():
+    """An entry whose length is less than what it says of itself is refused."""
+    state = read_again(row(PARCELS[:1]))
+    packed = state.entries.packed
+    assert packed is not None
+    state.entries.packed = packed[:2] + b"\x09" + packed[3:]
+
+    with pytest.raises(CxError, match="damaged"):
+        state.entries.all()

@@ -7,12 +7,13 @@ import pytest
 
 from schemas.envelope import Touchpoint
 from schemas.times import at_time
+from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.explain import assess
 from streams.scoring.facts import BEFORE, ISSUE, all_until, contact
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack
 from streams.scoring.standing import failing
-from streams.scoring.state import BEST, BEST_KEPT, NO_CODE, Case, CustomerState
+from streams.scoring.state import BEST, BEST_KEPT, CustomerState
 from tests.customers import DAY, DEFAULT, START, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
 
@@ -45,7 +46,7 @@ def failures(state: CustomerState) -> list[tuple[str, float, float, float]]:
     names = DEFAULT.policy.driver_names
     found = [
         (names[case.key >> 3], case.weight / 1000, (case.since_s - START) / DAY, (case.until_s - START) / DAY)
-        for case in state.cases.values()
+        for case in state.entries.all()
         if case.key != NO_CODE
     ]
     return sorted(found, key=lambda each: (each[2], each[0]))
@@ -227,17 +228,17 @@ def test_without_an_id_it_fades(kind: str):
     """What has no id cannot be told to have ended: it goes to the sums and fades from its day on."""
     state = row([event(kind)])
 
-    assert state.cases == {}
+    assert state.entries.all() == []
     assert state.points
 
 
 def test_an_order_without_an_id_promises_nothing():
     """A promise that nobody can name cannot be kept or broken; a delivery may still name its own."""
-    assert swept([event("order.placed", promised_at=day(1))], 9).cases == {}
+    assert swept([event("order.placed", promised_at=day(1))], 9).entries.all() == []
     late = row([event("delivery.delivered", 5, promised_at=day(3))])
-    assert late.cases == {}
+    assert late.entries.all() == []
     assert [each["driver"] for each in assess(DEFAULT, late, 0).drivers] == ["late_delivery"]
-    assert swept([event("delivery.promised", promised_at=day(1))], 9).cases == {}
+    assert swept([event("delivery.promised", promised_at=day(1))], 9).entries.all() == []
 
 
 FULL = {"web": seconds(9), "product": seconds(9)}
@@ -330,7 +331,7 @@ def test_solved_and_not_reopened_is_a_repair():
     """Seven days after it was solved, a failure weighs half."""
     solved = event("ticket.solved", 1, ticket_id="t1", issue_id="i1")
     state, without = row([COMPLAINT, solved]), row([COMPLAINT, solved])
-    for case in without.cases.values():
+    for case in without.entries.all():
         case.mended_s = 0
 
     assert experience(state, 7.9) == pytest.approx(experience(without, 7.9))
@@ -343,7 +344,7 @@ def test_top_box_is_a_repair():
         score: row([COMPLAINT, event("survey.answered", 1, survey="csat", score=score, issue_id="i1")])
         for score in (5, 4)
     }
-    mended = {score: [bool(case.mended_s) for case in each.cases.values()] for score, each in answers.items()}
+    mended = {score: [bool(case.mended_s) for case in each.entries.all()] for score, each in answers.items()}
 
     assert mended == {5: [True, False], 4: [False]}
 
@@ -357,11 +358,11 @@ def test_a_second_failure_earns_nothing():
     life.append(event("bot.resolved", 121, id="other", issue_id="i2"))
     state = row(life)
 
-    complaints = sorted((case.since_s, case.credit) for case in state.cases.values() if case.key != NO_CODE)
+    complaints = sorted((case.since_s, case.credit) for case in state.entries.all() if case.key != NO_CODE)
     assert [credit for _, credit in complaints] == [True, True, False]
     late = event("complaint.raised", 80, complaint_id="c9")
     DEFAULT.apply(state, late, seconds(80), 0)
-    assert [case.credit for case in state.cases.values() if case.since_s == seconds(95)] == [False]
+    assert [case.credit for case in state.entries.all() if case.since_s == seconds(95)] == [False]
 
 
 def test_what_is_over_is_folded():
@@ -370,7 +371,7 @@ def test_what_is_over_is_folded():
     failed = event("delivery.failed", 95, order_id="o9")
     DEFAULT.apply(state, failed, seconds(95), 0)
 
-    assert [case.since_s for case in state.cases.values()] == [seconds(95)]
+    assert [case.since_s for case in state.entries.all()] == [seconds(95)]
     assert experience(state, 95) < experience(row([failed]), 95)
     assert state.crowded == 0
 
@@ -389,8 +390,8 @@ def test_the_newest_experience_may_stand():
     assert last is not None
     assert (last.key >> 3, last.at_s, last.source) == (2, seconds(19), "")
 
-    for key in list(state.cases):
-        DEFAULT.register._fold(state, key, seconds(400))
+    for case in list(state.entries.all()):
+        DEFAULT.register._fold(state, case, seconds(400))
     assert plain(state.last) == plain(last)
 
 
@@ -439,7 +440,7 @@ def test_a_full_register_and_the_longest_ids_are_bounded():
             DEFAULT.apply(state, ticket(kind, at, ticket_id=f"t{number}"), seconds(at), 0)
     DEFAULT.expire(state, seconds(300), all_until(seconds(300)))
 
-    assert len(state.cases) == 16
+    assert len(state.entries.all()) == 16
     assert len(pack(state)) - small <= 1800
 
 
@@ -458,7 +459,7 @@ def test_a_row_with_everything_is_bounded():
             DEFAULT.apply(state, ticket(kind, 2 + number, ticket_id=f"t{number}"), seconds(2 + number), 0)
     DEFAULT.rules.evaluate(state, seconds(22), absence_until_s=seconds(22))
 
-    assert len(state.cases) == 16
+    assert len(state.entries.all()) == 16
     assert len(pack(state)) <= 3_500
 
 
@@ -473,7 +474,7 @@ def test_an_order_and_its_delivery_are_a_small_row():
 def test_standing_days_are_the_policys():
     """How long a failure stands at most is a number of the policy."""
     short = scorer(promises={"standing_days": 10})
-    (case,) = row([event("delivery.failed", order_id="o1")], short).cases.values()
+    (case,) = row([event("delivery.failed", order_id="o1")], short).entries.all()
 
     assert case.until_s - case.since_s == 10 * DAY_S
 
@@ -487,8 +488,8 @@ def test_a_repair_may_be_complete():
     found = assess(whole, state, 0).experience.points
     assert found.get(10, 0.0) == 0.0
 
-    for key in list(state.cases):
-        whole.register._fold(state, key, seconds(20))
+    for case in list(state.entries.all()):
+        whole.register._fold(state, case, seconds(20))
     assert assess(whole, state, 0).experience.points.get(10, 0.0) == 0.0
 
 
@@ -516,8 +517,8 @@ def test_an_order_that_is_light_leaves_no_last_experience():
     state = row([event("queue.waited", 0, order_id="o1", wait_s=700)], light)
     assert light.ledger.last_of(state) is None
 
-    for key in list(state.cases):
-        light.register._fold(state, key, seconds(200))
+    for case in list(state.entries.all()):
+        light.register._fold(state, case, seconds(200))
     assert state.last is None
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from streams.errors import CxError
+from streams.scoring.entry import Case
 from streams.scoring.rings import packed_rings
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import (
     PEAKS,
     VERSION,
-    Case,
     Cause,
     CustomerState,
     Episode,
@@ -61,11 +61,13 @@ def full() -> CustomerState:
     for number in range(2):
         facts = {1: -(2**15), 2: 2**15, 3: -(2**31), 4: 2**31}
         name, issue = bytes([number] * 6), b"issue!" if number else None
-        case = state.cases[name] = Case(name, number + 1, facts, issue)
-        state.failures.append(case)
+        case = Case(name, number + 1, facts, issue)
+        state.entries.add(case)
+        state.entries.failures = state.entries.all()
         case.at_s, case.key, case.weight, case.since_s = 2**31 - 1, 81, 3000, 1_790_000_000
         case.until_s, case.mended_s, case.pending_s, case.settled = 4, 5, 6, 2
         case.credit, case.in_time, case.unanswered = not number, bool(number), not number
+    state.entries.change()
     return state
 
 
@@ -83,14 +85,15 @@ def test_what_goes_into_a_row_comes_out(state: CustomerState):
 def test_a_register_is_packed_once():
     """A row that is read and written again keeps the bytes of its register; whoever changes it drops them."""
     state = unpack(pack(full()))
-    kept = state.packed_cases
+    kept = state.entries.packed
     assert kept is not None
     assert kept in pack(state)
-    assert state.packed_cases is kept
-    state.cases.clear()
-    state.packed_cases = None
+    assert state.entries.packed is kept
+    for case in list(state.entries.all()):
+        state.entries.remove(case)
+    state.entries.change()
 
-    assert unpack(pack(state)).cases == {}
+    assert unpack(pack(state)).entries.all() == []
 
 
 def test_a_row_that_version_2_wrote():
