@@ -27,7 +27,6 @@ _I32: Final = 1 << 31
 _I64: Final = 1 << 63
 _BITS: Final = 1 << 64
 _LOW: Final = (1 << 32) - 1
-_SMALL: Final = (1 << 62) - 1  # a number up to this is no object in compiled code
 
 
 def put_whole(to: BytesWriter, number: int) -> None:
@@ -47,7 +46,7 @@ def put_whole(to: BytesWriter, number: int) -> None:
 
 def put_bits(to: BytesWriter, bits: int) -> None:
     """Add a number of 0 to 2 ** 64 - 1, in 8 bytes."""
-    write_i64_le(to, bits if bits <= _SMALL or bits < _I64 else bits - _BITS)
+    write_i64_le(to, bits if bits < _I64 else bits - _BITS)
 
 
 def put_bytes(to: BytesWriter, data: bytes) -> None:
