@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from schemas.envelope import Touchpoint
 from schemas.rejects import source_of
-from streams.observe.counted import Counted
+from streams.observe.counted import Counted, add_counts
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
@@ -89,8 +89,15 @@ class Meter:
         self.number += other.number
         self.newest_s = max(self.newest_s, other.newest_s)
         self.late += other.late
-        for code, weight in other.felt.items():
-            self.feel(code, weight)
+        other.share(self)
+
+    def share(self, other: "Meter") -> None:
+        """Let another meter feel what this one felt."""
+        for code, weight in self._felt.items():
+            if code and code != self._code:  # whose weight there is an old one
+                other.feel(code, weight)
+        if self._code:
+            other.feel(self._code, self._weight)
 
 
 @dataclass(slots=True)
@@ -202,8 +209,8 @@ class Intake:
         """Add another intake, but for its arrivals; sources without a label become one here."""
         for (kind, channel, source), each in other.accepted.items():
             self.meter(kind, channel, self.label(source)).add(each)
-        self.others.add(other.others)
-        self.rejects.add(other.rejects)
+        add_counts(self.others, other.others)
+        add_counts(self.rejects, other.rejects)
 
     def copy(self) -> "Intake":
         """Return an intake with the same counts, but for arrivals, that shares nothing with this one."""

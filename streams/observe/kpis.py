@@ -21,7 +21,7 @@ from schemas.fields import Data
 from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
-from streams.observe.counted import Counted
+from streams.observe.counted import Counted, add_counts
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import LastExperience
@@ -122,10 +122,10 @@ class Kpis:
 
     def add(self, other: "Kpis") -> None:
         """Add other counters, but for the pending contacts."""
-        self.answers.add(other.answers)
-        self.contacts.add(other.contacts)
-        self.offered.add(other.offered)
-        self.promises.add(other.promises)
+        add_counts(self.answers, other.answers)
+        add_counts(self.contacts, other.contacts)
+        add_counts(self.offered, other.offered)
+        add_counts(self.promises, other.promises)
         add_all(self.wait_s, other.wait_s)
         add_all(self.handling_s, other.handling_s)
         add_all(self.first_reply_s, other.first_reply_s)

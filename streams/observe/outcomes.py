@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from streams.observe.counted import Counted
+from streams.observe.counted import Counted, add_counts
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S
 
@@ -75,18 +75,18 @@ class Outcomes:
 
     def add(self, other: "Outcomes") -> None:
         """Add other counters."""
-        self.suppressed.add(other.suppressed)
-        self.results.add(other.results)
+        add_counts(self.suppressed, other.suppressed)
+        add_counts(self.results, other.results)
         add_all(self.lead_s, other.lead_s)
-        self.inferred.add(other.inferred)
+        add_counts(self.inferred, other.inferred)
         self.losses += other.losses
-        self.foretold.add(other.foretold)
-        self.passed.add(other.passed)
-        self.actions.add(other.actions)
-        self.incidents.add(other.incidents)
-        self.raised.add(other.raised)
-        self.predicted.add(other.predicted)
-        self.came_true.add(other.came_true)
+        add_counts(self.foretold, other.foretold)
+        add_counts(self.passed, other.passed)
+        add_counts(self.actions, other.actions)
+        add_counts(self.incidents, other.incidents)
+        add_counts(self.raised, other.raised)
+        add_counts(self.predicted, other.predicted)
+        add_counts(self.came_true, other.came_true)
         for label, total in other.probability.items():
             self.probability[label] = self.probability.get(label, 0.0) + total
         self.squared_error += other.squared_error

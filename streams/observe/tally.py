@@ -6,7 +6,7 @@ from typing import Final
 from streams.engine.handler import Effects
 from streams.observe.census import Census
 from streams.observe.contacts import FirstContacts
-from streams.observe.counted import Counted
+from streams.observe.counted import Counted, add_counts
 from streams.observe.histogram import Histogram
 from streams.observe.intake import TICK_MS, Intake
 from streams.observe.kpis import Kpis
@@ -39,7 +39,15 @@ class Tally:
     """Bytes of keys and rows written to the changelog."""
     intake: Intake = field(default_factory=Intake)
     kpis: Kpis = field(default_factory=Kpis)
-    outcomes: Outcomes = field(default_factory=Outcomes)
+    _outcomes: Outcomes | None = None
+    """None until somebody asks: a dozen counters, of which most transactions need none."""
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """How alerts turned out."""
+        if self._outcomes is None:
+            self._outcomes = Outcomes()
+        return self._outcomes
 
     @property
     def newest_event_s(self) -> dict[str, float]:
@@ -48,15 +56,16 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add another tally, but for what is drained when it is committed."""
-        self.rejects.add(other.rejects)
-        self.alerts.add(other.alerts)
+        add_counts(self.rejects, other.rejects)
+        add_counts(self.alerts, other.alerts)
         self.scores += other.scores
-        self.misplaced.add(other.misplaced)
+        add_counts(self.misplaced, other.misplaced)
         self.compute_s += other.compute_s
         self.changelog_bytes += other.changelog_bytes
         self.intake.add(other.intake)
         self.kpis.add(other.kpis)
-        self.outcomes.add(other.outcomes)
+        if other._outcomes is not None:  # noqa: SLF001  # of another tally
+            self.outcomes.add(other._outcomes)  # noqa: SLF001  # as above
 
     def copy(self) -> "Tally":
         """Return a tally with the same counts that shares nothing with this one."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from streams.observe.counted import Counted
+from streams.observe.counted import Counted, add_counts
 
 
 def test_what_was_never_counted_is_none():
@@ -16,5 +16,5 @@ def test_counts_add_up():
     """As those of the standard library do, and they compare with them."""
     counts = Counted({"a": 1})
     counts["b"] += 2
-    counts.add(Counted({"a": 3, "c": 0}))
+    add_counts(counts, Counted({"a": 3, "c": 0}))
     assert counts == Counter({"a": 4, "b": 2, "c": 0})

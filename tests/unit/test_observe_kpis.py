@@ -174,6 +174,11 @@ def test_moments_of_several_drivers_that_take_turns_add_up():
     assert meter.felt == {1: 7.0, -2: 8.0}
     meter.feel(-2, 1.0)
     assert meter.felt == {1: 7.0, -2: 9.0}
+    total = Meter()
+    total.feel(1, 1.0)
+    for each in (meter, Meter(), meter):
+        total.add(each)
+    assert total.felt == {1: 15.0, -2: 18.0}
 
 
 def test_a_moment_of_a_driver_that_no_policy_has_is_other():
