@@ -191,7 +191,9 @@ class Reader:
         return self._at
 
     def turn_to(self, place: i64) -> None:
-        """Go on from a place."""
+        """Go on from a place; raises IndexError where that is before all bytes."""
+        if place < 0:
+            raise IndexError
         self._at = place
 
     def is_at_end(self) -> bool:

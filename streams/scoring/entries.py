@@ -94,22 +94,23 @@ class Entries:
 
     def _read_failures(self) -> None:
         packed = self.packed or b""  # whoever takes them away has read all
-        self._failures_read = True
         if packed:
             try:
                 self._failures = _failures_in(packed)
             except IndexError:
                 raise damaged_register(packed) from None
+        self._failures_read = True
 
     def _read_all(self) -> None:
         failures, packed = self.failures, self.packed
-        self._cases = []
-        self._read = True
+        cases: list[Case] = []
         if packed:
             try:
-                _read_into(self._cases, packed, failures)
+                _read_into(cases, packed, failures)
             except IndexError:
                 raise damaged_register(packed) from None
+        self._cases = cases
+        self._read = True
 
 
 def _failures_in(packed: bytes) -> list[Case]:

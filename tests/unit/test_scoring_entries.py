@@ -168,6 +168,32 @@ def test_a_failure_that_is_no_entry_is_told(place: bytes):
         state.entries.all()
 
 
+@pytest.mark.parametrize("place", range(-60, 0))
+def test_a_failure_before_all_entries_is_told(place: int):
+    """A place of a failure that is negative would be counted from the end of the register."""
+    state = read_again(row(PARCELS[1:2]))
+    packed = state.entries.packed
+    assert packed is not None
+    state.entries.packed = packed[:2] + b"\xfd" + place.to_bytes(2, "little", signed=True) + packed[3:]
+
+    with pytest.raises(CxError, match="damaged"):
+        assert state.entries.failures
+
+
+def test_damage_is_told_to_everybody_who_asks():
+    """Who asks a damaged register again hears of it again, instead of a customer without failures."""
+    state = read_again(row(PARCELS[1:2]))
+    packed = state.entries.packed
+    assert packed is not None
+    state.entries.packed = packed[:2] + b"\xfc" + packed[3:]
+
+    for _ in range(2):
+        with pytest.raises(CxError, match="damaged"):
+            assert state.entries.failures
+        with pytest.raises(CxError, match="damaged"):
+            state.entries.all()
+
+
 def test_an_entry_that_ends_before_its_facts_is_told():
     """An entry whose length is less than what it says of itself is refused."""
     state = read_again(row(PARCELS[:1]))
