@@ -154,13 +154,14 @@ class Register:
         """Derive again what the entries mean that belong to an issue, but for those `derived` after it.
 
         That somebody asked about an issue means nothing to the others. Those that lie in the sums are taken
-        out and put in again even so: their sums keep the last bits that they have always had.
+        out and put in again even so: their sums keep the last bits that they have always had. And those
+        without credit have it until it is given anew: one that is over by then is folded with it.
         """
         for case in state.entries.all():
             about = case.issue
             if about is None or about != issue or case in derived:
                 continue
-            if retold or case.settled != NOT_SETTLED:
+            if retold or case.settled != NOT_SETTLED or not case.credit:
                 self._derive(state, case, _in_time_s(case))
 
     def _derive(self, state: CustomerState, case: Case, before_s: int) -> None:

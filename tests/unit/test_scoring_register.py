@@ -376,6 +376,18 @@ def test_what_is_over_is_folded():
     assert state.crowded == 0
 
 
+def test_what_is_over_is_folded_alike_whatever_is_asked():
+    """A failure without credit that is over weighs the same, whatever an event tells of its issue."""
+    worn = event("complaint.raised", 5, complaint_id="c2", issue_id="i1")
+    life = [COMPLAINT, worn, event("bot.resolved", 6, issue_id="i1")]
+    glad = event("survey.answered", 200, survey="csat", score=5, issue_id="i1")
+    asked, told = row([*life, call(200)]), row([*life, glad])
+
+    key = DEFAULT.policy.drivers["complaint"].code * 8
+    assert len(asked.entries.all()) == len(told.entries.all()) == 1
+    assert asked.points.get(key) == told.points.get(key) < 0.0
+
+
 def test_the_newest_experience_may_stand():
     """The last experience is the newest of the sums and the register, before and after it is folded."""
     state = row(
