@@ -197,7 +197,7 @@ def unpack(row: bytes) -> CustomerState:
             state = _unpacked(found)
             if found.is_at_end():
                 return state
-    except (IndexError, ValueError, OverflowError, msgspec.DecodeError):
+    except (IndexError, ValueError, OverflowError, RecursionError, msgspec.DecodeError):
         version = 0
     if version > VERSION:
         msg = f"a row has version {version}, and this cx-signals reads rows up to version {VERSION}"

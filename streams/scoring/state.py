@@ -356,7 +356,7 @@ class CustomerState:
             packed = self.packed_profile
             try:
                 profile = self._profile = _decode_profile(packed) if packed else {}
-            except (ValueError, msgspec.DecodeError):
+            except (ValueError, RecursionError, msgspec.DecodeError):
                 why = "its profile is none"
                 raise damaged_row(why) from None
             self.packed_profile = b""

@@ -138,6 +138,12 @@ def test_bytes_that_are_no_row(fields: object):
         unpack(packed(fields))
 
 
+def test_bytes_that_go_too_deep():
+    """A run of bytes that each open an array is no row of an earlier version, and no end of a worker."""
+    with pytest.raises(CxError, match="damaged"):
+        unpack(b"\x91" * 100_000)
+
+
 @pytest.mark.parametrize("state", [full(), row([event("order.placed"), event("complaint.raised", 1)])])
 def test_a_row_that_ends_early_or_late_is_damaged(state: CustomerState):
     """A row that was cut anywhere, or goes on after its end, is refused with the command that mends it."""
@@ -244,10 +250,11 @@ def test_a_profile_is_read_when_somebody_asks():
     assert unpack(pack(state)).profile == {1: (5.0, "at"), 4: (4.0, ["a", 5, None])}
 
 
-def test_a_profile_that_is_none_is_told_late():
+@pytest.mark.parametrize("profile", [b"\x91\x01", b"\x81\x01" + b"\x92\x01" * 100_000])
+def test_a_profile_that_is_none_is_told_late(profile: bytes):
     """A row with a broken profile is scored; whoever asks for the profile hears of the damage."""
     state = CustomerState(VERSION, 0, 0.0, 0.0)
-    state.packed_profile = b"\x91\x01"
+    state.packed_profile = profile
     with pytest.raises(CxError, match="its profile is none") as caught:
         unpack(pack(state)).profile  # noqa: B018  # it is read then
     assert caught.value.mend == "make the rows anew: cx rebuild"
