@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from streams.scoring.apply import Scorer, event_hash
 from streams.scoring.explain import assess
 from streams.scoring.policy import load_policy
 from streams.scoring.reasons import words
-from streams.scoring.signals import Intent, intent_of
+from streams.scoring.signals import Intent, Signal, intent_of
 from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
@@ -121,12 +121,13 @@ class Checker:
             points = {(each["ledger"], each["driver"]): each["points"] for each in found.drivers}
             effects["signals"] = [
                 {
-                    "driver": signal.driver,
+                    "driver": driver,
                     "weight": signal.weight,
-                    "experience": points["experience", signal.driver],
-                    "service": points.get(("service", signal.driver)),
+                    "experience": points.get(("experience", driver), 0.0),
+                    "service": points.get(("service", driver)),
                 }
                 for signal in signals
+                for driver in [self._felt_as(signal, state, points)]
             ]
         if state.rhythm is not None:
             effects["engagement"] = True
@@ -135,6 +136,16 @@ class Checker:
         if isinstance(event, CustomerUpdated):
             effects["profile"] = True
         return effects
+
+    def _felt_as(self, signal: Signal, state: CustomerState, points: Container[tuple[str, str]]) -> str:
+        """Return the driver that a signal counts for: who gave up waiting for an order has waited for it.
+
+        One that the policy makes nothing of keeps its own.
+        """
+        failures = state.entries.failures
+        if ("experience", signal.driver) in points or not failures:
+            return signal.driver
+        return self.scorer.drivers.name(failures[0].key >> 3)
 
 
 def in_words(found: Document) -> str:

@@ -124,6 +124,22 @@ def test_several_signals():
     )
 
 
+def test_who_gave_up_waiting_for_an_order_has_waited():
+    """A signal that counts for another driver is told with that one and its points."""
+    (found,) = told(line("queue.waited", order_id="o1", abandoned=True))
+
+    assert found.endswith("waiting -23.4 (service -23.4)")
+
+
+def test_a_signal_that_the_policy_makes_nothing_of(tmp_path: Path):
+    """It is told without points."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[promises]\nkept_late_share = 0.0\n")
+    late = line("delivery.delivered", 3, order_id="o1", promised_at="2026-01-02T00:00:00Z")
+
+    assert told(late, args=("--policy", str(policy)))[0].endswith("promise broken +0.0")
+
+
 def test_points_are_those_of_a_customer_without_history():
     """The points are what the event alone does, whatever came before it in the file."""
     before = [line("delivery.failed", n, id=str(n)) for n in range(5)]
