@@ -25,7 +25,10 @@ class Histogram:
         self.total += value * times
 
     def add(self, other: "Histogram") -> None:
-        """Add the counts of another histogram of the same bounds."""
+        """Add the counts of another histogram. Raises ValueError where it has other bounds."""
+        if other.bounds != self.bounds:
+            msg = f"counts by {other.bounds} do not add up with counts by {self.bounds}"
+            raise ValueError(msg)
         counts = self.counts
         for place, count in enumerate(other.counts):
             if count:

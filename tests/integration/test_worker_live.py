@@ -387,7 +387,17 @@ BROKEN = """
 import hashlib
 
 whole = hashlib.blake2b
-hashlib.blake2b = lambda **_: type("Broken", (), {"copy": lambda _: 1 / 0})()  # of the ids of events
+
+class Broken:  # of the ids of events
+    update = digest = None
+
+    def __init__(self, **_):
+        pass
+
+    def copy(self):
+        return 1 / 0
+
+hashlib.blake2b = Broken
 from streams.scoring import state  # compiled modules keep what they have taken at their import
 
 hashlib.blake2b = whole
