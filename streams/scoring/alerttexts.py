@@ -140,6 +140,7 @@ class AlertTexts:
         policy = scorer.policy
         self._scorer = scorer
         self._value = scorer.rules.value
+        self._grievances = scorer.rules.grievances
         self._silence = scorer.churn.silence
         self._link_template = link_template
         self._lost_share = policy.rules.lost
@@ -235,8 +236,14 @@ class AlertTexts:
         text.number(b',"gap":')
 
     def _play(self, it: Telling) -> bytes:
-        """Return the playbook of the worst driver that has one, else of the rule."""
-        worst = None if it.decision.rule is _ADVOCATE else worst_of(it.found.experience.parts, self._plays)
+        """Return the playbook of the worst driver that has one, else of the rule.
+
+        What was made good needs no mending, though it is still felt.
+        """
+        worst: str | None = None
+        if it.decision.rule is not _ADVOCATE:
+            good = self._grievances.made_good(it.state, it.at_s)
+            worst = worst_of(it.found.experience.parts, self._plays, good)
         return self._plays.get(worst or RULE_LABELS[it.decision.rule], _NO_PLAY)
 
     def _put_from_holdout(self, text: Text, it: Telling, customer_id: str, *, holdout: bool) -> None:
@@ -310,16 +317,18 @@ class AlertTexts:
         return b'{"amount":' + str(amount).encode() + self._currency + formula.encode() + b'"}'
 
 
-def worst_of(parts: Parts, among: dict[str, bytes] | None = None) -> str | None:
+def worst_of(parts: Parts, among: dict[str, bytes] | None = None, but: set[int] | None = None) -> str | None:
     """Return the driver that takes most, of those `among` if given; None where nobody fails.
 
-    Of equal ones it is that of the lower code.
+    `but` are codes of drivers that do not count. Of equal ones it is that of the lower code.
     """
     worst: Driver | None = None
     least = OWNED_POINTS
     for place, driver in enumerate(parts.drivers):
         amount = parts.amounts[place]
-        if amount > least or amount == OWNED_POINTS or (among is not None and driver.name not in among):
+        if amount > least or amount == OWNED_POINTS:
+            continue
+        if (among is not None and driver.name not in among) or (but is not None and driver.code in but):
             continue
         if worst is None or amount < least or driver.code < worst.code:
             worst, least = driver, amount

@@ -3,7 +3,7 @@
 from typing import Final
 
 from streams.scoring.entry import Case
-from streams.scoring.facts import COMPLAINT, REASON, THOUSANDTHS
+from streams.scoring.facts import COMPLAINT, ISSUE, REASON, THOUSANDTHS
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.standing import failing
 from streams.scoring.state import CustomerState
@@ -36,6 +36,7 @@ class Grievances:
         self._judge = judge
         self._grave = round(policy.rules.failure_weight * THOUSANDTHS)
         self._repeat_s = policy.promises.contacts_within_days * DAY_S
+        self._standing_s = policy.promises.standing_days * DAY_S
         self._order_key = judge.order_key
         self._promise_key = judge.promise_key
         self._failed_key = judge.failed_key
@@ -102,6 +103,22 @@ class Grievances:
             if at_s < case.until_s:
                 floor = max(floor, self._floors.get(case.key >> 3, LOW))
         return floor
+
+    def made_good(self, state: CustomerState, at_s: float) -> set[int]:
+        """Return the codes of the drivers of which all failures that the register knows were made good."""
+        good: set[int] = set()
+        bad: set[int] = set()
+        for case in state.entries.failures:
+            codes = good if self._is_made_good(case, at_s) else bad
+            codes.add(case.key >> 3)
+        return good - bad
+
+    def _is_made_good(self, case: Case, at_s: float) -> bool:
+        """Tell whether a failure ended by what was done, neither by its age nor as a mere moment."""
+        lasted_s = case.until_s - case.since_s
+        if case.until_s > at_s or lasted_s >= self._standing_s:
+            return False
+        return lasted_s > 0 or case.kind == ISSUE  # which the contact itself may settle
 
     @staticmethod
     def severity(cause: Cause) -> int:

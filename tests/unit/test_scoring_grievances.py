@@ -342,6 +342,33 @@ def test_a_late_delivery_is_a_promise_kept_late():
     assert [each["status"] for each in found["promises"]] == ["late"]
 
 
+REMIND = "Remind once, with something that fits what was bought"
+SAY_WHEN = "Say what happened and when it comes, with a date you can keep"
+LISTEN = "Call, listen, and solve the cause before anything else"
+CALL_BACK = "Read what was said before, then call back"
+FAILED = event("delivery.failed", 346, order_id="p")
+CAME = event("delivery.delivered", 348, order_id="p")
+COMPLAINED = event("complaint.raised", 346, complaint_id="k", issue_id="i1")
+ADVICE: dict[str, tuple[Life, str]] = {
+    "came late": ([placed(347, "p", 346), CAME], REMIND),
+    "came after all": ([FAILED, CAME], REMIND),
+    "never came": ([FAILED], SAY_WHEN),
+    "one of two came": ([FAILED, CAME, event("delivery.failed", 349, order_id="q")], SAY_WHEN),
+    "failed, of no order": ([event("delivery.failed", 346)], SAY_WHEN),
+    "a complaint": ([COMPLAINED], LISTEN),
+    "a complaint that was solved": ([COMPLAINED, ticket("solved", 347)], REMIND),
+    "came again": ([call(346), call(347)], CALL_BACK),
+    "came again, which settled it": ([call(346), call(347, resolved="yes")], REMIND),
+    "came again for a reason": ([event("call.ended", 346 + n, reason="lost") for n in (0, 1)], CALL_BACK),
+}
+
+
+@pytest.mark.parametrize(("life", "advised"), ADVICE.values(), ids=list(ADVICE))
+def test_what_was_made_good_needs_no_mending(life: Life, advised: str):
+    """Who falls silent is told of what nobody made good, however long ago; of nothing that was made good."""
+    assert alert([*LOYAL, *life], 415, Rule.SILENCE, CALM)["do"][0] == advised
+
+
 def test_without_a_playbook_nothing_is_advised():
     """A rule and drivers without a play give no advice; an advocate's worst driver gives none either."""
     life = [*LOYAL, event("delivery.failed", 346, order_id="p")]
