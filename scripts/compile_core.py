@@ -74,6 +74,7 @@ MODULES = (
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",
     "streams/scoring/warm.py",
+    "streams/scoring/weighing.py",
     "streams/work.py",
 )
 MYPY_INI = """[mypy]

@@ -14,7 +14,7 @@ from streams.scoring.drivers import Drivers
 from streams.scoring.episodes import Decision
 from streams.scoring.heads import Heads
 from streams.scoring.kinds import Kind, kinds_of
-from streams.scoring.ledger import Ledger, fade
+from streams.scoring.ledger import Ledger
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.register import Register
@@ -22,7 +22,9 @@ from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rings import remembered
 from streams.scoring.rules import Rules
 from streams.scoring.signals import Signals, SignalTable, intent_of, is_outbound
+from streams.scoring.standing import Failures
 from streams.scoring.state import CustomerState, new_state, short_hash
+from streams.scoring.weighing import Weigher, fade
 
 PROFILE_FIELDS: Final = (
     "segment",
@@ -63,9 +65,11 @@ class Scorer:
         self.signals = SignalTable(policy)
         self.drivers = Drivers(policy)
         self.heads = Heads(policy)
-        self.ledger = Ledger(policy, self.drivers)
+        failures = Failures(policy)
+        self.weigher = Weigher(policy, failures, self.signals)
+        self.ledger = Ledger(policy, self.drivers, failures, self.signals)
         self.churn = Churn(policy)
-        self.register = Register(policy, self.ledger, self.signals)
+        self.register = Register(policy, self.weigher, self.signals)
         self.rules = Rules(policy, self.ledger, self.churn, self.register.judge)
         # A policy's own fields are slow to read, and every score is held against these.
         self.min_move = policy.publish.min_move
@@ -148,7 +152,7 @@ class Scorer:
         if kind.stands:
             signals = self.register.take(state, arrival.event, at_s, event, signals)
         for signal in signals:
-            self.ledger.add(state, signal, at_s, arrival.source, arrival.id, event)
+            self.weigher.add(state, signal, at_s, arrival.source, arrival.id, event)
         self._count_beside_signals(state, arrival, kind, at_s)
         return strong
 
@@ -198,8 +202,8 @@ class Scorer:
     def _move_reference(self, state: CustomerState, to_s: float) -> None:
         """Express all sums as of `to_s`."""
         span = to_s - state.ref_s
-        slow = exp2(-span / self.ledger.half_life_s)
-        fast = exp2(-span / self.ledger.recent_half_life_s)
+        slow = exp2(-span / self.weigher.half_life_s)
+        fast = exp2(-span / self.weigher.recent_half_life_s)
         state.points.fade(slow)
         fade(state.mass, slow, fast)
         state.intents.fade(exp2(-span / self.churn.intent_half_life_s))

@@ -28,12 +28,12 @@ from streams.scoring.facts import (
     read_until,
 )
 from streams.scoring.hours import HOUR_S
-from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.signals import Signals, SignalTable
 from streams.scoring.standing import newest_kept_s
 from streams.scoring.state import BEST_KEPT, WORST_ENDED, Cause, CustomerState, Peak
 from streams.scoring.verdict import ENDLESS, Judge
+from streams.scoring.weighing import Weigher
 
 ENTRIES: Final = 16
 FAILURE_WEIGHT: Final = THOUSANDTHS
@@ -43,10 +43,10 @@ FAILURE_WEIGHT: Final = THOUSANDTHS
 class Register:
     """Enters facts, derives what stands, and folds what is over, under one policy."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, signals: SignalTable) -> None:
+    def __init__(self, policy: Policy, weigher: Weigher, signals: SignalTable) -> None:
         section = policy.promises
         self.judge = Judge(policy)
-        self._ledger = ledger
+        self._weigher = weigher
         (self._on_time,) = signals.full("delivery_on_time")
         self._deliveries = section.delivery_channels
         self._fold_s = int(section.fold_after_days * DAY_S)
@@ -176,9 +176,9 @@ class Register:
         kept_s = _in_time_s(case)
         if kept_s != before_s:
             if before_s:
-                self._ledger.unweigh(state, self._on_time, float(before_s))
+                self._weigher.unweigh(state, self._on_time, float(before_s))
             if kept_s:
-                self._ledger.weigh(state, self._on_time, float(kept_s))
+                self._weigher.weigh(state, self._on_time, float(kept_s))
 
     def _refresh(self, state: CustomerState, now_s: float) -> None:
         """Fold what is over, and bring up to date what the row keeps of the register as a whole."""
@@ -207,7 +207,7 @@ class Register:
         if failures:
             state.failing = self._settle_ended(state, failures, now_s)
         elif state.peaks[WORST_ENDED] is not None:
-            self._ledger.rank_ended(state)
+            self._weigher.rank_ended(state)
         self._rank_kept(state, newest_s)
 
     def _settle_ended(self, state: CustomerState, failures: list[Case], now_s: float) -> int:
@@ -220,11 +220,11 @@ class Register:
             if now_s < max(case.until_s, case.mended_s) or now_s < self._told_until_s(case):
                 failing += 1
                 continue
-            repaired = self._ledger.failures.is_repaired(case, now_s)
+            repaired = self._weigher.failures.is_repaired(case, now_s)
             case.change()
             case.settled = SETTLED_REPAIRED if repaired else SETTLED
-            self._ledger.weigh_failure(state, case, float(case.until_s))
-        self._ledger.rank_ended(state)
+            self._weigher.weigh_failure(state, case, float(case.until_s))
+        self._weigher.rank_ended(state)
         return failing
 
     def _told_until_s(self, case: Case) -> int:
@@ -233,7 +233,7 @@ class Register:
 
     def _unsettle(self, state: CustomerState, case: Case) -> None:
         if case.settled != NOT_SETTLED:
-            self._ledger.weigh_failure(state, case, float(case.until_s), -1.0)
+            self._weigher.weigh_failure(state, case, float(case.until_s), -1.0)
             case.settled = NOT_SETTLED
 
     def _give_credit(self, state: CustomerState, failures: list[Case]) -> None:
@@ -270,12 +270,12 @@ class Register:
             at_s = float(case.until_s)
             if case.settled == NOT_SETTLED:
                 at_s = min(at_s, now_s)
-                repaired = self._ledger.failures.is_repaired(case, now_s)
+                repaired = self._weigher.failures.is_repaired(case, now_s)
                 case.settled = SETTLED_REPAIRED if repaired else SETTLED
-                self._ledger.weigh_failure(state, case, at_s)
-            self._ledger.remember_failure(state, case, case.name, at_s)
+                self._weigher.weigh_failure(state, case, at_s)
+            self._weigher.remember_failure(state, case, at_s)
         if case.in_time:
-            self._ledger.remember_kept(state, float(case.known(KEPT)))
+            self._weigher.remember_kept(state, float(case.known(KEPT)))
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
         """Break what is overdue at `now_s` as far as the fulfilling channels tell; True if anything was.

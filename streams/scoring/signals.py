@@ -29,6 +29,10 @@ class Group(IntEnum):
     SERVICE = 2
 
 
+GROUP_BITS: Final = 6  # of `Signal.key`
+ROUTINE_BITS: Final = 2  # twice `Group.ROUTINE`
+
+
 class Intent(IntEnum):
     """What the customer said or did about leaving."""
 

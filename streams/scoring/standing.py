@@ -146,6 +146,10 @@ class Failures:
         """Return the weight of a failure."""
         return case.weight / THOUSANDTHS * (self._repaired_share if repaired else 1.0)
 
+    def felt(self, case: Case) -> float:
+        """Return the A of a failure as it was felt, before any repair."""
+        return self.worth(case.key).a * case.weight / THOUSANDTHS
+
     def open_matters(self, failures: list[Case], at_s: float) -> tuple[int, int]:
         """Return how many open issues and how many broken promises stand at `at_s`."""
         issues = promises = 0

@@ -66,7 +66,7 @@ def ledger_row(under: Scorer, life: list[Moment]) -> CustomerState:
 def count(under: Scorer, state: CustomerState, moment: Moment) -> None:
     """Count one moment in a row."""
     name = str(moment.number)
-    under.ledger.add(state, moment.signal, seconds(moment.day), "/s", name, event_hash("/s", name))
+    under.weigher.add(state, moment.signal, seconds(moment.day), "/s", name, event_hash("/s", name))
 
 
 def by_hand(under: Scorer, life: list[Moment], day: float, *, service: bool) -> tuple[float, float]:
