@@ -17,11 +17,11 @@ from streams.scoring.kinds import Kind, kinds_of
 from streams.scoring.ledger import Ledger
 from streams.scoring.maths import exp2
 from streams.scoring.policy import DAY_S, Policy
-from streams.scoring.register import Register
+from streams.scoring.register import Register, name_cause
 from streams.scoring.rhythm import count_half_lives_s, engage
 from streams.scoring.rings import remembered
 from streams.scoring.rules import Rules
-from streams.scoring.signals import Signals, SignalTable, intent_of, is_outbound
+from streams.scoring.signals import Intent, Signals, SignalTable, intent_of, is_outbound
 from streams.scoring.standing import Failures
 from streams.scoring.state import CustomerState, new_state, short_hash
 from streams.scoring.weighing import Weigher, fade
@@ -50,6 +50,7 @@ class Applied(Enum):
 
 
 _rank: Final = msgspec.json.encode
+_CANCEL_PAGE: Final = Intent.CANCEL_PAGE
 
 
 def event_hash(source: str, event_id: str) -> bytes:
@@ -187,6 +188,8 @@ class Scorer:
             intent = intent_of(arrival.event)
             if intent is not None:
                 self.churn.declare(state, intent, at_s)
+            if intent is _CANCEL_PAGE:  # no moment, and yet what an alert may be raised by
+                name_cause(state, at_s, arrival.source, arrival.id)
         if kind.updates:
             _update_profile(state, arrival.data, at_s)
 

@@ -66,7 +66,7 @@ def _not_closed(state: CustomerState, named: Iterable[str]) -> list[str]:
 
 
 def evidence_of(state: CustomerState) -> list[dict[str, str]]:
-    """Return the newest events that say something, of the sums and of the register, the newest first."""
+    """Return the newest events that say something, of the sums and beside them, the newest first."""
     last, cause = state.last, state.cause
     found: list[tuple[float, str, str]] = []
     if last is not None and last.source:

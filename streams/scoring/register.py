@@ -40,6 +40,17 @@ FAILURE_WEIGHT: Final = THOUSANDTHS
 """From this weight on a failure uses up the credit of a repair (thousandths)."""
 
 
+def name_cause(state: CustomerState, at_s: float, source: str, event_id: str) -> None:
+    """Remember by its id an event that leaves no moment in the sums, if it is the newest of them."""
+    cause = state.cause
+    if (
+        cause is None
+        or at_s > cause.at_s
+        or (at_s == cause.at_s and (source, event_id) > (cause.source, cause.id))
+    ):
+        state.cause = Cause(at_s, source, event_id)
+
+
 class Register:
     """Enters facts, derives what stands, and folds what is over, under one policy."""
 
@@ -65,19 +76,8 @@ class Register:
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
                 self._settle(state, to.touched, to.kept_s, retold=to.retold)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
-                self._name_cause(state, touchpoint, at_s)
+                name_cause(state, at_s, touchpoint.source, touchpoint.id)
         return left
-
-    @staticmethod
-    def _name_cause(state: CustomerState, touchpoint: Touchpoint, at_s: float) -> None:
-        cause = state.cause
-        source, name = touchpoint.source, touchpoint.id
-        if (
-            cause is None
-            or at_s > cause.at_s
-            or (at_s == cause.at_s and (source, name) > (cause.source, cause.id))
-        ):
-            state.cause = Cause(at_s, source, name)
 
     def _settle_quickly(self, state: CustomerState, to: Learning) -> bool:
         """Bring the row up to date where an order goes as it should; False where more is to be looked at.

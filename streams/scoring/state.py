@@ -129,7 +129,7 @@ class LastExperience(Origin):
 
 @mypyc_attr(acyclic=True)
 class Cause(Origin):
-    """The newest event that the register took: entries keep hashes of ids, and people need the id."""
+    """The newest event that the register took, or that told of leaving: people need its id."""
 
     __slots__ = ()
 

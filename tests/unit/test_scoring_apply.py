@@ -19,6 +19,8 @@ from tests.customers import DEFAULT, event, plain, row, scorer, seconds
 from tests.unit.test_scoring_signals import READ
 
 FULL_ROW_BYTES = 2048
+CAUSE_BYTES = 2 * 128 + 16
+"""Of the event that an alert may be about: its source, its id and its time."""
 SMALL_ROW_BYTES = 300
 
 
@@ -223,7 +225,7 @@ def test_a_small_row_is_small():
 
 
 def test_a_full_row_is_bounded():
-    """A row with every driver, episode, field and ring, the longest ids and nothing standing takes 2 KiB."""
+    """A row with every driver, episode, field and ring and the longest ids takes 2 KiB, and its cause."""
     long = {"source": "s" * 128}
     life = [event(kind, n, id=f"{n:0>128}", **long, **data) for n, (kind, data, _) in enumerate(READ)]
     profile = dict.fromkeys(("segment", "tier", "owner", "home_store_id"), "x" * 128)
@@ -235,7 +237,11 @@ def test_a_full_row_is_bounded():
             DEFAULT.apply(state, each, time_s(each), topic)
     DEFAULT.rules.evaluate(state, seconds(2000), absence_until_s=seconds(2000))
 
+    caused = len(pack(state))
+    assert state.cause is not None
+    state.cause = None
     assert len(pack(state)) <= FULL_ROW_BYTES
+    assert caused <= len(pack(state)) + CAUSE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,19 @@ def test_an_alert_is_a_case():
     assert found["announced"] is True
 
 
+@pytest.mark.parametrize("leaving", ["cancel_page.viewed", "subscription.cancelled"])
+def test_who_says_that_they_leave_is_evidence(leaving: str):
+    """What raised an alert about who declares to leave is among its evidence, though it is no moment."""
+    wary = scorer(rules={"churn_open": 0.08, "churn_close": 0.05})
+    found = alert([*LOYAL, event(leaving, 346)], by=wary)
+
+    assert "declared intent to leave" in found["reason"]
+    assert found["evidence"] == [
+        {"source": "/test", "id": f"{leaving}@346"},
+        {"source": "/test", "id": "order.placed@345"},
+    ]
+
+
 def keys_in_order(value: Any) -> bool:
     """Tell whether the keys of every object within are in order."""
     if isinstance(value, dict):
