@@ -25,7 +25,7 @@ RISK_REASONS: Final = {
     "rhythm": "how often and how lately the customer engaged",
     "engagement": "how much the customer engaged within the horizon",
     "calibration": "what outcomes have taught about the sum",
-    "trend": "the experience is falling",
+    "trend": "the last weeks were worse than usual",
     "spend": "how much an occasion brings, against the typical one",
     "open_issue": "what went wrong and is not mended yet",
     "broken_promise": "what was promised and not kept",
@@ -92,7 +92,7 @@ def _gap(found: Document) -> str:
 def _trend(trend: float) -> str:
     if abs(trend) < NOTABLE_TREND:
         return "as usual"
-    return "getting worse" if trend < 0 else "getting better"
+    return "worse than usual" if trend < 0 else "better than usual"
 
 
 def _ledgers(found: Document, policy: Policy) -> Table:

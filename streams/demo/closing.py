@@ -191,7 +191,7 @@ def _standing(alert: Mapping[str, Any]) -> Text:
         text.append(f": {_gap_in_words(gap, alert['experience'])}")
     trend = alert["trend"]
     if abs(trend) >= NOTABLE_TREND:
-        text.append(f"; {'getting worse' if trend < 0 else 'getting better'} ({trend:+.0f})")
+        text.append(f"; {'worse' if trend < 0 else 'better'} than usual ({trend:+.0f})")
     return text
 
 

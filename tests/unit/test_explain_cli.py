@@ -66,7 +66,7 @@ def test_the_whole_ledger(events: str):
     assert output.startswith("anna, 2026-12-14 12:00 UTC: critical, 27 events\n")
     assert cells(output, "experience")[:2] == ["experience", "33.3"]
     assert cells(output, "gap")[2] == "service is like the rest"
-    assert cells(output, "trend")[2] == "getting worse"
+    assert cells(output, "trend")[2] == "worse than usual"
     assert cells(output, "last experience")[2] == "unresolved, 12 h ago"
     assert cells(output, "failed delivery")[2] == POLICY.drivers["failed_delivery"].reason
     assert cells(output, "prior")[1:3] == ["65.00", "65.00"]
@@ -251,10 +251,10 @@ def test_gap_in_words(gap: float, experience: float, words: str):
 
 @pytest.mark.parametrize(
     ("trend", "words"),
-    [(0.9, "as usual"), (-1.0, "getting worse"), (1.0, "getting better"), (-0.9, "as usual")],
+    [(0.9, "as usual"), (-1.0, "worse than usual"), (1.0, "better than usual"), (-0.9, "as usual")],
 )
 def test_trend_in_words(trend: float, words: str):
-    """The trend says where the experience goes."""
+    """The trend compares with the usual: after a repair it is negative for weeks, and nothing gets worse."""
     assert cells(text_of(document(trend=trend)), "trend")[2] == words
 
 
