@@ -172,7 +172,7 @@ def test_the_last_experience():
     life = [
         event("complaint.raised", 2, id="b", source="/b"),
         event("delivery.failed", 2, id="c", source="/a"),
-        event("rage.clicked", 3),
+        event("stockout.hit", 3),
         event("order.placed", 1),
     ]
     for events in (life, life[::-1]):
