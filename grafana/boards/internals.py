@@ -1,22 +1,21 @@
 """The dashboard of Faust and Kafka internals: what the machine is doing."""
 
-from grafana.boards.kit import WORKER, Board, Panel, lines, stack, stats
+from grafana.boards.kit import WORKER, Board, Panel, increase, lines, rate, stack, stats
 
 
-def _rate(metric: str, by: str = "instance", matchers: str = "") -> str:
-    inside = f"{matchers}, {WORKER}" if matchers else WORKER
-    return f"sum by ({by}) (rate({metric}{{{inside}}}[$__rate_interval]))"
-
-
-def _each(metric: str, by: str = "instance") -> str:
-    return f"sum by ({by}) ({metric}{{{WORKER}}})"
+def _rate(metric: str, matchers: str = "") -> str:
+    return rate(metric, "instance", matchers)
 
 
 def _increase(metric: str) -> str:
-    return f"sum by (instance) (increase({metric}{{{WORKER}}}[$__rate_interval]))"
+    return increase(metric, "instance")
 
 
-COMMITTED = _rate("cx_transactions_total", matchers='result="committed"')
+def _each(metric: str) -> str:
+    return f"sum by (instance) ({metric}{{{WORKER}}})"
+
+
+COMMITTED = _rate("cx_transactions_total", 'result="committed"')
 
 
 def _figures() -> tuple[Panel, ...]:
@@ -57,7 +56,7 @@ def _transactions() -> tuple[Panel, ...]:
             "Transactions",
             "One carries everything that a piece of work changed; a failed one is done again from the log.",
             "ops",
-            (_rate("cx_transactions_total", "result"), "{{result}}"),
+            (rate("cx_transactions_total", "result"), "{{result}}"),
             least=0.0,
         ),
         lines(
@@ -92,6 +91,11 @@ def _transactions() -> tuple[Panel, ...]:
             (_increase("cx_out_of_range_total"), "out of range {{instance}}"),
             least=0.0,
         ),
+    )
+
+
+def _recovery() -> tuple[Panel, ...]:
+    return (
         lines(
             8,
             "Time without work",
@@ -117,9 +121,8 @@ def _transactions() -> tuple[Panel, ...]:
     )
 
 
-def _resources() -> tuple[Panel, ...]:
-    lag = _rate("cx_loop_lag_seconds_bucket", "instance, le")
-    moved = f"rate(cx_input_offsets_total{{{WORKER}}}[$__rate_interval])"
+def _machine() -> tuple[Panel, ...]:
+    lag = rate("cx_loop_lag_seconds_bucket", "instance, le")
     return (
         lines(
             6,
@@ -151,7 +154,7 @@ def _resources() -> tuple[Panel, ...]:
             "Garbage collection",
             "Full collections: each walks over everything that was not frozen.",
             "ops",
-            (_rate("python_gc_collections_total", "instance", 'generation="2"'), "{{instance}}"),
+            (_rate("python_gc_collections_total", 'generation="2"'), "{{instance}}"),
             least=0.0,
         ),
         lines(
@@ -162,6 +165,12 @@ def _resources() -> tuple[Panel, ...]:
             (_each("cx_queue_bytes"), "{{instance}}"),
             least=0.0,
         ),
+    )
+
+
+def _table() -> tuple[Panel, ...]:
+    moved = f"rate(cx_input_offsets_total{{{WORKER}}}[$__rate_interval])"
+    return (
         stack(
             6,
             "Customers by partition",
@@ -210,4 +219,5 @@ def _resources() -> tuple[Panel, ...]:
 
 def internals() -> Board:
     """Return the dashboard."""
-    return Board("cx-internals", "What is the machine doing?", (*_figures(), *_transactions(), *_resources()))
+    panels = (*_figures(), *_transactions(), *_recovery(), *_machine(), *_table())
+    return Board("cx-internals", "What is the machine doing?", panels)

@@ -112,6 +112,22 @@ def bars(width: int, title: str, description: str, unit: str, *queries: Any, **o
     return Panel(Kind.BARS, title, description, unit, queries, width, **options)
 
 
+def rate(metric: str, by: str = "", matchers: str = "") -> str:
+    """Return PromQL: what a counter of all workers grows by a second, of each `by`."""
+    return _grown("rate", metric, by, matchers, "$__rate_interval")
+
+
+def increase(metric: str, by: str = "", matchers: str = "", span: str = "$__rate_interval") -> str:
+    """Return PromQL: what it grows by in `span`, of each `by`."""
+    return _grown("increase", metric, by, matchers, span)
+
+
+def _grown(function: str, metric: str, by: str, matchers: str, span: str) -> str:
+    inside = f"{matchers}, {WORKER}" if matchers else WORKER
+    grouped = f" by ({by}) " if by else ""
+    return f"sum{grouped}({function}({metric}{{{inside}}}[{span}]))"
+
+
 def share(part: str, whole: str) -> str:
     """Return part / whole as PromQL, without a value where the whole is 0, 0 where the part is absent."""
     return f"({part} or 0 * {whole}) / ({whole} > 0)"

@@ -1,20 +1,14 @@
 """The dashboard of golden signals: whether the pipeline keeps up, and what is lost on the way."""
 
-from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, stack, stats
+from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, rate, share, stack, stats
 
 
-def _rate(metric: str, by: str = "", matchers: str = "") -> str:
-    inside = f"{matchers}, {WORKER}" if matchers else WORKER
-    grouped = f" by ({by}) " if by else ""
-    return f"sum{grouped}(rate({metric}{{{inside}}}[$__rate_interval]))"
+def _quantile(quantile: float, metric: str) -> str:
+    return f"histogram_quantile({quantile}, {rate(metric + '_bucket', 'le')})"
 
 
-def _quantile(quantile: float, metric: str, by: str = "le") -> str:
-    return f"histogram_quantile({quantile}, {_rate(metric + '_bucket', by)})"
-
-
-READ = _rate("cx_touchpoints_total")
-REJECTED = _rate("cx_rejected_records_total")
+READ = rate("cx_touchpoints_total")
+REJECTED = rate("cx_rejected_records_total")
 
 
 def _figures() -> tuple[Panel, ...]:
@@ -85,14 +79,14 @@ def _traffic() -> tuple[Panel, ...]:
             "Touchpoints by outcome",
             "Accepted, duplicate, anonymous or suppressed; what is rejected has a panel of its own.",
             "ops",
-            (_rate("cx_touchpoints_total", "outcome"), "{{outcome}}"),
+            (rate("cx_touchpoints_total", "outcome"), "{{outcome}}"),
         ),
         stack(
             8,
             "Touchpoints by channel",
             "A channel that ends here is silent: its customers will look silent too.",
             "ops",
-            (_rate("cx_touchpoints_total", "channel"), "{{channel}}"),
+            (rate("cx_touchpoints_total", "channel"), "{{channel}}"),
         ),
         bars(
             8,
@@ -108,7 +102,7 @@ def _traffic() -> tuple[Panel, ...]:
             "Rejected by reason",
             "A jump of one reason is one producer's release.",
             "ops",
-            (_rate("cx_rejected_records_total", "reason") + " > 0", "{{reason}}"),
+            (rate("cx_rejected_records_total", "reason") + " > 0", "{{reason}}"),
         ),
         lines(
             8,
@@ -125,8 +119,8 @@ def _traffic() -> tuple[Panel, ...]:
             "percentunit",
             (
                 share(
-                    _rate("cx_late_events_total", "source"),
-                    _rate("cx_touchpoints_total", "source", 'outcome="accepted"'),
+                    rate("cx_late_events_total", "source"),
+                    rate("cx_touchpoints_total", "source", 'outcome="accepted"'),
                 ),
                 "{{source}}",
             ),
@@ -167,6 +161,11 @@ def _latency() -> tuple[Panel, ...]:
             ),
             least=0.0,
         ),
+    )
+
+
+def _lag() -> tuple[Panel, ...]:
+    return (
         lines(
             8,
             "Lag in records",
@@ -191,13 +190,18 @@ def _latency() -> tuple[Panel, ...]:
             (f"time() - min by (instance) (cx_watermark_timestamp_seconds{{{WORKER}}})", "{{instance}}"),
             least=0.0,
         ),
+    )
+
+
+def _work() -> tuple[Panel, ...]:
+    return (
         lines(
             12,
             "Scores and steps of alerts published",
             "What goes out to readers.",
             "ops",
-            (_rate("cx_scores_total"), "scores"),
-            (_rate("cx_alert_steps_total", "step"), "alerts {{step}}"),
+            (rate("cx_scores_total"), "scores"),
+            (rate("cx_alert_steps_total", "step"), "alerts {{step}}"),
             least=0.0,
         ),
         lines(
@@ -205,7 +209,7 @@ def _latency() -> tuple[Panel, ...]:
             "Computing time",
             "Share of a core that goes into decoding and scoring: near 1 a worker is at its end.",
             "percentunit",
-            (_rate("cx_compute_seconds_total", "instance"), "{{instance}}"),
+            (rate("cx_compute_seconds_total", "instance"), "{{instance}}"),
             least=0.0,
         ),
     )
@@ -214,4 +218,5 @@ def _latency() -> tuple[Panel, ...]:
 def pipeline() -> Board:
     """Return the dashboard."""
     question = "Does it keep up, and is anything lost on the way?"
-    return Board("cx-pipeline", question, (*_figures(), *_traffic(), *_latency()))
+    panels = (*_figures(), *_traffic(), *_latency(), *_lag(), *_work())
+    return Board("cx-pipeline", question, panels)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, stack, stats
+from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, rate, share, stack, stats
 
 GOOD, BAD, WARN = "green", "red", "orange"
 SCORE_STEPS: Final = ((35.0, WARN), (55.0, "yellow"), (75.0, GOOD))
@@ -39,9 +39,12 @@ def _kpi(survey: str) -> str:
     return f"{good} / {answers}"
 
 
-def _rate(metric: str, matchers: str, by: str = "channel") -> str:
-    inside = f"{matchers}, {WORKER}" if matchers else WORKER
-    return f"sum by ({by}) (rate({metric}{{{inside}}}[$__rate_interval]))"
+def _rate(metric: str, matchers: str = "") -> str:
+    return rate(metric, "channel", matchers)
+
+
+def _time(quantile: float, metric: str) -> str:
+    return f"histogram_quantile({quantile}, {rate(metric + '_bucket', 'channel, le')})"
 
 
 def _figures() -> tuple[Panel, ...]:
@@ -187,13 +190,8 @@ def _causes() -> tuple[Panel, ...]:
     )
 
 
-def _service() -> tuple[Panel, ...]:
+def _surveys() -> tuple[Panel, ...]:
     nps, margin = f"cx:nps:points7d{{{JOB}}}", f"cx:nps:margin7d{{{JOB}}}"
-    contacts = _rate("cx_contacts_total", "")
-    offered = _rate("cx_offered_contacts_total", "")
-    judged = _rate("cx_first_contacts_total", "")
-    ended = _rate("cx_promises_total", 'result=~"kept|broken"')
-    waits = _rate("cx_contact_wait_seconds_bucket", "", "channel, le")
     return (
         lines(
             6,
@@ -217,12 +215,17 @@ def _service() -> tuple[Panel, ...]:
             least=-100.0,
             most=100.0,
         ),
+    )
+
+
+def _waits() -> tuple[Panel, ...]:
+    return (
         lines(
             6,
             "Waiting time, nine of ten",
             "Nine of ten who wait for a person wait no longer than this.",
             "s",
-            (f"histogram_quantile(0.9, {waits})", "{{channel}}"),
+            (_time(0.9, "cx_contact_wait_seconds"), "{{channel}}"),
             least=0.0,
         ),
         lines(
@@ -230,16 +233,19 @@ def _service() -> tuple[Panel, ...]:
             "Handling and first reply, median",
             "Calls and chats from the first word to the end of the after-call work; tickets to the first reply.",
             "s",
-            (
-                f"histogram_quantile(0.5, {_rate('cx_contact_handling_seconds_bucket', '', 'channel, le')})",
-                "{{channel}} handling",
-            ),
-            (
-                f"histogram_quantile(0.5, {_rate('cx_first_reply_seconds_bucket', '', 'channel, le')})",
-                "{{channel}} first reply",
-            ),
+            (_time(0.5, "cx_contact_handling_seconds"), "{{channel}} handling"),
+            (_time(0.5, "cx_first_reply_seconds"), "{{channel}} first reply"),
             least=0.0,
         ),
+    )
+
+
+def _contacts() -> tuple[Panel, ...]:
+    contacts = _rate("cx_contacts_total")
+    offered = _rate("cx_offered_contacts_total")
+    judged = _rate("cx_first_contacts_total")
+    ended = _rate("cx_promises_total", 'result=~"kept|broken"')
+    return (
         lines(
             8,
             "First-contact resolution and promises kept",
@@ -267,7 +273,7 @@ def _service() -> tuple[Panel, ...]:
             "Failure demand: contacts within 14 days of a bad experience. Contacts an order: 100% is one for each.",
             "percentunit",
             (share(_rate("cx_contacts_total", 'after="failure"'), contacts), "failure demand, {{channel}}"),
-            (f"sum({contacts}) / (sum({_rate('cx_orders_total', '')}) > 0)", "contacts an order"),
+            (f"sum({contacts}) / (sum({_rate('cx_orders_total')}) > 0)", "contacts an order"),
             least=0.0,
         ),
     )
@@ -276,4 +282,5 @@ def _service() -> tuple[Panel, ...]:
 def pulse() -> Board:
     """Return the dashboard."""
     question = "How do customers feel now, and where does it hurt?"
-    return Board("cx-pulse", question, (*_figures(), *_feeling(), *_causes(), *_service()), span="now-24h")
+    service = (*_surveys(), *_waits(), *_contacts())
+    return Board("cx-pulse", question, (*_figures(), *_feeling(), *_causes(), *service), span="now-24h")

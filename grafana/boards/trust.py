@@ -2,20 +2,14 @@
 
 from typing import Any
 
-from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, share, stack, stats
+from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, increase, lines, rate, share, stack, stats
 from grafana.boards.objectives import OBJECTIVES
 
 MONTH = "30d"
 
 
 def _month(metric: str, by: str = "", matchers: str = "") -> str:
-    inside = f"{matchers}, {WORKER}" if matchers else WORKER
-    grouped = f" by ({by}) " if by else ""
-    return f"sum{grouped}(increase({metric}{{{inside}}}[{MONTH}]))"
-
-
-def _rate(metric: str, by: str, *also: str) -> str:
-    return f"sum by ({by}) (rate({metric}{{{', '.join((*also, WORKER))}}}[$__rate_interval]))"
+    return increase(metric, by, matchers, MONTH)
 
 
 def _bars(*about: Any, **options: Any) -> Panel:
@@ -79,19 +73,14 @@ def _objectives() -> tuple[Panel, ...]:
     )
 
 
-def _alerts() -> tuple[Panel, ...]:
-    foretold = _month("cx_foretold_losses_total", "rule")
-    lost = _month("cx_inferred_outcomes_total", "told", 'outcome="lost"')
+def _told() -> tuple[Panel, ...]:
     return (
         stack(
             8,
             "Alerts opened by rule",
             "A sudden mass of one rule usually means that an input is missing.",
             "ops",
-            (
-                f'sum by (rule) (rate(cx_alert_steps_total{{step="opened", {WORKER}}}[$__rate_interval]))',
-                "{{rule}}",
-            ),
+            (rate("cx_alert_steps_total", "rule", 'step="opened"'), "{{rule}}"),
             height=5,
         ),
         lines(
@@ -113,6 +102,13 @@ def _alerts() -> tuple[Panel, ...]:
             (f"{_month('cx_alert_actions_total', 'action, result')} > 0", "{{action}}: {{result}}"),
             decimals=0,
         ),
+    )
+
+
+def _outcomes() -> tuple[Panel, ...]:
+    foretold = _month("cx_foretold_losses_total", "rule")
+    lost = _month("cx_inferred_outcomes_total", "told", 'outcome="lost"')
+    return (
         _bars(
             8,
             "Precision by rule, 30 days",
@@ -167,6 +163,11 @@ def _alerts() -> tuple[Panel, ...]:
             most=1.0,
             decimals=0,
         ),
+    )
+
+
+def _calibration() -> tuple[Panel, ...]:
+    return (
         _bars(
             8,
             "Calibration, 30 days",
@@ -192,15 +193,20 @@ def _alerts() -> tuple[Panel, ...]:
             least=0.0,
             height=5,
         ),
+    )
+
+
+def _delivery() -> tuple[Panel, ...]:
+    return (
         lines(
             8,
             "Delivery by result, and attempts that failed",
             "accepted; lost as refused, gone, expired or undecodable; held back as paused, muted or withdrawn. "
             "Each request that failed, by how.",
             "ops",
-            (_rate("cx_deliveries_total", "receiver, result"), "{{receiver}} {{result}}"),
+            (rate("cx_deliveries_total", "receiver, result"), "{{receiver}} {{result}}"),
             (
-                _rate("cx_delivery_attempts_total", "receiver, result", 'result!="accepted"'),
+                rate("cx_delivery_attempts_total", "receiver, result", 'result!="accepted"'),
                 "{{receiver}} attempt: {{result}}",
             ),
             least=0.0,
@@ -223,4 +229,5 @@ def _alerts() -> tuple[Panel, ...]:
 def trust() -> Board:
     """Return the dashboard."""
     question = "Is what was promised kept, and are the alerts worth reading?"
-    return Board("cx-trust", question, (*_budgets(), *_objectives(), *_alerts()), span="now-7d")
+    alerts = (*_told(), *_outcomes(), *_calibration(), *_delivery())
+    return Board("cx-trust", question, (*_budgets(), *_objectives(), *alerts), span="now-7d")
