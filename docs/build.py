@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from streams.acls import acl_table
 from streams.cli.main import COMMANDS, cx
 from streams.cli.schema import field_rows
 from streams.errors import Exit
-from streams.observe import metrics
+from streams.observe.metrics import metrics_table
 from streams.routing import topic_for
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import Policy, default_policy
@@ -41,65 +41,84 @@ def reference() -> str:
             "Ideas and formulas are in [concepts.md](concepts.md), running it is in",
             "[operations.md](operations.md).",
             "",
-            *_section("Commands", "`cx COMMAND --help` shows every option.", _commands()),
-            *_section("Exit codes", "Of every `cx` command.", _exit_codes()),
-            *_section(
-                "Topics",
-                "`cx topics create` makes them, with equal partition counts, inputs with `retention_days`.",
-                _topics(),
-            ),
-            *_section(
-                "Envelope",
-                "CloudEvents 1.0, as one JSON object or in Kafka's binary mode (`ce_*` headers). "
-                "Unknown attributes are ignored.",
-                _envelope(),
-            ),
-            *_section(
-                "Touchpoint types",
-                "`cx schema show TYPE` has the fields, `cx schema example TYPE` a valid event. The last "
-                "column is what that example says: its signals and declared intents.",
-                _types(),
-            ),
-            *_section(
-                "Drivers",
-                "The default policy: `v` is how the moment felt (0 to 100), `w` how much it matters. "
-                "Every number is a prior, meant to be replaced by your own.",
-                _drivers(),
-            ),
-            *_section(
-                "Policy", "All other numbers of the default policy; `cx policy show` prints them.", _policy()
-            ),
-            *_section(
-                "Reject reasons",
-                "A closed set: the same word is the metric's label and the dead letter's header.",
-                _reasons(),
-            ),
-            *_section(
-                "Dead-letter headers",
-                "Value, key and headers of a dead letter are the original's bytes; these headers are added.",
-                _table(("header", "meaning"), ((f"`{k}`", v) for k, v in DEAD_LETTER_HEADERS.items())),
-            ),
-            *_section(
-                "Trace headers",
-                "Optional, on touchpoints; the steps of an alert have those of the event that raised them.",
-                _table(("header", "meaning"), ((f"`{k}`", v) for k, v in TRACE_HEADERS.items())),
-            ),
-            *(line for name in export.OUTPUTS for line in _output(name)),
-            *_section(
-                "Settings",
-                "The later one wins: default, `cx.toml`, environment, option of the command.",
-                settings_table().rstrip("\n").splitlines(),
-            ),
-            *_section(
-                "Rights",
-                "What each role may do on Kafka, and nothing beyond; `cx topics acls` prints the commands.",
-                acl_table().rstrip("\n").splitlines(),
-            ),
-            *_section(
-                "Metrics", "Served at `/metrics` on `metrics_port`.", metrics.metrics_table().splitlines()
-            ),
+            *_program(),
+            *_events(),
+            *_policies(),
+            *_records(),
+            *_operation(),
         ]
     )
+
+
+def _program() -> Iterator[str]:
+    yield from _section("Commands", "`cx COMMAND --help` shows every option.", _commands())
+    yield from _section("Exit codes", "Of every `cx` command.", _exit_codes())
+    yield from _section(
+        "Topics",
+        "`cx topics create` makes them, with equal partition counts, inputs with `retention_days`.",
+        _topics(),
+    )
+
+
+def _events() -> Iterator[str]:
+    yield from _section(
+        "Envelope",
+        "CloudEvents 1.0, as one JSON object or in Kafka's binary mode (`ce_*` headers). "
+        "Unknown attributes are ignored.",
+        _envelope(),
+    )
+    yield from _section(
+        "Touchpoint types",
+        "`cx schema show TYPE` has the fields, `cx schema example TYPE` a valid event. The last "
+        "column is what that example says: its signals and declared intents.",
+        _types(),
+    )
+
+
+def _policies() -> Iterator[str]:
+    yield from _section(
+        "Drivers",
+        "The default policy: `v` is how the moment felt (0 to 100), `w` how much it matters. "
+        "Every number is a prior, meant to be replaced by your own.",
+        _drivers(),
+    )
+    yield from _section(
+        "Policy", "All other numbers of the default policy; `cx policy show` prints them.", _policy()
+    )
+
+
+def _records() -> Iterator[str]:
+    yield from _section(
+        "Reject reasons",
+        "A closed set: the same word is the metric's label and the dead letter's header.",
+        _reasons(),
+    )
+    yield from _section(
+        "Dead-letter headers",
+        "Value, key and headers of a dead letter are the original's bytes; these headers are added.",
+        _headers(DEAD_LETTER_HEADERS),
+    )
+    yield from _section(
+        "Trace headers",
+        "Optional, on touchpoints; the steps of an alert have those of the event that raised them.",
+        _headers(TRACE_HEADERS),
+    )
+    for name in export.OUTPUTS:
+        yield from _output(name)
+
+
+def _operation() -> Iterator[str]:
+    yield from _section(
+        "Settings",
+        "The later one wins: default, `cx.toml`, environment, option of the command.",
+        settings_table().splitlines(),
+    )
+    yield from _section(
+        "Rights",
+        "What each role may do on Kafka, and nothing beyond; `cx topics acls` prints the commands.",
+        acl_table().splitlines(),
+    )
+    yield from _section("Metrics", "Served at `/metrics` on `metrics_port`.", metrics_table().splitlines())
 
 
 def _section(title: str, intro: str, table: Iterable[str]) -> Iterator[str]:
@@ -229,6 +248,10 @@ def _value(value: object) -> str:
 def _reasons() -> Iterator[str]:
     rows = ((f"`{reason.value}`", info.meaning, info.mend) for reason, info in REASONS.items())
     return _table(("reason", "meaning", "mend"), rows)
+
+
+def _headers(headers: Mapping[str, str]) -> Iterator[str]:
+    return _table(("header", "meaning"), ((f"`{name}`", meaning) for name, meaning in headers.items()))
 
 
 def _output(name: str) -> Iterator[str]:
