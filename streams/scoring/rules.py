@@ -313,17 +313,27 @@ class Rules:
             turn.escalate(rule, episode, weighed)
 
     def _told_lately(self, state: CustomerState, at_s: float) -> bool:
-        """Tell whether a rule about what stands was open within the trend's half-life: mending alarms nobody.
+        """Tell whether a rule about what stands has told what falls: mending alarms nobody.
 
-        The trend goes on seeing what was mended for about so long.
+        The trend goes on seeing what was told: for about its half-life beside other things, and for
+        longer where nothing was lived through since, up to that of the score.
         """
         for rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
             episode = state.episodes.get(rule)
-            if episode is not None:
-                closed_s = episode.closed_s
-                if closed_s is None or at_s - closed_s < self.ledger.recent_half_life_s:
-                    return True
+            if episode is None:
+                continue
+            closed_s = at_s if episode.closed_s is None else episode.closed_s
+            since_s = at_s - closed_s
+            if since_s < self.ledger.recent_half_life_s or (
+                since_s < self.ledger.half_life_s and not self._lived_since(state, closed_s)
+            ):
+                return True
         return False
+
+    def _lived_since(self, state: CustomerState, at_s: float) -> bool:
+        """Tell whether there was an experience of weight 1 or more after `at_s`."""
+        last = self.ledger.last_of(state)
+        return last is not None and last.at_s > at_s
 
     def _resting(self, turn: Turn, rule: Rule) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""

@@ -153,6 +153,27 @@ def test_mending_alarms_nobody():
     ]
 
 
+def drops(life: Life, until: float) -> list[float]:
+    """Return the days on which a fall of the experience of a loyal customer is told."""
+    steps = lived([*LOYAL, *life], until, every=0.5)
+    found = [step for step in steps if step.rule is Rule.EXPERIENCE_DROP and step.step == "opened"]
+    return [(step.glance.at_s - seconds(0)) / 86_400 for step in found]
+
+
+@pytest.mark.parametrize("mended", [[event("delivery.delivered", 348, order_id="p")], []])
+def test_silence_after_what_was_told_is_no_fall(mended: Life):
+    """Who falls silent after a failure that was told lives nothing worse: no fall is told later."""
+    assert drops([event("delivery.failed", 346, order_id="p"), *mended], 450) == []
+
+
+def test_a_fall_after_what_was_told_is_told():
+    """What goes wrong later, once the alert about what was mended is 30 days old, is a fall of its own."""
+    failed = [event("delivery.failed", 346, order_id="p"), event("delivery.delivered", 348, order_id="p")]
+
+    assert drops([*failed, event("checkout.failed", 377)], 420) == [378.0]
+    assert drops([*failed, event("checkout.failed", 385)], 420) == [385.0]
+
+
 def test_two_bad_calls_are_one_alert_that_escalates():
     """Two bad calls about one issue in a day leave the loyal at risk, with one alert that escalates."""
     calls = [call(346, resolved="no"), call(346.5, resolved="no")]
