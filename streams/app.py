@@ -21,10 +21,11 @@ from streams.engine.recovery import LaneTableManager
 from streams.engine.settings import EngineSettings
 from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
+from streams.errors import CxError
 from streams.settings import Settings, load_settings
 from streams.topics import COMPACTED, INPUTS, OUTPUTS
 
-__all__ = ["build_app", "engine_settings", "install_uvloop"]
+__all__ = ["build_app", "engine_settings", "install_uvloop", "make_data_folder"]
 
 TABLE = "customers"
 BUFFERED_CHUNKS = 16
@@ -85,6 +86,20 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
+def make_data_folder(settings: Settings) -> None:
+    """Make the folder that Faust wants: its own failure would look like one of the work. Raises `CxError`."""
+    folder = _data_folder(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the folder {folder.absolute()} for Faust's own files cannot be made: {error.strerror}"
+        raise CxError(msg, mend="set CX_DATA_DIR to a folder that this user may write to") from error
+
+
+def _data_folder(settings: Settings) -> Path:
+    return Path(settings.data_dir or f"{settings.app_id}-data")
+
+
 def _processor(settings: Settings) -> Handler:
     from streams.processing import build_processor  # noqa: PLC0415  # tests of the engine bring their own
 
@@ -97,7 +112,7 @@ def _faust_app(settings: Settings, engine: EngineSettings) -> Any:
         broker=[f"{transport.SCHEME}://{server}" for server in settings.bootstrap_servers.split(",")],
         store="memory://",
         version=1,
-        datadir=Path(settings.data_dir or f"{settings.app_id}-data"),
+        datadir=_data_folder(settings),
         autodiscover=False,
         # Both serve every customer's row to anybody who asks; health and metrics have a server of their own.
         web_enabled=False,

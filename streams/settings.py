@@ -15,7 +15,8 @@ DEFAULT_FILE = "cx.toml"
 CONFIG_VARIABLE = "CX_CONFIG"
 NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "CX_KAFKA_HOME", "CX_TEST_KAFKA"})
 MIB = 1 << 20
-TOPIC_CHARACTERS = "[a-zA-Z0-9._-]*"
+TOPIC_CHARACTERS = "[a-zA-Z0-9._-]"
+CUSTOMER_ID = "{customer_id}"
 KIND_WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -67,8 +68,12 @@ class Settings:
     ssl_certfile: str = _setting("", "PEM file of the certificate that is shown to brokers (mTLS).")
     ssl_keyfile: str = _setting("", "PEM file of its key; empty: it is in ssl_certfile.")
     ssl_key_password_file: str = _setting("", "File of the password that opens the key.")
-    topic_prefix: str = _setting("", "Put before the name of every topic.", pattern=TOPIC_CHARACTERS)
-    app_id: str = _setting("cx-signals", "Name of the consumer group, the changelog and the transactions.")
+    topic_prefix: str = _setting("", "Put before the name of every topic.", pattern=f"{TOPIC_CHARACTERS}*")
+    app_id: str = _setting(
+        "cx-signals",
+        "Name of the consumer group, the changelog and the transactions.",
+        pattern=f"{TOPIC_CHARACTERS}+",
+    )
     partitions: int = _setting(4, "Partitions of every topic when it is created.", ge=1, le=10_000)
     replication_factor: int = _setting(1, "Copies of every topic when it is created.", ge=1, le=32)
     retention_days: int = _setting(
@@ -128,7 +133,7 @@ class Settings:
         "worker, and never changed.",
     )
     data_dir: str = _setting(
-        "", "Folder for Faust's own files; empty: a folder of the application's name where it starts."
+        "", "Folder for Faust's own files; empty: APP_ID-data in the folder where the worker starts."
     )
     chunk_records: int = _setting(2000, "Most records given to scoring at once.", ge=1, le=1_000_000)
     chunk_bytes: int = _setting(4 * MIB, "Most bytes given to scoring at once.", unit="bytes", ge=1024)
@@ -157,6 +162,9 @@ class Settings:
                 f"heartbeat_interval_s {self.heartbeat_interval_s:g}"
             )
             raise _usage(msg, f"set heartbeat_interval_s to {self.session_timeout_s / 3:g} or less")
+        if self.link_template and CUSTOMER_ID not in self.link_template:
+            msg = f"link_template {self.link_template} names no customer: every alert would have one address"
+            raise _usage(msg, f"write {CUSTOMER_ID} where the id goes: https://crm.example.com/{CUSTOMER_ID}")
 
 
 def load_settings(
@@ -292,7 +300,7 @@ def _problem(rules: Mapping[str, Any], value: Any) -> str:
         return f"match {rules['pattern']}"
     # Not < and >: NaN must fail too.
     if (ge is not None and not value >= ge) or (le is not None and not value <= le):
-        return f"be at least {ge:g}" + (f" and at most {le:g}" if le is not None else "")
+        return f"be at least {ge}" + (f" and at most {le}" if le is not None else "")
     return ""
 
 

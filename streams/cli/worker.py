@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from streams.admin import AUTHORIZATION, ensure_topics, quiet_client
-from streams.app import build_app, engine_settings, install_uvloop
+from streams.app import build_app, engine_settings, install_uvloop, make_data_folder
 from streams.cli.connecting import connection
 from streams.engine.preflight import check_cluster
 from streams.engine.stats import Snapshot
@@ -99,6 +99,7 @@ def run_worker(
     server = AdminServer(settings, watch)
     server.bind()
     try:
+        make_data_folder(settings)
         partitions = asyncio.run(_preflight(settings))
         # The changelog is made with as many partitions as the inputs have, whatever the setting says.
         settings = dataclasses.replace(settings, partitions=partitions)

@@ -96,6 +96,18 @@ def test_a_policy_with_a_typo_is_refused(tmp_path: Path):
     assert "prior_" in error.message
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is not a worker that stopped itself, which a supervisor would start again: it names the setting."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CX_DATA_DIR", str(tmp_path / "file" / "data"))
+    error = refusal(run())
+    assert error.code is Exit.ENVIRONMENT
+    assert f"the folder {tmp_path / 'file' / 'data'} for Faust's own files cannot be made" in error.message
+    assert "CX_DATA_DIR" in error.mend
+
+
 def test_a_refused_start_leaves_no_port_open():
     """The port is free again for the next try."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:

@@ -105,6 +105,9 @@ def test_an_unknown_flag_is_refused():
         ({}, {"CX_SWEEP_INTERVAL_S": "nan"}, "", "CX_SWEEP_INTERVAL_S must be at least 0.05, not nan"),
         ({"clock": "lunar"}, {}, "", "--clock must be one of wall, event, not 'lunar'"),
         ({}, {"CX_TOPIC_PREFIX": "a b"}, "", "CX_TOPIC_PREFIX must match"),
+        ({"app_id": "a b"}, {}, "", "--app-id must match [a-zA-Z0-9._-]+, not 'a b'"),
+        ({}, {"CX_APP_ID": ""}, "", "CX_APP_ID must match [a-zA-Z0-9._-]+, not ''"),
+        ({}, {"CX_QUEUE_BYTES": "1"}, "", "CX_QUEUE_BYTES must be at least 1048576, not 1"),
     ],
 )
 def test_a_wrong_value_names_its_source_and_what_it_may_be(
@@ -124,6 +127,14 @@ def test_a_session_shorter_than_three_heartbeats_is_refused():
     """One lost heartbeat must not cost a worker its partitions."""
     error = refusal({"heartbeat_interval_s": 3.0, "session_timeout_s": 8.0})
     assert "session_timeout_s 8 is shorter than three times heartbeat_interval_s 3" in error.message
+
+
+def test_a_link_that_names_no_customer_is_refused():
+    """Every alert would lead to the same page, and nobody would see why."""
+    error = refusal(env={"CX_LINK_TEMPLATE": "https://crm.example.com/{id}"})
+    assert "link_template https://crm.example.com/{id} names no customer" in error.message
+    assert "{customer_id}" in error.mend
+    assert load_settings({"link_template": "https://x/{customer_id}"}, env={}).link_template
 
 
 def test_settings_do_not_change():
