@@ -133,14 +133,21 @@ async def _reading(settings: Settings) -> AsyncIterator[Any]:
 async def _alerts_of(consumer: Any, tp: TopicPartition, customer_id: str) -> tuple[str, ...]:
     """Return the alerts of the customer that are there now: they may be of generations no row knows of."""
     begin, end = await bounds(consumer, [tp])
-    found: dict[str, None] = {}
+    found: dict[bytes, str] = {}
     consumer.assign([tp])
     consumer.seek(tp, begin[tp])
     while await consumer.position(tp) < end[tp]:
         for record in (await consumer.getmany(tp, timeout_ms=POLL_MS)).get(tp, ()):
-            if record.value is not None and (alert := _alert(record.value)).customer_id == customer_id:
-                found[alert.alert_id] = None
-    return tuple(found)[-MOST_ALERTS:]
+            _note(found, record, customer_id)
+    return tuple(found.values())[-MOST_ALERTS:]
+
+
+def _note(found: dict[bytes, str], record: Any, customer_id: str) -> None:
+    """Add what a record says of the customer's alerts; one that was erased is there until a compaction."""
+    if record.value is None:
+        found.pop(record.key, None)
+    elif (alert := _alert(record.value)).customer_id == customer_id:
+        found[record.key] = alert.alert_id
 
 
 def _alert(value: bytes) -> _Alert:

@@ -109,6 +109,16 @@ def test_a_record_that_no_worker_wrote_is_nobodys_alert():
     assert forgetting._alert(b"{").customer_id == ""
 
 
+def test_an_alert_that_was_erased_is_found_no_more():
+    """Who is forgotten a second time has no alerts, though their bytes wait for the topic's compaction."""
+    found: dict[bytes, str] = {}
+    for key, customer_id in ((b"a1", "c-1"), (b"a2", "c-1"), (b"b1", "c-2"), (b"a1", None), (b"gone", None)):
+        alert = {"alert_id": key.decode(), "customer_id": customer_id}
+        value = json.dumps(alert).encode() if customer_id else None
+        forgetting._note(found, SimpleNamespace(key=key, value=value), "c-1")
+    assert list(found.values()) == ["a2"]
+
+
 def test_it_asks_before_it_erases(asked: list[Any]):
     """Without --yes a person confirms; no is no."""
     assert CliRunner().invoke(forget, ["c-1"], input="n\n").exit_code == 1
