@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -28,6 +29,8 @@ from streams.scoring.policy import load_policy
 from streams.settings import load_settings, read_secret
 
 TIMEOUT_S: Final = 10.0
+CLOSE_S: Final = 0.001
+"""A time in words has no more digits."""
 SEARCHED: Final = 50_000
 """Customers among which one of a like name is looked for: each costs some microseconds."""
 
@@ -51,9 +54,10 @@ def explain(  # options are the command's arguments
     """Explain where CUSTOMER stands, from the events of a file or by a worker.
 
     Every point of both scores and every part of the risk is named, with the reason of its driver. Alerts of
-    a file have the dates at which a worker that was never behind would have raised them. A token
-    that the worker asks for is read from the file that the setting api_token_file names. Exit codes: 0 done,
-    2 no such customer, 4 no worker that can answer.
+    a file have the dates at which a worker that was never behind would have raised them. A worker judges by
+    its own policy, and cannot leave out events that it has counted: of it, --policy gives the reasons, and
+    --at is for later times. A token that it asks for is read from the file that the setting api_token_file
+    names. Exit codes: 0 done, 2 no such customer, 4 no worker that can answer.
     """
     if (events is None) == (worker is None):
         msg = "give either --events FILE or --worker URL"
@@ -117,19 +121,24 @@ def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
     except (URLError, OSError, orjson.JSONDecodeError) as error:
         msg = f"no worker answers at {worker}: {getattr(error, 'reason', error)}"
         raise CxError(msg, mend="cx doctor") from error
+    if at_s is not None and datetime.fromisoformat(found["at"]).timestamp() > at_s + CLOSE_S:
+        msg = f"the worker at {worker} has counted events of {printable(customer)} up to {found['at']}"
+        raise CxError(msg, mend="give a later --at, or --events FILE to leave events out", code=Exit.USAGE)
     return found
 
 
 def _refused(worker: str, customer: str, error: HTTPError) -> CxError:
     """Return the error of an answer that is no customer."""
     try:
-        said = printable(str(orjson.loads(error.read())["error"]))
+        answer = orjson.loads(error.read())
+        said = printable(str(answer["error"]))
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        said = f"{error.code} {error.reason}"
-    if error.code == HTTPStatus.NOT_FOUND:
+        answer, said = {}, f"{error.code} {error.reason}"
+    if error.code == HTTPStatus.NOT_FOUND and "partition" in answer:
         msg = f"the worker at {worker} knows no customer {printable(customer)}"
         return CxError(msg, mend="check the id: it is the subject of its events", code=Exit.USAGE)
     mend: dict[int, str] = {
+        HTTPStatus.NOT_FOUND: "give the address at which a worker serves metrics",
         HTTPStatus.MISDIRECTED_REQUEST: "give the address of another worker",
         HTTPStatus.UNAUTHORIZED: "set CX_API_TOKEN_FILE to the file of the worker's token",
     }

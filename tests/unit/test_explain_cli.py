@@ -324,11 +324,21 @@ def worker(status: int, body: bytes) -> Iterator[tuple[str, list[tuple[str, str 
 def test_a_worker_is_asked():
     """A worker's answer is shown like a file's, with the alerts that are open."""
     with worker(200, orjson.dumps(document(open_alerts=[OPEN_ALERT]))) as (address, asked):
-        output = run("be/a", "--worker", address, "--at", "2026-03-04T05:06:07+01:00").stdout
+        output = run("be/a", "--worker", address, "--at", "2026-03-04T06:06:07+01:00").stdout
 
-    assert asked == [("/customers/be%2Fa?at=2026-03-04T04%3A06%3A07Z", None)]
+    assert asked == [("/customers/be%2Fa?at=2026-03-04T05%3A06%3A07Z", None)]
     assert "bea, 2026-03-04 05:06 UTC: steady" in output
     assert "2026-03-01 00:00  churn risk 2 open, high" in output
+
+
+def test_a_worker_leaves_no_event_out():
+    """What it has counted later than the time asked about is in its answer: that is told, and not shown."""
+    with worker(200, orjson.dumps(document())) as (address, _):
+        error = failed("bea", "--worker", address, "--at", "2026-03-04T05:06:06Z")
+
+    assert error.message.endswith("has counted events of bea up to 2026-03-04T05:06:07Z")
+    assert "--events FILE" in error.mend
+    assert error.code is Exit.USAGE
 
 
 def test_a_workers_json():
@@ -349,7 +359,9 @@ def test_the_token_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 REFUSALS: list[tuple[int, bytes, str, str, Exit]] = [
-    (404, b'{"error": "no such customer"}', "knows no customer bea", "subject", Exit.USAGE),
+    (404, b'{"error": "no such customer", "partition": 1}', "knows no customer bea", "subject", Exit.USAGE),
+    (404, b'{"error": "there are /metrics"}', "refuses: there are /metrics", "metrics", Exit.ENVIRONMENT),
+    (404, b"<html>", "refuses: 404 Not Found", "a worker serves metrics", Exit.ENVIRONMENT),
     (421, b'{"error": "partition 3 is not here"}', "partition 3 is not here", "another", Exit.ENVIRONMENT),
     (401, b'{"error": "a token is needed"}', "a token is needed", "CX_API_TOKEN_FILE", Exit.ENVIRONMENT),
     (503, b"<html>", "503 Service Unavailable", "cx doctor", Exit.ENVIRONMENT),
