@@ -1,5 +1,6 @@
 """Alerts as documents and in words."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from streams.scoring.drivers import Parts
 from streams.scoring.rules import Because, Decision, Rule
 from streams.scoring.state import PEAKS, CustomerState
 from streams.scoring.sums import sums_of
-from tests.customers import DEFAULT, event, live, scorer, seconds
+from tests.customers import DEFAULT, event, live, row, scorer, seconds
 
 Life = list[Touchpoint]
 LOYAL = [event("order.placed", 15 * n) for n in range(24)]
@@ -216,10 +217,23 @@ def test_expected_by_is_when_half_the_chance_is_lost():
 
 @pytest.mark.parametrize(("years", "words"), [(1.0, "1 year"), (2.5, "2.5 years"), (0.5, "0.5 years")])
 def test_value_at_risk_is_reckoned_in_words(years: float, words: str):
-    """The formula has the years of the policy, as a person says them."""
+    """The formula has the years of the policy, as a person says them, and is what was reckoned."""
     bought = [event("order.placed", 15 * n, total=5000, currency="EUR") for n in range(24)]
     found = alert([*bought, FAILED], by=scorer(value={"years": years}))
-    assert found["value_at_risk"]["formula"].endswith(f" EUR a year x {words}")
+    value = found["value_at_risk"]
+    share, yearly = (float(part.split()[0]) for part in value["formula"].split(" x ")[:2])
+
+    assert value["formula"].endswith(f" EUR a year x {words}")
+    assert value["amount"] == pytest.approx(share * yearly * years * 100, rel=0.05)
+
+
+def test_one_purchase_is_no_rate():
+    """A customer of a day is read as one of a year: what they spent once is not spent each day."""
+    state = row([event("order.placed", 0, total=10_000, currency="EUR")])
+    half_life = 1.4 * 90
+
+    expected = 10_000 * math.log(2) * 365.25 / (half_life * (1 - 2 ** (-365.25 / half_life)))
+    assert DEFAULT.rules.value.yearly(state, seconds(0)) == pytest.approx(expected)
 
 
 def test_never_expected():

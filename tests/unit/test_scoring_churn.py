@@ -53,6 +53,14 @@ def reading(under: Scorer, state: CustomerState, day: float, index: int) -> Chur
     return found
 
 
+def logit_of(under: Scorer, state: CustomerState, day: float) -> float:
+    """Return the log-odds by which the rules go."""
+    glance = under.rules.glance(state, seconds(day))
+    logit = under.churn.logit(state, seconds(day), glance.terms, under.policy.alert_horizon)
+    assert logit is not None
+    return logit
+
+
 def drivers(found: ChurnReading) -> dict[str, float]:
     """Return each contribution by its name."""
     return dict(found.parts.named(by_name=True))
@@ -194,3 +202,21 @@ def test_mistakes_of_a_calibration_are_named(calibration: dict[str, Any], words:
     with pytest.raises(CxError) as refused:
         policy_from_tables({"churn": {"calibration": calibration}})
     assert words in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "driver", "each"),
+    [
+        ("complaint.raised", "complaint_id", "open_issue", 0.9),
+        ("delivery.failed", "order_id", "broken_promise", 0.6),
+    ],
+)
+def test_at_most_two_of_a_kind_stand_in_the_way(kind: str, name: str, driver: str, each: float):
+    """An open issue and a broken promise raise the risk, a second one again, and a third no further."""
+    loose = scorer(churn={"terms_cap": 100})
+    life = [event("order.placed", 0)]
+    for number, told in enumerate((each, 2 * each, 2 * each)):
+        life.append(event(kind, number + 1, **{name: f"n{number}"}))
+        found = reading(loose, row(life, loose), number + 1, 2)
+        assert drivers(found)[driver] == pytest.approx(told)
+        assert found.logit == pytest.approx(logit_of(loose, row(life, loose), number + 1))

@@ -289,8 +289,9 @@ def test_the_case_of_a_broken_promise():
     """An alert carries what stands, what was promised, what is at stake and what to do."""
     life = [
         *(event("order.placed", 15 * n, total=5_000) for n in range(24)),
-        event("customer.updated", 1, contact_by=["email", "phone"]),
+        event("customer.updated", 1, contact_by=["email", "phone", "sms"]),
         event("message.unsubscribed", 2),
+        event("survey.sent", 320),
         event("survey.sent", 340),
         placed(348, "p", 346),
         placed(400, "later", 346.5),

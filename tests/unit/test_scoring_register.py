@@ -365,6 +365,18 @@ def test_a_second_failure_earns_nothing():
     assert [case.credit for case in state.entries.all() if case.since_s == seconds(95)] == [False]
 
 
+@pytest.mark.parametrize(("second", "weight"), [(80.0, 2.0), (95.0, 1.0)])
+def test_apologies_wear_out(second: float, weight: float):
+    """A repair halves what a failure weighs, but not what a second one within 90 days does."""
+    life: Life = []
+    for name, at in (("1", 0.0), ("2", second)):
+        life.append(event("complaint.raised", at, complaint_id=name, issue_id=name))
+        life.append(event("bot.resolved", at + 1, issue_id=name))
+    newest = max(row(life).entries.failures, key=lambda case: case.since_s)
+
+    assert DEFAULT.ledger.failures.at(newest, seconds(second + 20)).weight == weight
+
+
 def test_what_is_over_is_folded():
     """Ninety days after its end an entry leaves the register, and goes on weighing in the sums."""
     state = row([event("delivery.failed", 0, order_id="o1"), event("delivery.delivered", 1, order_id="o1")])
