@@ -227,11 +227,12 @@ def test_while_partitions_are_unknown_nobody_is_misplaced():
 
 def test_the_settings_make_the_handler():
     """Prefix, capacity, link and clock of the settings are the handler's."""
-    settings = Settings(topic_prefix="p.", max_customers=7, link_template="l", clock="event")
+    link = "https://crm/{customer_id}"
+    settings = Settings(topic_prefix="p.", max_customers=7, link_template=link, clock="event")
     found = build_processor(settings)
     assert found.topics == {f"p.{topic.name}": index for index, topic in enumerate(INPUTS)}
     assert (found.scores_topic, found.office.alerts_topic) == ("p.cx.scores", "p.cx.alerts")
     assert found.office.incidents_topic == "p.cx.incidents"
     assert found.dead_letters_topic == "p.cx.deadletter"
-    assert (found.max_customers, found.office.link_template, found.event_clock) == (7, "l", True)
+    assert (found.max_customers, found.office.link_template, found.event_clock) == (7, link, True)
     assert build_processor(Settings()).office.event_clock is False
