@@ -109,14 +109,13 @@ def show(file: Path | None, alert_id: str, *, as_json: bool, **flags: Any) -> No
     if as_json:
         click.echo(orjson.dumps(steps, option=orjson.OPT_SORT_KEYS))
         return
-    console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column()
     for name, text in _case(steps[-1]):
         table.add_row(name, text)
     table.add_row("steps", "\n".join(map(_step, steps)))
-    console.print(table)
+    print_tables(table)
 
 
 @alerts.command("pause")

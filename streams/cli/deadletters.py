@@ -19,6 +19,7 @@ from rich.text import Text
 from schemas.rejects import RejectReason
 from streams.cli.connecting import connection
 from streams.cli.files import parse_time
+from streams.cli.tables import print_tables
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.deadletters import DeadLetter, Filter, Replayed, count, read, replay
@@ -170,7 +171,7 @@ def _print_groups(found: list[dict[str, Any]]) -> None:
     for each in found[:ROWS]:
         topic, source = printable(each["topic"] or "-"), printable(each["source"])
         table.add_row(f"{each['count']:,}", each["reason"], topic, source, each["last"][:16])
-    Console().print(table)
+    print_tables(table)
     if len(found) > ROWS:
         click.echo(f"... and {len(found) - ROWS:,} more (--json has all)")
     click.echo(f"{sum(each['count'] for each in found):,} dead letters; cx deadletters show --reason REASON")

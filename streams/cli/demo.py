@@ -52,7 +52,11 @@ def parse_duration(_: click.Context, __: click.Parameter, text: str | None) -> f
 @click.option("--dataset", type=click.Choice(sorted(DATASETS)), help="Real purchase histories.")
 @click.option("--memory", is_flag=True, help="Run on the in-memory log instead of a local Kafka.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated journeys.")
-@click.option("--rate", type=float, help=f"Events a second (generated: {RATE:,.0f}; a data set: unbounded).")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help=f"Events a second (generated: {RATE:,.0f}; a data set: unbounded).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what it did as one JSON object.")
 def demo(  # one parameter an option
     *, limit_s: float | None, dataset: str | None, memory: bool, seed: int, rate: float | None, as_json: bool

@@ -8,13 +8,13 @@ from typing import Any, Final
 import click
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from schemas import export as contract
 from schemas.codec import to_binary
 from schemas.diagnosis import suggest
 from schemas.touchpoints import TYPES, TypeInfo
+from streams.cli.tables import print_tables
 from streams.errors import CxError, Exit
 from streams.routing import topic_for
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, DELIVERY, INCIDENTS, INPUTS, SCORES, Topic
@@ -22,7 +22,6 @@ from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, DELIVERY, INCIDENTS, I
 _BOTH_ENDS: Final = 2
 _TELLING: Final = 1000
 """Bounds beyond are guards against nonsense and tell a reader nothing."""
-_PIPE_WIDTH: Final = 240
 
 
 @click.group()
@@ -44,7 +43,7 @@ def list_types(*, as_json: bool) -> None:
     table = Table("type", "topic", "channel", "meaning", box=box.SIMPLE)
     for info in TYPES.values():
         table.add_row(info.name, _topic(info), info.channel, info.meaning)
-    _print(table)
+    print_tables(table)
 
 
 @schema.command()
@@ -62,7 +61,7 @@ def show(type_name: str, *, as_json: bool) -> None:
     table = Table("field", "type", "", "meaning", box=box.SIMPLE)
     for row in field_rows(document):
         table.add_row(*row)
-    _print(table)
+    print_tables(table)
 
 
 @schema.command()
@@ -178,11 +177,3 @@ def _resolve(name: str) -> str:
     mend = f"did you mean {close}? `cx schema list` has all types" if close else "cx schema list"
     msg = f"no type is named {name}"
     raise CxError(msg, mend=mend, code=Exit.USAGE)
-
-
-def _print(table: Table) -> None:
-    """Print a table as wide as its text needs where nobody looks, so that a pipe gets whole lines."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
-    console.print(table)

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from schemas.times import at_time
 from streams.amounts import counted
 from streams.cli.files import at_option, open_events, policy_option
+from streams.cli.tables import print_tables
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.replay import Customer, Replay, replay
@@ -120,4 +120,4 @@ def _write_table(scorer: Scorer, result: Replay) -> None:
             "-" if each.churn is None else f"{each.churn.probability:.0%}",
             each.drivers[0]["driver"],
         )
-    Console().print(table)
+    print_tables(table)

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from streams.admin import TopicState, describe_topics, ensure_topics, input_days, problems, unequal_mend
 from streams.cli.acls import acls
 from streams.cli.connecting import connection
+from streams.cli.tables import print_tables
 from streams.connection import security_options
 from streams.engine import identity
 from streams.engine.settings import EngineSettings
@@ -63,7 +63,7 @@ def list_(file: Path | None, *, as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(orjson.dumps([as_object(state) for state in states], option=orjson.OPT_SORT_KEYS))
     else:
-        Console().print(as_table(states))
+        print_tables(as_table(states))
 
 
 @topics.command()

@@ -69,7 +69,7 @@ def publisher_view(snapshot: DemoSnapshot) -> RenderableType:
         body.append(rows)
     body.append(_hint("cx check FILE", "what each of your events would do, before you send it"))
     if snapshot.rejected:
-        body.append(_hint("cx deadletters list", "what was rejected, and its bytes with `show`"))
+        body.append(_hint("cx deadletters list", "what your Kafka keeps of them; `show` has the bytes"))
     return _section("You publish events", *body)
 
 
@@ -112,10 +112,10 @@ def operator_view(snapshot: DemoSnapshot) -> RenderableType:
     rate = snapshot.consumed / snapshot.elapsed_s if snapshot.elapsed_s > 0 else 0.0
     top = max(snapshot.rates, default=rate)
     rows = _rows()
-    rows.add_row("metrics", snapshot.metrics_url or "not served")
+    rows.add_row("metrics", f"{snapshot.metrics_url}, while it ran" if snapshot.metrics_url else "not served")
     rows.add_row("lag", f"{snapshot.lag:,} events")
     rows.add_row("throughput", f"{rate:,.0f} events/s, at most {max(top, rate):,.0f}/s")
-    rows.add_row("log", Text(snapshot.log))
+    rows.add_row("log", Text(f"{snapshot.log}, while it ran"))
     return _section("You run it", rows, _hint("cx worker", "the same beside your own Kafka"))
 
 

@@ -12,11 +12,13 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from streams.amounts import counted
 from streams.observe.findings import Finding, error, ok, warning
 from streams.observe.placement import MEND as PARTITIONER
 
 WORKER_TIMEOUT_S: Final = 5.0
 BIG_LAG_S: Final = 300.0
+WORKERS_WORDS: Final = {"ready", "partitions", "customers"}
 SKEW_S: Final = 5.0
 """Clocks further apart than this make silence and deadlines wrong by as much."""
 
@@ -37,7 +39,11 @@ def worker(url: str, token: str) -> list[Finding]:
         reason = getattr(problem, "reason", problem)
         mend = "cx worker, or name another: --worker URL"
         return [warning("worker", f"no worker answers at {url}: {reason}", mend)]
-    found = [_readiness(url, ready.status, ready.body), *_clock(url, ready.clock_s)]
+    state = _state(ready.body)
+    if state is None:
+        message = f"{url} is no worker of ours (status {ready.status})"
+        return [error("worker", message, "name one: --worker URL")]
+    found = [_readiness(url, state), *_clock(url, ready.clock_s)]
     try:
         figures = _get(f"{url}/metrics", token)
     except OSError as problem:
@@ -70,20 +76,26 @@ def _clock(url: str, clock_s: float | None) -> Iterator[Finding]:
         yield warning("clock", message, "chronyc tracking, on both machines")
 
 
-def _readiness(url: str, status: int, body: str) -> Finding:
+def _state(body: str) -> dict[str, Any] | None:
+    """Return what a worker says of its readiness; None where another program answers, as `cx deliver`."""
     try:
         state = json.loads(body)
-        partitions = state["partitions"]
-    except (ValueError, TypeError, KeyError):
-        return error("worker", f"{url} is no worker of ours (status {status})", "name one: --worker URL")
+    except ValueError:
+        return None
+    return state if isinstance(state, dict) and state.keys() >= WORKERS_WORDS else None
+
+
+def _readiness(url: str, state: dict[str, Any]) -> Finding:
     if state["ready"]:
-        return ok("worker", f"{url} is ready: partitions {partitions}, {state['customers']:,} customers")
+        customers = counted(state["customers"], "customer", "customers")
+        return ok("worker", f"{url} is ready: partitions {state['partitions']}, {customers}")
     if state.get("stopped"):
         why = "; ".join(f"partition {number}: {problem}" for number, problem in state["stopped"].items())
         return error(
             "worker", f"{url} has stopped partitions: {why}", "cx topics adopt NAME, once you know why"
         )
-    return error("worker", f"{url} is not ready: {body.strip()}", "wait for recovery; then look at its log")
+    message = f"{url} is not ready: {json.dumps(state)}"
+    return error("worker", message, "wait for recovery; then look at its log")
 
 
 def _figures(exposition: str) -> Iterator[Finding]:

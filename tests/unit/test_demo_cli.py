@@ -72,6 +72,14 @@ def test_a_demo_in_memory_prints_what_it_did_for_programs():
     assert any(each.startswith("first alert after ") for each in said)
 
 
+@pytest.mark.parametrize("rate", ["-1", "0"])
+def test_a_demo_has_a_rate_that_gets_somewhere(rate: str):
+    """A rate at which nothing is sent is refused, and not taken for another one."""
+    result = run("--memory", "--rate", rate)
+    assert result.exit_code == 2
+    assert "--rate" in result.stderr
+
+
 def test_a_demo_in_memory_ends_with_the_three_views(monkeypatch: pytest.MonkeyPatch):
     """The publisher's, the retention team's and the operator's view close a demo for people."""
     events = list(islice(module.generate(50_000), 4000))  # to the end, however slow the machine is

@@ -194,7 +194,8 @@ def test_no_alert_is_said():
 def test_the_operator_sees_metrics_lag_and_throughput():
     """Who runs it sees where to look and how far behind it is."""
     words = text(operator_view(SNAPSHOT))
-    for part in ("http://127.0.0.1:9464/metrics", "100 events", "2,400 events/s, at most 3,000/s"):
+    throughput = "2,400 events/s, at most 3,000/s"
+    for part in ("http://127.0.0.1:9464/metrics, while it ran", "100 events", throughput):
         assert part in words
     assert "not served" in text(operator_view(DemoSnapshot(source="s", log="l")))
 

@@ -205,15 +205,24 @@ def test_what_stands_out_in_metrics_is_named(a_worker: Worker):
             "partition 1: web[1]: made anew",
         ),
         ({**READY, "ready": False, "stopped": {}, "loading": [0]}, 503, "is not ready"),
-        (b"<html>", 200, "is no worker of ours"),
-        (b"[]", 404, "is no worker of ours"),
     ],
 )
 def test_a_worker_that_is_not_well_is_an_error(a_worker: Worker, answer: Any, status: int, word: str):
-    """Stopped partitions are named with their reason; another program is not taken for a worker."""
+    """Stopped partitions are named with their reason."""
     (kind, subject, message), *_ = found_at(a_worker.says(answer, status=status))
     assert (kind, subject) == ("error", "worker")
     assert word in message
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(b"<html>", 200), (b"[]", 404), ({"ready": True, "partitions": [0], "paused": False}, 200)],
+    ids=["a page", "nothing of ours", "cx deliver"],
+)
+def test_another_program_is_not_taken_for_a_worker(a_worker: Worker, answer: Any, status: int):
+    """That is all that is told of it: its other paths would be asked for in vain."""
+    words = f"{a_worker.url} is no worker of ours (status {status})"
+    assert found_at(a_worker.says(answer, status=status)) == [("error", "worker", words)]
 
 
 def test_a_token_that_is_wrong_is_an_error(a_worker: Worker):
