@@ -10,11 +10,10 @@ from typing import Final, Literal
 from streams.settings import Settings
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, DELIVERY, INCIDENTS, INPUTS, OUTPUTS, SCORES, TOPICS
 
-Resource = Literal["topic", "group", "transactional-id", "cluster"]
+Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 Role = Literal["worker", "producer", "actions", "deliver", "reader", "operator"]
 
-CLUSTER: Final = "kafka-cluster"
 ROLES: Final[dict[Role, str]] = {
     "worker": "Scores touchpoints: `cx worker`.",
     "producer": "Sends touchpoints.",
@@ -41,11 +40,10 @@ class Grant:
     def command(self, principal: str, bootstrap_servers: str) -> str:
         """Return the command of Kafka's own tool that allows this to `principal`."""
         pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
-        which = "--cluster" if self.resource == "cluster" else f"--{self.resource} '{self.name}'{pattern}"
         operations = " ".join(f"--operation {each}" for each in self.operations)
         return (
             f"kafka-acls.sh --bootstrap-server {bootstrap_servers} --add --allow-principal '{principal}' "
-            f"{operations} {which}"
+            f"{operations} --{self.resource} '{self.name}'{pattern}"
         )
 
 
@@ -126,9 +124,9 @@ _GRANTS: Final = {
 }
 
 
-def acl_table(settings: Settings | None = None) -> str:
+def acl_table() -> str:
     """Return all roles and their rights as Markdown, for the reference."""
-    settings = settings or Settings()
+    settings = Settings()
     lines = ["| role | resource | name | operations | why |", "|---|---|---|---|---|"]
     for role in ROLES:
         for grant in grants(role, settings):

@@ -252,7 +252,7 @@ def _config(topic: Topic | None, settings: Settings) -> dict[str, str]:
     return topic.config | {"retention.ms": str(input_days(settings) * DAY_MS)}
 
 
-RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional-id": 5}
+RESOURCES = {"topic": 2, "group": 3, "transactional-id": 5}
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
 """Numbers of Kafka's protocol."""

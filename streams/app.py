@@ -32,7 +32,6 @@ BUFFERED_CHUNKS = 16
 """Messages here are chunks: Faust's default of 4096 would hold gigabytes."""
 COMMIT_INTERVAL_S = 2.0
 REQUEST_TIMEOUT_S = 90.0
-REPORT_OFF_S = 3600.0
 
 
 def build_app(

@@ -18,6 +18,7 @@ from streams.scoring.entry import Case
 from streams.scoring.policy import policy_from_tables
 from streams.scoring.rules import Decision
 from streams.scoring.state import CustomerState, LastExperience, Origin, Peak
+from streams.scoring.sums import Sums
 
 DAY = 86400.0
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -50,6 +51,11 @@ def event(kind: str, day: float = 0.0, /, **fields: Any) -> Touchpoint:
     found = decode_line(line(kind, day, **fields))
     assert isinstance(found, Touchpoint), found
     return found
+
+
+def by_key(sums: Sums) -> dict[int, float]:
+    """Return the amounts as a dict, in their order."""
+    return dict(zip(sums.keys, sums.amounts, strict=True))
 
 
 def row(events: Iterable[Touchpoint], scorer: Scorer = DEFAULT) -> CustomerState:

@@ -6,6 +6,7 @@ import msgspec
 
 from streams.scoring.entry import Case
 from streams.scoring.state import CustomerState, Episode, Mass
+from tests.customers import by_key
 
 SUMS = ("q_plain", "q_routine", "q_service", "q_served", "w_experience", "w_service", "a_recent", "q_recent")
 
@@ -16,14 +17,14 @@ def version_2(state: CustomerState) -> list[Any]:
     counted = rhythm and (rhythm.first_day, rhythm.last_day, rhythm.repeats, rhythm.days)
     return [
         2,
-        *(state.baked, state.ref_s, state.newest_s, state.events, state.points.by_key(), _mass(state.mass)),
+        *(state.baked, state.ref_s, state.newest_s, state.events, by_key(state.points), _mass(state.mass)),
         {
             place: (peak.code, peak.m, peak.at_s, peak.event)
             for place, peak in enumerate(state.peaks)
             if peak is not None
         },
         rhythm and (*counted, rhythm.counts, rhythm.months, rhythm.spend),
-        state.intents.by_key(),
+        by_key(state.intents),
         last and (last.key, last.at_s, last.a, last.source, last.id),
         state.rings,
         {rule: _episode(each) for rule, each in state.episodes.items()},

@@ -11,7 +11,7 @@ from streams.scoring.entry import Case
 from streams.scoring.explain import Assessment, assess
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
-from tests.customers import DEFAULT, event, plain, seconds
+from tests.customers import DEFAULT, by_key, event, plain, seconds
 
 MOMENTS: Final[list[tuple[str, dict[str, Any]]]] = [
     ("order.placed", {"total": 1999}),
@@ -150,7 +150,7 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "deadline": state.deadline_s,
         "rhythm": rhythm and (rhythm.first_day, rhythm.last_day, rhythm.repeats, rhythm.days, rhythm.months),
         "profile": {key: (at, _plain(value)) for key, (at, value) in sorted(state.profile.items())},
-        **{f"points {key}": a * slow for key, a in sorted(state.points.by_key().items())},
+        **{f"points {key}": a * slow for key, a in sorted(by_key(state.points).items())},
         **{
             f"mass {name}": amount * (fast if name.endswith("_recent") else slow)
             for name, amount in plain(state.mass).items()
@@ -158,7 +158,7 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         },
         **{
             f"intent {k}": x * decay(churn.intent_half_life_s)
-            for k, x in sorted(state.intents.by_key().items())
+            for k, x in sorted(by_key(state.intents).items())
         },
         **{
             f"count {index}": count * decay(churn.count_half_lives_s[index])

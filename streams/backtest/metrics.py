@@ -85,25 +85,25 @@ class Bin:
     true: float
 
 
-def reliability(probabilities: Floats, labels: Floats, bins: int = BINS) -> list[Bin]:
+def reliability(probabilities: Floats, labels: Floats) -> list[Bin]:
     """Return, for bins of equal width, what was told and what came true; empty bins are left out."""
-    place = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+    place = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
     return [
         Bin(
-            each / bins,
-            (each + 1) / bins,
+            each / BINS,
+            (each + 1) / BINS,
             int(inside.sum()),
             float(probabilities[inside].mean()),
             float(labels[inside].mean()),
         )
-        for each in range(bins)
+        for each in range(BINS)
         if (inside := place == each).any()
     ]
 
 
-def ece(probabilities: Floats, labels: Floats, bins: int = BINS) -> float:
+def ece(probabilities: Floats, labels: Floats) -> float:
     """Return the expected calibration error: the mean distance of told and true over bins of equal width."""
-    table = reliability(probabilities, labels, bins)
+    table = reliability(probabilities, labels)
     return sum(line.rows * abs(line.told - line.true) for line in table) / len(labels)
 
 

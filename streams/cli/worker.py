@@ -28,7 +28,7 @@ from streams.errors import CxError, Exit
 from streams.observe.logs import configure
 from streams.observe.server import AdminServer
 from streams.observe.watch import Watch
-from streams.processing import Processor, build_processor
+from streams.processing import build_processor
 from streams.settings import Settings, load_settings
 from streams.words import speak, tell
 
@@ -85,16 +85,14 @@ def say_ready(engine: Snapshot, url: str) -> None:
     tell("info", f"ready: partitions {numbers}; {recovered}; metrics {url}/metrics", err=False)
 
 
-def run_worker(
-    settings: Settings, *, on_ready: OnReady | None = None, processor: Processor | None = None
-) -> None:
+def run_worker(settings: Settings, *, on_ready: OnReady | None) -> None:
     """Run a worker until SIGTERM or SIGINT; call it in the main thread, in no loop.
 
     `on_ready(engine, url)` is called once, in the worker's loop, when all partitions assigned are recovered;
-    `url` is the admin server's. `processor` defaults to the product's own. Raises `CxError` for what must be
-    mended before a start; a worker that must not go on ends the process with exit code 5.
+    `url` is the admin server's. Raises `CxError` for what must be mended before a start; a worker that must
+    not go on ends the process with exit code 5.
     """
-    processor = processor or build_processor(settings)
+    processor = build_processor(settings)
     watch = Watch(processor)
     server = AdminServer(settings, watch)
     server.bind()

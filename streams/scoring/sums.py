@@ -77,10 +77,6 @@ class Sums:
             found += amounts[place]
         return found
 
-    def by_key(self) -> dict[int, float]:
-        """Return the amounts as a dict, in their order."""
-        return dict(zip(self.keys, self.amounts, strict=True))
-
     def write(self, to: BytesWriter) -> None:
         """Add all to the bytes of a row."""
         amounts = self.amounts

@@ -7,6 +7,7 @@ from librt.strings import BytesWriter
 
 from streams.scoring.binary import Reader, put_whole
 from streams.scoring.sums import Sums, sums_of
+from tests.customers import by_key
 
 KEYS = st.integers(0, 40) | st.integers(252, 260) | st.just(4001 * 8)
 AMOUNTS = st.floats(-1e6, 1e6)
@@ -34,7 +35,7 @@ def test_sums_hold_what_a_dict_would(steps: list[tuple[str, int, float]]):
     """Amounts stay in the order in which their keys came, a dropped key comes back last, and none is -0.0."""
     sums, model = stepped(steps)
 
-    assert repr(sums.by_key()) == repr(model)
+    assert repr(by_key(sums)) == repr(model)
     assert bool(sums) == bool(model)
     assert sums.total() == sum(model.values(), 0.0)
     for key in {key for _, key, _ in steps} | {99}:
@@ -58,8 +59,8 @@ def test_sums_come_out_of_bytes_as_they_went_in(
         for _, key, amount in later:
             each.add(key, amount)
         each.fade(factor)
-    assert repr(read.by_key()) == repr(sums.by_key())
-    assert read.by_key() == {key: amount * factor for key, amount in _added(steps, later).items()}
+    assert repr(by_key(read)) == repr(by_key(sums))
+    assert by_key(read) == {key: amount * factor for key, amount in _added(steps, later).items()}
 
 
 def _added(steps: list[tuple[str, int, float]], later: list[tuple[str, int, float]]) -> dict[int, float]:
@@ -78,4 +79,4 @@ def test_more_sums_than_there_are_keys_are_damage(count: int):
 
 def test_sums_of_a_dict():
     """Sums are made of a dict in its order."""
-    assert list(sums_of({9: 1.0, 3: -2.0}).by_key().items()) == [(9, 1.0), (3, -2.0)]
+    assert list(by_key(sums_of({9: 1.0, 3: -2.0})).items()) == [(9, 1.0), (3, -2.0)]
