@@ -105,7 +105,7 @@ def _is_past(casework: Casework, customer_id: str, state: CustomerState, alert_i
 def follow(casework: Casework, key: bytes, state: CustomerState, at_s: float) -> bool:
     """Judge what can be judged of a customer at `at_s`; True if the row changed."""
     changed = False
-    if state.episodes:
+    if state.has_episodes:
         customer_id = key.decode()
         for rule, episode in state.episodes.items():
             changed |= casework.infer(customer_id, state, rule, at_s)

@@ -22,11 +22,11 @@ import orjson
 
 from schemas.times import at_time
 from streams.engine.handler import Bucket
+from streams.scoring.hours import HOUR_S
 from streams.scoring.policy import DAY_S, OutageSection
 
 HALF_LIFE_S: Final = 7 * DAY_S
 USUAL_HALF_LIFE_S: Final = 28 * DAY_S
-HOUR_S: Final = 3600.0
 SAME_START_S: Final = 6 * HOUR_S
 """Partitions of a worker whose channel fell silent within this time of each other share the start."""
 KIND: Final = "source_silent"

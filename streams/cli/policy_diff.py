@@ -22,10 +22,9 @@ from streams.demo.words import printable
 from streams.errors import Exit
 from streams.rulebook.diff import Difference, Log, difference, document, read_log
 from streams.rulebook.episodes import KINDS, Change, gravity
-from streams.rulebook.life import DAY_S
 from streams.rulebook.times import day_text, seconds_of
 from streams.scoring.apply import Scorer
-from streams.scoring.policy import load_policy
+from streams.scoring.policy import DAY_S, load_policy
 
 DEFAULT = "default"
 STYLES = {"added": "green", "removed": "red", "earlier": "cyan", "later": "yellow"}

@@ -19,6 +19,7 @@ from streams.amounts import counted
 from streams.connection import TLS, security_options
 from streams.engine.preflight import INIT_PRODUCER_ID
 from streams.observe.findings import Finding, alter, error, ok, warning
+from streams.scoring.policy import DAY_S
 from streams.settings import Settings
 from streams.topics import INPUTS
 
@@ -26,7 +27,6 @@ INTERNAL: Final = ("__transaction_state", "__consumer_offsets")
 """Topics of the broker that a worker cannot do without."""
 SAFE_COPIES: Final = 3
 CERTIFICATE_DAYS: Final = 30.0
-DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from schemas.times import at_time
 from streams.replay import judge
 from streams.routing import topic_for
 from streams.rulebook.episodes import KINDS, Change, Episode, compare, episodes_of
-from streams.rulebook.life import DAY_S, Life
+from streams.rulebook.life import Life
 from streams.scoring.apply import Scorer
+from streams.scoring.policy import DAY_S
 
 STRIDE: Final = 8
 """Evaluations tried at once: a week and a day of silence, by default."""

@@ -10,12 +10,12 @@ from streams.scoring.apply import Scorer
 from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
 from streams.scoring.facts import all_until
+from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Decision
 from streams.scoring.state import CustomerState
 from streams.topics import INPUTS
 
-DAY_S = 86400.0
 Teller = Callable[[Scorer, str, CustomerState, Decision], Document]
 """Makes the document of a step, of the row as it is when the step is decided."""
 _TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INPUTS)}

@@ -16,9 +16,10 @@ from streams.scoring.entry import Case
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment, assess_at, risks_at
 from streams.scoring.facts import DUE, KIND_NAMES, THOUSANDTHS
+from streams.scoring.hours import HOUR_S
 from streams.scoring.lived import allowed_contact, evidence_of, matters_of, messages_of, promise_status
 from streams.scoring.maths import rounded
-from streams.scoring.reasons import HOUR_S, reason_after
+from streams.scoring.reasons import reason_after
 from streams.scoring.state import CustomerState, Episode
 from streams.scoring.texts import Text, churn_drivers_text, drivers_text, put_last
 from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Band, Because, Rule

@@ -58,7 +58,7 @@ class Drivers:
         return self._by_code[code] if 0 <= code < len(self._by_code) else Driver(_unnamed(code), code)
 
     def name(self, code: int) -> str:
-        """Return the name of a driver by its code."""
+        """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
         return self.of(code).name
 
     def name_all(self, parts: "Parts") -> None:

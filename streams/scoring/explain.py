@@ -125,7 +125,7 @@ class Assessment:
             for place, driver in enumerate(parts.drivers)
             if parts.amounts[place] < 0.0
         ]
-        return [driver_name(self._scorer, code) for _, code in sorted(taken)[:count]]
+        return [self._scorer.drivers.name(code) for _, code in sorted(taken)[:count]]
 
 
 def _points(ledger: str, reading: Reading) -> list[Document]:
@@ -151,11 +151,6 @@ def risks_at(scorer: Scorer, state: CustomerState, glance: Glance) -> list[float
     if glance.risks is None:
         glance.risks = scorer.churn.risks(state, glance.at_s, glance.terms)
     return glance.risks
-
-
-def driver_name(scorer: Scorer, code: int) -> str:
-    """Return the policy's name of a driver code; a code that the policy dropped keeps its number."""
-    return scorer.drivers.name(code)
 
 
 def figures(scorer: Scorer, customer_id: str, found: Assessment) -> Document:

@@ -41,9 +41,10 @@ class Grievances:
         self._promise_key = judge.promise_key
         self._failed_key = judge.failed_key
         self._repeat_key = judge.repeat_key
-        self._floors = {
+        self.floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
+        """The severity below which nothing about a driver lies, by its code."""
 
     def both(self, failures: list[Case], at_s: float) -> tuple[Cause | None, Cause | None]:
         """Return the gravest failure of service and the gravest broken promise at `at_s`, None for none."""
@@ -101,7 +102,7 @@ class Grievances:
         floor = LOW
         for case in failing(state):
             if at_s < case.until_s:
-                floor = max(floor, self._floors.get(case.key >> 3, LOW))
+                floor = max(floor, self.floors.get(case.key >> 3, LOW))
         return floor
 
     def made_good(self, state: CustomerState, at_s: float) -> set[int]:

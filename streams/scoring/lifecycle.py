@@ -10,9 +10,10 @@ from typing import Final
 
 from streams.scoring.policy import DAY_S
 from streams.scoring.state import CustomerState, Episode, Rhythm
+from streams.scoring.vocabulary import Cause
 
-ABSENCE: Final = "lost"
-"""Cause of the episodes that silence opened (`rules.Cause.LOST`)."""
+ABSENCE: Final = Cause.LOST.value
+"""Cause of the episodes that silence opened."""
 UNTOLD: Final = -1
 MESSAGE_EVERY_S: Final = DAY_S
 """One message a customer in this time."""

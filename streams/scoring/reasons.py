@@ -8,7 +8,8 @@ from streams.scoring.apply import Scorer
 from streams.scoring.churn import BESIDE_TERMS, BROKEN_PROMISE, INTENT_NAMES, OPEN_ISSUE
 from streams.scoring.drivers import Parts
 from streams.scoring.episodes import Decision
-from streams.scoring.explain import Assessment, driver_name
+from streams.scoring.explain import Assessment
+from streams.scoring.hours import HOUR_S
 from streams.scoring.maths import rounded
 from streams.scoring.policy import DAY_S
 from streams.scoring.state import CustomerState, LastExperience
@@ -16,7 +17,6 @@ from streams.scoring.vocabulary import Because, Cause, Rule
 
 TOP_DRIVERS: Final = 2
 MINUTE_S: Final = 60.0
-HOUR_S: Final = 3600.0
 HARDLY: Final = 1e-9
 """A contribution to the log-odds of no more than this is rounding."""
 
@@ -49,7 +49,7 @@ def reason_after(
     """Say why now, as `reason_of` does, of a customer whose last experience is known."""
     sentence = _why(scorer, state, decision, found)
     if last is not None and decision.because is None:
-        driver = words(driver_name(scorer, last.key >> 3))
+        driver = words(scorer.drivers.name(last.key >> 3))
         longer = f"{sentence}; last experience: {driver}, {ago(found.at_s - last.at_s)}"
         if len(longer) < REASON_MAX_CHARS:
             sentence = longer

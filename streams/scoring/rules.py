@@ -83,7 +83,7 @@ class Rules:
         self.churn = churn
         self.value = Value(policy, churn.count_half_lives_s[-1])
         self.grievances = Grievances(policy, judge)
-        self.gravity = Gravity(policy, ledger, churn, self.grievances, self.value)
+        self.gravity = Gravity(ledger, churn, self.grievances, self.value)
         self._limits = policy.rules
         self._churn_terms = policy.rules.churn_terms
         self._churn_open = policy.rules.churn_open

@@ -5,10 +5,9 @@ from typing import Final
 from streams.scoring.churn import Churn
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
-from streams.scoring.policy import Policy
 from streams.scoring.state import CustomerState
 from streams.scoring.value import Value
-from streams.scoring.vocabulary import CRITICAL_SEVERITY, HIGH, LOW, MEDIUM, SEVERITIES, Band
+from streams.scoring.vocabulary import CRITICAL_SEVERITY, HIGH, LOW, MEDIUM, Band
 
 HIGH_RISK: Final = 0.9
 _CRITICAL: Final = Band.CRITICAL
@@ -18,16 +17,12 @@ FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no
 class Gravity:
     """Severities under one policy."""
 
-    def __init__(
-        self, policy: Policy, ledger: Ledger, churn: Churn, grievances: Grievances, value: Value
-    ) -> None:
+    def __init__(self, ledger: Ledger, churn: Churn, grievances: Grievances, value: Value) -> None:
         self._ledger = ledger
         self._churn = churn
         self._grievances = grievances
         self._value = value
-        self._floors = {
-            driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
-        }
+        self._floors = grievances.floors
         self._highest_last = max(self._floors.values())
         self._highest = max(HIGH, self._highest_last)
         """No floor lies above it."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
-from streams.scoring.drivers import Parts
+from streams.scoring.drivers import Drivers, Parts
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, whole, words
 from streams.scoring.rules import Because, Cause, Decision, Rule
@@ -156,7 +156,7 @@ def test_what_failed_is_named_before_that_something_stands():
 def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch):
     """A reason is never longer than the contract allows, and ends as a sentence."""
     state, step = decided([*LOYAL, FAILED])
-    monkeypatch.setattr("streams.scoring.explain.driver_name", lambda *_: "x" * 200)
+    monkeypatch.setattr(Drivers, "name", lambda *_: "x" * 200)
 
     reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
     assert len(reason) == REASON_MAX_CHARS
