@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from streams.settings import Settings
-from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, DELIVERY, INCIDENTS, INPUTS, OUTPUTS, SCORES, TOPICS
+from streams.topics import (
+    ACTIONS,
+    ALERTS,
+    DEAD_LETTERS,
+    DELIVERY,
+    INCIDENTS,
+    INPUTS,
+    OUTPUTS,
+    SCORES,
+    TOPICS,
+    changelog_of,
+)
 
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
@@ -57,7 +68,7 @@ def _topic(settings: Settings, name: str, *operations: Operation, why: str) -> G
 
 
 def _changelog(settings: Settings, *operations: Operation, why: str) -> Grant:
-    return Grant("topic", f"{settings.app_id}-customers-changelog", operations, why)
+    return Grant("topic", changelog_of(settings.app_id), operations, why)
 
 
 def _worker(settings: Settings) -> Iterator[Grant]:

@@ -23,11 +23,10 @@ from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
 from streams.errors import CxError
 from streams.settings import Settings, load_settings
-from streams.topics import COMPACTED, INPUTS, OUTPUTS
+from streams.topics import COMPACTED, INPUTS, OUTPUTS, TABLE
 
 __all__ = ["build_app", "engine_settings", "install_uvloop", "make_data_folder"]
 
-TABLE = "customers"
 BUFFERED_CHUNKS = 16
 """Messages here are chunks: Faust's default of 4096 would hold gigabytes."""
 COMMIT_INTERVAL_S = 2.0

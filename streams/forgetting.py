@@ -27,7 +27,7 @@ from streams.errors import CxError, Exit
 from streams.observe.placement import partition_of
 from streams.settings import Settings
 from streams.suppression import MEND, Suppression, build_suppression
-from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, SCORES
+from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, SCORES, changelog_of
 
 SOURCE: Final = "/cx/forget"
 MOST_ALERTS: Final = 5_000
@@ -84,7 +84,7 @@ async def forget(settings: Settings, customer_id: str, *, wait_s: float = 60.0) 
         raise CxError(msg, mend=MEND, code=Exit.USAGE)
     prefix, key = settings.topic_prefix, customer_id.encode()
     topics = {state.name: state for state in await describe_topics(settings)}
-    changelog = f"{settings.app_id}-customers-changelog"
+    changelog = changelog_of(settings.app_id)
     _require(topics, prefix + ACTIONS.name, changelog)
     number = partition_of(key, topics[prefix + ACTIONS.name].partitions)
     async with _reading(settings) as consumer:
@@ -233,7 +233,7 @@ def _places(
 ) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     prefix, now = settings.topic_prefix, datetime.now(UTC)
     erased = {
-        f"{settings.app_id}-customers-changelog": "the row",
+        changelog_of(settings.app_id): "the row",
         prefix + SCORES.name: "the score",
         prefix + ALERTS.name: f"the alerts; {alerts} found",
     }

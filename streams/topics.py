@@ -14,6 +14,10 @@ MOST_DAYS = 36_500
 """Kafka says a very long time where it means never."""
 
 
+TABLE = "customers"
+"""The table of the rows; its changelog is a topic that a worker makes itself."""
+
+
 class Role(StrEnum):
     """How the product uses a topic."""
 
@@ -33,6 +37,11 @@ class Topic:
     value: str
     config: dict[str, str] = field(default_factory=dict)
     default_channel: str = "other"
+
+
+def changelog_of(app_id: str) -> str:
+    """Return the name of the changelog of an application, which Faust makes of both names."""
+    return f"{app_id}-{TABLE}-changelog"
 
 
 def memory_days(half_life_days: float) -> int:

@@ -10,7 +10,7 @@ from streams.observe import doctor_cluster, doctor_log
 from streams.observe.doctor_worker import worker
 from streams.observe.findings import Finding, error, ok
 from streams.settings import Settings, read_secret
-from streams.topics import TOPICS
+from streams.topics import TOPICS, changelog_of
 
 
 async def examine(settings: Settings, worker_url: str) -> AsyncIterator[Finding]:
@@ -36,7 +36,7 @@ def versions() -> Iterator[Finding]:
 
 
 async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
-    changelog = f"{settings.app_id}-customers-changelog"
+    changelog = changelog_of(settings.app_id)
     names = [*(settings.topic_prefix + topic.name for topic in TOPICS), changelog]
     cluster = await doctor_cluster.look(settings, names)
     yield doctor_cluster.broker(cluster, settings)

@@ -24,7 +24,7 @@ from streams.observe.placement import MEND as PARTITIONER
 from streams.observe.placement import partition_of
 from streams.scoring.policy import DAY_S, load_policy
 from streams.settings import Settings
-from streams.topics import DAY_MS, INPUTS, LOST_SHARE, memory_days
+from streams.topics import DAY_MS, INPUTS, LOST_SHARE, changelog_of, memory_days
 
 SAMPLE: Final = 50
 """Records looked at from the end of each input partition."""
@@ -55,7 +55,7 @@ async def read(settings: Settings, states: Collection[TopicState]) -> AsyncItera
     inputs = {name: count for name, count in there.items() if name in names}
     if not inputs:
         return
-    changelog = f"{settings.app_id}-customers-changelog"
+    changelog = changelog_of(settings.app_id)
     try:
         async with _consumer(settings, "read_committed") as consumer:
             look = await _look(consumer, inputs, changelog, there.get(changelog, 0))
