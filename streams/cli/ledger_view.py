@@ -79,14 +79,16 @@ def _gap(found: Document) -> str:
     gap = found["gap"]
     if gap is None:
         return "too little is known of one of them"
-    failing = found["experience"] < found["prior"]
     if abs(gap) < NOTABLE_GAP:
         return "service is like the rest"
-    if gap > 0:
-        return (
-            "service carries a failing experience: mend the cause" if failing else "service is the best of it"
-        )
-    return "service is the worst of it" if failing else "service spoils a good one"
+    failing = found["experience"] < found["prior"]
+    if gap < 0:
+        return "service is the worst of it" if failing else "service spoils a good one"
+    if not failing:
+        return "service is the best of it"
+    served_badly = found["service"] < found["prior"] - NOTABLE_GAP
+    how = "is failing too, only less" if served_badly else "carries a failing experience"
+    return f"service {how}: mend the cause"
 
 
 def _trend(trend: float) -> str:

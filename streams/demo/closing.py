@@ -197,11 +197,12 @@ def _standing(alert: Mapping[str, Any]) -> Text:
 
 def _gap_in_words(gap: float, experience: float) -> str:
     failing = experience < FAILING
-    if gap > 0:
-        return (
-            "service carries a failing experience: mend the cause" if failing else "service is its best part"
-        )
-    return "service drags it down" if failing else "service spoils a good one"
+    if gap < 0:
+        return "service drags it down" if failing else "service spoils a good one"
+    if not failing:
+        return "service is its best part"
+    how = "is failing too, only less" if experience + gap < FAILING else "carries a failing experience"
+    return f"service {how}: mend the cause"
 
 
 def _drivers(alert: Mapping[str, Any], reasons: Mapping[str, str]) -> Table | None:

@@ -142,7 +142,8 @@ def test_drivers_are_those_of_the_experience_the_worst_first():
 @pytest.mark.parametrize(
     ("gap", "experience", "words"),
     [
-        (12.0, 40.0, "service carries a failing experience: mend the cause"),
+        (16.0, 40.0, "service carries a failing experience: mend the cause"),
+        (12.0, 40.0, "service is failing too, only less: mend the cause"),
         (12.0, 70.0, "service is its best part"),
         (-12.0, 40.0, "service drags it down"),
         (-12.0, 70.0, "service spoils a good one"),

@@ -237,7 +237,8 @@ def test_what_rounds_to_nothing_is_one_row():
 @pytest.mark.parametrize(
     ("gap", "experience", "words"),
     [
-        (20.0, 40.0, "service carries a failing experience: mend the cause"),
+        (25.0, 40.0, "service carries a failing experience: mend the cause"),
+        (15.0, 40.0, "service is failing too, only less: mend the cause"),
         (20.0, 70.0, "service is the best of it"),
         (-20.0, 70.0, "service spoils a good one"),
         (-20.0, 40.0, "service is the worst of it"),
@@ -246,7 +247,9 @@ def test_what_rounds_to_nothing_is_one_row():
 )
 def test_gap_in_words(gap: float, experience: float, words: str):
     """The gap says whether service carries or spoils the experience."""
-    assert cells(text_of(document(gap=gap, experience=experience)), "gap") == ["gap", f"{gap:+.1f}", words]
+    found = document(gap=gap, experience=experience, service=experience + gap)
+
+    assert cells(text_of(found), "gap") == ["gap", f"{gap:+.1f}", words]
 
 
 @pytest.mark.parametrize(
