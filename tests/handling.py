@@ -12,11 +12,12 @@ from streams.processing import Processor
 from streams.scoring.apply import Scorer
 from streams.scoring.rows import pack
 from streams.scoring.state import CustomerState
-from streams.topics import WEB
+from streams.topics import ALERTS, WEB
 from streams.work import PartitionWork
 from tests.customers import DAY, DEFAULT, START, event, line, row, seconds
 
 ANNA = b"anna"
+Step = tuple[str, str, str, bool]
 LATER_MS = int((START + 3000 * DAY) * 1000)
 """Record timestamps after every event time of these tests."""
 
@@ -118,3 +119,22 @@ def shopper(last_day: float = 30.0) -> CustomerState:
 def silent(kind: str = "page.viewed", **changes: Any) -> list[bytes]:
     """Return orders, then something small 270 days later: silence has cost most of the chance."""
     return [*orders([0, 10, 20, 30]), changed(line(kind, 300.0), **changes)]
+
+
+def steps(done: Processed) -> list[Step]:
+    """Return each step as (rule, step, severity, whether people are told)."""
+    return [
+        (each["rule"], each["step"], each["severity"], each["announced"])
+        for each in documents(done, ALERTS.name)
+    ]
+
+
+def told(done: Processed) -> list[str]:
+    """Return the customers that people are told of."""
+    return [each["customer_id"] for each in documents(done, ALERTS.name) if each["announced"]]
+
+
+def angry(**changes: Any) -> list[bytes]:
+    """Return orders, then two complaints after 270 days: the second makes the risk of churn critical."""
+    found = [line("complaint.raised", 300.0), line("complaint.raised", 300.01)]
+    return [*orders([0, 10, 20, 30]), *(changed(each, **changes) for each in found)]

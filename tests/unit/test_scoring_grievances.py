@@ -11,7 +11,7 @@ from streams.scoring.cases import alert_document
 from streams.scoring.facts import all_until
 from streams.scoring.rules import SEVERITIES, Because, Cause, Decision, Rule
 from tests.customers import DEFAULT, event, scorer, seconds
-from tests.unit.test_scoring_register import HOUR, call, day, placed, ticket
+from tests.register import HOUR, call, day, placed, ticket
 from tests.unit.test_stories import LOYAL
 
 Life = list[Touchpoint]
