@@ -23,11 +23,12 @@ from streams.delivery.courier import Shared
 from streams.delivery.figures import Figures
 from streams.delivery.payload import ping_body
 from streams.delivery.receivers import Receiver, read_receivers
-from streams.delivery.routes import Routes, did_you_mean, load_routes
+from streams.delivery.routes import Routes, load_routes
 from streams.delivery.service import Delivery
 from streams.delivery.shadow import ShadowBook, ShadowClient
 from streams.delivery.signing import sign
 from streams.errors import CxError, Exit
+from streams.mistakes import did_you_mean
 from streams.observe.logs import configure
 from streams.settings import Settings, load_settings
 from streams.words import speak, tell

@@ -19,7 +19,6 @@ The first route that fits a step says where it goes, else `default`. Files are n
 own folder. The endpoint `nowhere` is always there: what goes to it is counted and not sent.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time
@@ -35,6 +34,7 @@ from schemas.outputs import Rule, Severity, Step
 from streams.delivery.alert import Alert
 from streams.delivery.quiet import QuietHours, zone_of
 from streams.errors import CxError, Exit
+from streams.mistakes import did_you_mean, ill_formed
 
 NOWHERE: Final = "nowhere"
 EVERY_HOUR_S: Final = 3600.0
@@ -143,7 +143,7 @@ def load_routes(path: Path) -> Routes:
         try:
             routes = msgspec.convert(tables, Routes)
         except msgspec.ValidationError as error:
-            found = list(_ill_formed(tables)) or [str(error)]
+            found = list(ill_formed(tables, Routes)) or [str(error)]
         else:
             found = list(lint(routes))
             if not found:
@@ -151,16 +151,6 @@ def load_routes(path: Path) -> Routes:
     lines = "".join(f"\n  {line}" for line in found)
     msg = f"{path} is not right:{lines}"
     raise _wrong(msg, "docs/operations.md, Delivering alerts, has an example")
-
-
-def _ill_formed(tables: Mapping[str, Any]) -> Iterator[str]:
-    """Name the endpoints with a value that cannot be; the file as a whole does not say which they are."""
-    endpoints = tables.get("endpoints")
-    for name, table in endpoints.items() if isinstance(endpoints, dict) else ():
-        try:
-            msgspec.convert(table, Endpoint)
-        except msgspec.ValidationError as error:
-            yield f"endpoints.{name}: {error}"
 
 
 def lint(routes: Routes) -> Iterator[str]:
@@ -246,12 +236,6 @@ def _unknown_in(table: Any, struct: type[msgspec.Struct], where: str) -> Iterato
     for key in table if isinstance(table, dict) else ():
         if key not in known:
             yield f"unknown key `{where}{key}`" + did_you_mean(key, known)
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """Return a suggestion for a word that nothing knows; empty where nothing is like it."""
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f", did you mean `{close[0]}`?" if close else ""
 
 
 def _wrong(message: str, mend: str) -> CxError:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from schemas.times import at_time
+from streams.mistakes import did_you_mean
 from streams.rulebook.events import CUSTOMER, Clock, events_of
 from streams.rulebook.life import Life, Lived
 from streams.rulebook.spec import (
@@ -17,7 +18,6 @@ from streams.rulebook.spec import (
     Number,
     Range,
     allowed,
-    closest,
     figures,
 )
 from streams.rulebook.times import day_text
@@ -136,7 +136,7 @@ class _Case:
         """Refuse a driver that the policy does not have: its points would always be 0."""
         known = self.scorer.policy.drivers
         if group != "churn_drivers" and driver not in known:
-            raise self.clock.file.refuse((path, f"no driver `{driver}`" + closest(driver, known)))
+            raise self.clock.file.refuse((path, f"no driver `{driver}`" + did_you_mean(driver, known)))
 
     def _alerts(self, wanted: list[AlertSpec], path: str) -> Iterator[Difference]:
         """Compare the steps taken since the last look that named alerts."""

@@ -9,8 +9,9 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.rejects import Reject
 from schemas.times import at_time
 from schemas.touchpoints import TYPES
+from streams.mistakes import did_you_mean
 from streams.replay import judge
-from streams.rulebook.spec import CaseSpec, EventSpec, closest, convert, flat_events, is_full
+from streams.rulebook.spec import CaseSpec, EventSpec, convert, flat_events, is_full
 from streams.rulebook.times import parse_moment, seconds_of
 from streams.rulebook.yaml_file import YamlFile
 from streams.scoring.apply import Scorer
@@ -89,7 +90,7 @@ def _full_type(clock: Clock, name: str, path: str) -> str:
     full = name if name in TYPES else f"cx.{name}.v1"
     if full not in TYPES:
         short = [known.removeprefix("cx.").removesuffix(".v1") for known in TYPES]
-        raise clock.file.refuse((path, f"no type `{name}`" + closest(name, [*short, *TYPES])))
+        raise clock.file.refuse((path, f"no type `{name}`" + did_you_mean(name, [*short, *TYPES])))
     return full
 
 

@@ -1,8 +1,7 @@
 """What a file of policy tests may say, and what it says: every mistake with its line and a suggestion."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.outputs import Rule, Step
+from streams.mistakes import did_you_mean
 from streams.rulebook.yaml_file import YamlFile, read_yaml
 from streams.scoring.rules import SEVERITIES, Band
 
@@ -112,12 +112,6 @@ class FileSpec(_Section, frozen=True, kw_only=True):
     """Anything: a place for anchors that the tests repeat."""
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return `, did you mean ...?` for a word that is not among the known ones; empty if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean `{near[0]}`?" if near else ""
-
-
 def read_spec(path: Path | str) -> tuple[FileSpec, YamlFile]:
     """Read a file of tests; raises CxError (exit code 2) naming every unknown key, or a wrong value."""
     file = read_yaml(path)
@@ -145,7 +139,7 @@ def convert(file: YamlFile, content: Any, kind: type[T], path: str) -> T:
 def _plain(what: str) -> str:
     """Return msgspec's words for a wrong value in those of a person who writes YAML."""
     if name := _NO_NAME.match(what):
-        return f"no such name `{name[1]}`" + closest(name[1], _NAMES)
+        return f"no such name `{name[1]}`" + did_you_mean(name[1], _NAMES)
     for technical, plain in _IN_WORDS.items():
         what = what.replace(technical, plain)
     return what
@@ -184,7 +178,7 @@ def _unknown(content: dict[str, Any], kind: type[msgspec.Struct] = FileSpec, pat
     for key, value in content.items():
         place = f"{path}.{key}" if path else key
         if key not in kind.__struct_fields__:
-            yield place, f"unknown key `{key}`" + closest(key, kind.__struct_fields__)
+            yield place, f"unknown key `{key}`" + did_you_mean(key, kind.__struct_fields__)
         elif (kind, key) in _LISTS and isinstance(value, list):
             yield from _unknown_in_list(value, _LISTS[kind, key], place)
         elif (kind, key) == (CaseSpec, "events") and isinstance(value, list):
@@ -248,7 +242,7 @@ def _lint_look(look: LookSpec, path: str) -> Placed:
 def _lint_words(words: str | list[str], kind: str, known: tuple[str, ...], path: str) -> Placed:
     for word in allowed(words):
         if word not in known:
-            yield path, f"no {kind} `{word}`" + closest(word, known)
+            yield path, f"no {kind} `{word}`" + did_you_mean(word, known)
 
 
 def figures(look: LookSpec) -> Iterator[tuple[str, Number]]:

@@ -4,12 +4,11 @@ A policy file names only what it changes; the rest comes from `default_policy.to
 every problem of a file at once, with a suggestion where a key or a driver is misspelled.
 """
 
-import difflib
 import hashlib
 import itertools
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from importlib.resources import files
@@ -24,6 +23,7 @@ from schemas.fields import Channel
 from schemas.outputs import Rule as RuleName
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
+from streams.mistakes import did_you_mean, ill_formed
 
 DAY_S: Final = 86400.0
 MAX_CODE = 4000
@@ -299,10 +299,11 @@ def policy_from_tables(tables: Mapping[str, Any], *, name: str = "policy") -> Po
     """Lay `tables` over the default policy and check the result; raises CxError with every problem."""
     problems = [*_unknown(tables, Policy, ""), *_unknown_drivers(tables)]
     if not problems:
+        merged = _overlay(_default_tables(), tables)
         try:
-            policy = msgspec.convert(_overlay(_default_tables(), tables), Policy)
+            policy = msgspec.convert(merged, Policy)
         except msgspec.ValidationError as error:
-            problems = [str(error)]
+            problems = list(ill_formed(merged, Policy)) or [str(error)]
         else:
             problems = list(lint(policy))
             if not problems:
@@ -339,13 +340,13 @@ def _unknown(value: Any, hint: Any, path: str) -> Iterator[str]:
             if name in hints:
                 yield from _unknown(inner, hints[name], key)
             else:
-                yield f"unknown key `{key}`" + _did_you_mean(name, hints)
+                yield f"unknown key `{key}`" + did_you_mean(name, hints)
 
 
 def _unknown_word(word: str, known: tuple[str, ...], path: str) -> Iterator[str]:
     if word not in known:
         words = ", ".join(f'"{each}"' for each in known)
-        yield f"{path} can be {words}, not `{word}`" + _did_you_mean(word, known)
+        yield f"{path} can be {words}, not `{word}`" + did_you_mean(word, known)
 
 
 def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
@@ -354,12 +355,7 @@ def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
     given = tables.get("drivers")
     for name in given if isinstance(given, dict) else ():
         if name not in known:
-            yield f"drivers.{name}: no touchpoint gives this driver" + _did_you_mean(name, known)
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean `{close[0]}`?" if close else ""
+            yield f"drivers.{name}: no touchpoint gives this driver" + did_you_mean(name, known)
 
 
 def lint(policy: Policy) -> Iterator[str]:
@@ -439,7 +435,7 @@ def _lint_churn(policy: Policy) -> Iterator[str]:
     yield from _lint_calibration(churn.calibration, len(churn.horizons_days))
     for name in policy.rhythm.engagement:
         if name not in TYPES:
-            yield f"rhythm.engagement: no type `{name}`" + _did_you_mean(name, TYPES)
+            yield f"rhythm.engagement: no type `{name}`" + did_you_mean(name, TYPES)
 
 
 STANDING_DRIVERS = (
@@ -471,7 +467,7 @@ def _lint_playbook(policy: Policy) -> Iterator[str]:
     known = dict.fromkeys((*policy.drivers, *get_args(RuleName)))
     for name in policy.playbook:
         if name not in known:
-            yield f"playbook.{name}: neither a driver nor a rule" + _did_you_mean(name, known)
+            yield f"playbook.{name}: neither a driver nor a rule" + did_you_mean(name, known)
 
 
 def _lint_drivers(policy: Policy) -> Iterator[str]:

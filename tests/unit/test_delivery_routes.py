@@ -91,9 +91,9 @@ def test_the_first_route_that_fits_decides(tmp_path: Path, alert: dict[str, Any]
         ("https://hooks", "ftp://hooks", "must be https"),
         ("https://hooks", "https://me:secret@hooks", "must hold no user and no password"),
         ("https://hooks.example.com/", "https://[hooks/", "is no address"),
-        ('"slack"', '"teams"', "endpoints.stores: Invalid enum value 'teams' - at `$.format`"),
+        ('"slack"', '"teams"', "Invalid enum value 'teams' - at `$.endpoints.stores.format`"),
         ("[endpoints.care]", "[endpoints.care]\nmax_age_s = 36000", "shorter than the quiet hours"),
-        ("[endpoints.care]", "[endpoints.care]\ntimeout_s = 0", "endpoints.care: Expected `float` >= 0.1"),
+        ("[endpoints.care]", "[endpoints.care]\ntimeout_s = 0", ">= 0.1 - at `$.endpoints.care.timeout_s`"),
         ("[endpoints.care]", "[endpoints.nowhere]", "this name means that nothing is sent"),
         ("[endpoints.care]", "[endpoints.'C/are']", "Expected `str` matching regex"),
         ('"21:00"', '"9pm"', "Expected `str` matching regex"),
@@ -116,6 +116,14 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path):
     """Nobody mends a file one message at a time."""
     text = GOOD.replace('default = "care"', 'default = "car"').replace("Europe/Zurich", "Europe/Basel")
     assert len(refused(tmp_path, text).splitlines()) == 3
+
+
+def test_every_value_that_cannot_be_is_named_at_once(tmp_path: Path):
+    """So are values of a wrong form, in whatever table they are."""
+    text = GOOD.replace('"21:00"', '"25:00"').replace("[endpoints.care]", "[endpoints.care]\ntimeout_s = 0")
+    said = refused(tmp_path, text)
+    assert "`$.quiet_hours.from`" in said
+    assert "`$.endpoints.care.timeout_s`" in said
 
 
 def test_a_hundred_endpoints_are_enough(tmp_path: Path):

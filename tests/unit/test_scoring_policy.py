@@ -99,7 +99,7 @@ LINT: list[tuple[str, str]] = [
     ),
     ("[churn.calibration]\nkind = 5", "Expected `str`, got `int` - at `$.churn.calibration.kind`"),
     ("drivers = 3", "Expected `object`, got `int` - at `$.drivers`"),
-    ("[drivers]\npurchase = 3", "Expected `object`, got `int` - at `$.drivers[...]`"),
+    ("[drivers]\npurchase = 3", "Expected `object`, got `int` - at `$.drivers.purchase`"),
     ("version = {a = 1}", "Expected `str`, got `object` - at `$.version`"),
     ("sources = {a = 1}", "Expected `array`, got `object` - at `$.sources`"),
     ("[ledger]\nprior = 100", "Expected `float` < 100.0 - at `$.ledger.prior`"),
