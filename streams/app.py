@@ -71,6 +71,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         inputs=tuple(prefix + topic.name for topic in INPUTS),
         outputs=tuple(prefix + topic.name for topic in OUTPUTS),
         table=TABLE,
+        replication_factor=settings.replication_factor,
         clock="event" if settings.clock == "event" else "wall",
         sweep_interval_s=settings.sweep_interval_s,
         session_timeout_s=settings.session_timeout_s,

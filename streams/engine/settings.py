@@ -23,7 +23,6 @@ class EngineSettings:
     table: str = "customers"
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options that every aiokafka client takes: security_protocol, ssl_context, sasl_*."""
-    data_dir: str = ""
     replication_factor: int = 1
     clock: Clock = "wall"
     sweep_interval_s: float = 900.0

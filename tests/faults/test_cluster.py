@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,13 +14,13 @@ from streams.local_kafka.node import LocalCluster
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.long]
 
 
-async def leader_of(rig: Rig, topic: str) -> int:
-    """Return the node that leads partition 0 of `topic`."""
+async def partition_0(rig: Rig, topic: str) -> dict[str, Any]:
+    """Return the first partition of `topic` as the cluster has it: its leader, and its replicas."""
     admin = AIOKafkaAdminClient(bootstrap_servers=rig.bootstrap)
     await admin.start()
     try:
         [described] = await admin.describe_topics([topic])
-        return next(int(each["leader"]) for each in described["partitions"] if each["partition"] == 0)
+        return next(each for each in described["partitions"] if each["partition"] == 0)
     finally:
         await admin.close()
 
@@ -40,7 +41,9 @@ async def test_leaders_are_killed_one_after_the_other(topic_prefix: str, tmp_pat
         for name in ("w0", "w1"):
             await rig.ready(name)
         for topic in (rig.inputs[0], rig.changelog):
-            node = cluster.node(await leader_of(rig, topic))
+            found = await partition_0(rig, topic)
+            assert len(found["replicas"]) == 3, topic
+            node = cluster.node(int(found["leader"]))
             await asyncio.to_thread(node.kill)
             say(f"killed node {node.node_id}, leader of {topic}[0]")
             await rig.feed(8_000, seed=31)
