@@ -1,16 +1,30 @@
 """The options that say which broker and which topics a command means."""
 
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from streams.errors import CxError
+
 Command = Callable[..., Any]
+OPTIONS: Final = {
+    "bootstrap_servers": "--bootstrap-servers",
+    "topic_prefix": "--topic-prefix",
+    "app_id": "--app-id",
+    "config": "--config",
+}
+_TAKES_THEM: Final = re.compile(r"\bcx (?:topics (?:acls|adopt|check|create)|doctor)\b")
+"""Commands that mend, with all of these options."""
 
 
 def connection(command: Command) -> Command:
     """Add the options that say which broker and which topics are meant."""
+    command = mending(command)
     for option in (
         click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (cx.toml)."),
         click.option("--app-id", help="Name of the application."),
@@ -19,3 +33,24 @@ def connection(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def mending(command: Command) -> Command:
+    """Let the command that an error advises name the broker and the topics that this one was given."""
+
+    @wraps(command)
+    def mended(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except CxError as error:
+            # `cx produce` has events in its FILE, and the settings' own name.
+            error.mend = as_given(error.mend, {"config": options.get("file"), **options})
+            raise
+
+    return mended
+
+
+def as_given(mend: str, options: Mapping[str, Any]) -> str:
+    """Return `mend` with the options that were given: without them it would mend what nobody asked for."""
+    said = [f" {OPTIONS[name]} {shlex.quote(str(options[name]))}" for name in OPTIONS if options.get(name)]
+    return _TAKES_THEM.sub(lambda found: found[0] + "".join(said), mend)

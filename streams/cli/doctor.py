@@ -2,13 +2,14 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
-from streams.cli.connecting import connection
+from streams.cli.connecting import as_given, connection
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.doctor import examine
@@ -29,19 +30,21 @@ def doctor(file: Path | None, worker_url: str | None, *, as_json: bool, **flags:
     """
     settings = load_settings(flags, file=file)
     url = (worker_url or _url(settings)).rstrip("/")
-    found = asyncio.run(_examine(settings, url, as_json=as_json))
+    found = asyncio.run(_examine(settings, url, {**flags, "config": file}, as_json=as_json))
     if as_json:
         click.echo(orjson.dumps([dataclasses.asdict(each) for each in found]))
     failed = any(each.status is Status.ERROR for each in found)
     raise SystemExit(Exit.FINDING if failed else Exit.OK)
 
 
-async def _examine(settings: Settings, url: str, *, as_json: bool) -> list[Finding]:
+async def _examine(
+    settings: Settings, url: str, options: Mapping[str, Any], *, as_json: bool
+) -> list[Finding]:
     found = []
     async for each in examine(settings, url):
-        found.append(each)
+        found.append(dataclasses.replace(each, mend=as_given(each.mend, options)))
         if not as_json:
-            _print(each)
+            _print(found[-1])
     return found
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from schemas.rejects import Reject
+from streams.cli.connecting import mending
 from streams.demo.datasets import DATASETS
 from streams.demo.feed import Pace, Record, record_of
 from streams.demo.generator import DAYS, Truth, generate
@@ -77,6 +78,7 @@ class Feed:
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (cx.toml).")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
+@mending
 def produce(ctx: click.Context, /, **options: Any) -> None:
     """Send the events of FILE (JSON lines; - is standard input), of --generate or of --dataset.
 
