@@ -105,6 +105,17 @@ class Grievances:
                 floor = max(floor, self.floors.get(case.key >> 3, LOW))
         return floor
 
+    def outlived(self, rule: Rule, state: CustomerState, opened_s: float) -> bool:
+        """Tell whether what last stood of the rule since `opened_s` became too old: nobody mended it."""
+        latest_s, too_old = opened_s, False
+        served = rule is Rule.SERVICE_FAILURE
+        for case in state.entries.failures:
+            rank = self._served(case) if served else self._broke(case)
+            if rank != _NONE and case.until_s > latest_s:
+                latest_s = case.until_s
+                too_old = latest_s - case.since_s >= self._standing_s
+        return too_old
+
     def made_good(self, state: CustomerState, at_s: float) -> set[int]:
         """Return the codes of the drivers of which all failures that the register knows were made good."""
         good: set[int] = set()

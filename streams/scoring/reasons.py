@@ -32,6 +32,7 @@ _SERVICE_FAILURE: Final = Rule.SERVICE_FAILURE
 _SILENCE: Final = Rule.SILENCE
 _CRITICAL: Final = Cause.CRITICAL
 _LOST: Final = Cause.LOST
+_RECOVERED: Final = Because.RECOVERED
 
 
 def reason_of(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
@@ -58,7 +59,7 @@ def reason_after(
 
 def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assessment) -> str:
     if decision.because is not None:
-        return _RESOLVED[decision.because]
+        return _why_over(scorer, state, decision, decision.because)
     horizon = scorer.policy.churn.alert_horizon_days
     if decision.rule is _EXPERIENCE_DROP:
         return _why_drop(decision, found, scorer.policy.bands.critical_below)
@@ -72,6 +73,15 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
         causes = " and ".join(_raising(found.churn.parts) if found.churn else ())
         return risk + (f", driven by {causes}" if causes else "")
     return _why_silent(scorer, state, decision, found, horizon)
+
+
+def _why_over(scorer: Scorer, state: CustomerState, decision: Decision, because: Because) -> str:
+    rule = decision.rule
+    if because is _RECOVERED and rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
+        opened_s = state.episodes[rule].opened_s
+        if scorer.rules.grievances.outlived(rule, state, opened_s):
+            return "Resolved: nobody mended it, and it is too old to stand"
+    return _RESOLVED[because]
 
 
 def _raising(parts: Parts) -> list[str]:

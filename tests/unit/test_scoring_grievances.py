@@ -48,6 +48,8 @@ class Story:
     steps: list[tuple[str, str, str, str]]
 
 
+FAILED = event("delivery.failed", 346, order_id="p")
+CAME = event("delivery.delivered", 348, order_id="p")
 PUBLIC = event("social.mentioned", 346, post_id="s1", sentiment=-1, reach=5000, issue_id="i1")
 ANSWER = event("social.mentioned", 346.5, post_id="s1", direction="outbound")
 STORIES = {
@@ -275,6 +277,41 @@ def test_reasons(reason: str, case: tuple[Life, float, Rule]):
     assert alert([*LOYAL, *life], until, rule)["reason"].startswith(reason)
 
 
+ENDS: dict[str, tuple[Life, str]] = {
+    "never mended": ([], "Resolved: nobody mended it, and it is too old to stand."),
+    "mended": ([event("delivery.delivered", 350, order_id="p")], "Resolved: the reason no longer holds."),
+    "one too old, the other mended later": (
+        [
+            event("delivery.failed", 350, order_id="q"),
+            event("delivery.delivered", 408, order_id="q"),
+        ],
+        "Resolved: the reason no longer holds.",
+    ),
+    "one mended, the other too old later": (
+        [
+            event("delivery.failed", 340, order_id="q"),
+            event("delivery.delivered", 350, order_id="q"),
+        ],
+        "Resolved: nobody mended it, and it is too old to stand.",
+    ),
+    "too old long ago, and another mended": (
+        [
+            event("delivery.failed", 265, order_id="q"),
+            CAME,
+        ],
+        "Resolved: the reason no longer holds.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("life", "reason"), ENDS.values(), ids=list(ENDS))
+def test_what_nobody_mended_is_not_said_to_be_mended(life: Life, reason: str):
+    """An alert about a failure that became too old to stand says that nobody mended it."""
+    found = alert([*LOYAL, FAILED, *life], 411, Rule.PROMISE_BROKEN, CALM)
+
+    assert (found["resolved_because"], found["reason"]) == ("recovered", reason)
+
+
 def test_a_reason_outlives_its_case():
     """A step that is told when nothing stands any more names what opened it."""
     steps = lived([*LOYAL, ticket("escalated", 346)], 346.1)
@@ -368,8 +405,6 @@ REMIND = "Remind once, with something that fits what was bought"
 SAY_WHEN = "Say what happened and when it comes, with a date you can keep"
 LISTEN = "Call, listen, and solve the cause before anything else"
 CALL_BACK = "Read what was said before, then call back"
-FAILED = event("delivery.failed", 346, order_id="p")
-CAME = event("delivery.delivered", 348, order_id="p")
 COMPLAINED = event("complaint.raised", 346, complaint_id="k", issue_id="i1")
 ADVICE: dict[str, tuple[Life, str]] = {
     "came late": ([placed(347, "p", 346), CAME], REMIND),
