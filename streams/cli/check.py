@@ -15,6 +15,7 @@ from rich.progress import Progress
 from schemas.envelope import Touchpoint, time_s
 from schemas.families.customers import CustomerUpdated
 from schemas.rejects import Reject
+from streams.amounts import counted
 from streams.cli.files import open_events, policy_option
 from streams.demo.words import printable
 from streams.errors import Exit
@@ -185,7 +186,7 @@ def summary(checker: Checker) -> str:
     """Return how many events came to what, in one line."""
     told = [f"{count:,} {outcome}" for outcome, count in checker.outcomes.most_common()]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in checker.reasons.most_common())
-    total = f"{checker.outcomes.total():,} events"
+    total = counted(checker.outcomes.total(), "event", "events")
     return f"{total}: {', '.join(told)}" + (f" ({reasons})" if reasons else "") if told else "no events"
 
 

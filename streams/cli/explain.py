@@ -14,6 +14,7 @@ import click
 import orjson
 
 from schemas.times import at_time
+from streams.amounts import counted
 from streams.cli.files import at_option, open_events, policy_option
 from streams.cli.ledger_view import render
 from streams.cli.score import document, report_losses, report_outlier
@@ -98,7 +99,8 @@ def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxE
     close = difflib.get_close_matches(customer, islice(customers, SEARCHED), n=3)
     names = " or ".join(map(printable, close))
     mend = f"did you mean {names}?" if close else f"cx score {events} --json names them all"
-    msg = f"no customer {printable(customer)} among the {len(customers):,} customers in {events}"
+    among = counted(len(customers), "customer", "customers")
+    msg = f"no customer {printable(customer)} among {among} in {events}"
     return CxError(msg, mend=mend, code=Exit.USAGE)
 
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from streams.amounts import counted
 from streams.cli.files import policy_option
 from streams.cli.policy_diff import diff
 from streams.cli.policy_test import test
@@ -70,9 +71,8 @@ def check(file: str, *, strict: bool, as_json: bool) -> None:
         }
         click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(
-            f"{file} is a valid policy: {found.version}, hash {found.hash}, {len(changed)} values changed"
-        )
+        values = counted(len(changed), "value", "values")
+        click.echo(f"{file} is a valid policy: {found.version}, hash {found.hash}, {values} changed")
         _tell(changed, advice, rebuild=rebuild)
     if strict and advice:
         raise SystemExit(Exit.FINDING)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from schemas.rejects import Reject
+from streams.amounts import counted
 from streams.cli.connecting import mending
 from streams.demo.datasets import DATASETS
 from streams.demo.feed import Pace, Record, record_of
@@ -224,7 +225,7 @@ def _summary(feed: Feed, sent: Sent, seconds: float, *, interrupted: bool) -> di
 def _in_words(summary: dict[str, Any], target: str) -> str:
     seconds = summary["seconds"]
     rate = f", {summary['sent'] / seconds:,.0f}/s" if seconds > 0 else ""
-    lines = [f"{summary['sent']:,} events to {target} in {seconds:.1f} s{rate}"]
+    lines = [f"{counted(summary['sent'], 'event', 'events')} to {target} in {seconds:.1f} s{rate}"]
     if summary["interrupted"]:
         lines[0] = "stopped: " + lines[0]
     lines += [f"  {count:>10,} {topic}" for topic, count in summary["by_topic"].items()]

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from streams.admin import admin_client, describe_topics
+from streams.amounts import counted
 from streams.app import engine_settings
 from streams.cli.connecting import connection
 from streams.engine.rebuild import Orders, Progress, rebuild
@@ -102,5 +103,6 @@ async def _require_stopped(settings: Settings) -> None:
         [answer] = await admin.describe_consumer_groups([settings.app_id])
     [(_, _, state, _, _, members, *_)] = answer.groups
     if state not in NO_MEMBERS and members:
-        msg = f"{len(members)} workers of {settings.app_id} are running (one killed counts for a while)"
+        running = counted(len(members), "worker runs", "workers run")
+        msg = f"{running} as {settings.app_id} (one killed counts for a while)"
         raise CxError(msg, mend="stop every worker, then: cx rebuild", code=Exit.FINDING)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from streams.admin import TopicState, describe_topics, ensure_topics, input_days, problems, unequal_mend
 from streams.cli.acls import acls
-from streams.cli.connecting import connection
+from streams.cli.connecting import as_given, connection
 from streams.cli.tables import print_tables
 from streams.connection import security_options
 from streams.engine import identity
@@ -82,7 +82,8 @@ def check(file: Path | None, **flags: Any) -> None:
     if not found:
         click.echo(f"{len(states)} topics are as they should be")
         return
-    click.echo(f"  try: {mend(states)}", err=True)
+    advice = as_given(mend(states, settings.bootstrap_servers), {**flags, "config": file})
+    click.echo(f"  try: {advice}", err=True)
     raise SystemExit(Exit.FINDING)
 
 
@@ -137,8 +138,8 @@ def _engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
-def mend(states: tuple[TopicState, ...]) -> str:
-    """Return the command that mends the gravest problem of `states`."""
+def mend(states: tuple[TopicState, ...], servers: str) -> str:
+    """Return the command that mends the gravest problem of `states` on the brokers `servers`."""
     present = [state for state in states if state.partitions]
     if len({state.partitions for state in present}) > 1:
         return unequal_mend(present)
@@ -147,7 +148,7 @@ def mend(states: tuple[TopicState, ...]) -> str:
         return f"cx topics create{count}"
     wrong = next(state for state in states if state.problem)
     wanted = ",".join(f"{key}=[{value}]" for key, value in wrong.wanted.items())
-    return f"kafka-configs.sh --bootstrap-server ... --alter --topic {wrong.name} --add-config {wanted}"
+    return f"kafka-configs.sh --bootstrap-server {servers} --alter --topic {wrong.name} --add-config {wanted}"
 
 
 def as_object(state: TopicState) -> dict[str, Any]:

@@ -38,16 +38,16 @@ def test_a_missing_topic_is_a_finding_and_create_mends_it():
     """A missing topic is created with the count that the others have."""
     states = (WEB_4, STORE_MISSING)
     assert problems(states) == ("cx.touchpoints.store: missing",)
-    assert mend(states) == "cx topics create --partitions 4"
-    assert mend((STORE_MISSING,)) == "cx topics create"
+    assert mend(states, "b:1") == "cx topics create --partitions 4"
+    assert mend((STORE_MISSING,), "b:1") == "cx topics create"
 
 
 def test_unequal_counts_name_the_topics_and_the_way_out():
     """Different partition counts are told topic by topic, with a command that makes an equal set."""
     states = (WEB_4, STORE_6)
     assert problems(states) == ("partition counts differ: 4: cx.touchpoints.web; 6: cx.touchpoints.store",)
-    assert mend(states) == unequal_mend(states)
-    assert "cx topics create --partitions 6" in mend(states)
+    assert mend(states, "b:1") == unequal_mend(states)
+    assert "cx topics create --partitions 6" in mend(states, "b:1")
 
 
 def test_the_odd_one_out_is_named_first():
@@ -59,7 +59,8 @@ def test_a_topic_kept_wrongly_is_a_finding():
     """A scores topic that is not compacted would grow for ever: it is found, and the mend alters it."""
     scores = TopicState("cx.scores", SCORES, 4, COMPACTED | {"cleanup.policy": "delete"})
     assert problems([scores]) == ("cx.scores: cleanup.policy is delete, not compact",)
-    assert "--topic cx.scores --add-config cleanup.policy=[compact]" in mend((scores,))
+    said = mend((scores,), "b:1")
+    assert "--bootstrap-server b:1 --alter --topic cx.scores --add-config cleanup.policy=[compact]" in said
 
 
 def test_a_changelog_must_be_compacted():

@@ -272,7 +272,7 @@ def test_json_keeps_standard_output_for_documents():
     result = run(line("page.viewed"), "--json")
 
     assert len(result.stdout.splitlines()) == 1
-    assert result.stderr == "1 events: 1 neutral\n"
+    assert result.stderr == "1 event: 1 neutral\n"
 
 
 @pytest.mark.parametrize("name", TYPES)

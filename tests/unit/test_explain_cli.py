@@ -153,7 +153,7 @@ def test_unknown_customer(events: str):
     """A customer who is not in the file ends the command with 2, its size and names that are close."""
     error = failed("ana", "--events", events)
 
-    assert error.message == f"no customer ana among the 2 customers in {events}"
+    assert error.message == f"no customer ana among 2 customers in {events}"
     assert error.mend == "did you mean anna or annabel?"
     assert error.code is Exit.USAGE
     assert failed("zoe", "--events", events).mend == f"cx score {events} --json names them all"

@@ -181,7 +181,7 @@ def test_without_out_events_go_to_kafka_as_the_settings_say(sink: Any):
     assert result.exit_code == 0
     assert sink.target == ("k:9", "env.")
     assert sink.keys == [b"c1"]
-    assert "1 events to Kafka" in result.stdout
+    assert "1 event to Kafka" in result.stdout
 
 
 def test_broker_and_topics_are_named_as_for_the_other_commands(
