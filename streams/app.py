@@ -11,21 +11,18 @@ from typing import Any
 import faust
 
 from streams import agents
-from streams.connection import security_options
 from streams.engine import transport
 from streams.engine.handler import Handler
 from streams.engine.lane import Lane
 from streams.engine.loop import install_uvloop
 from streams.engine.monitor import LaneMonitor
 from streams.engine.recovery import LaneTableManager
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, engine_settings
 from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
 from streams.errors import CxError
 from streams.settings import Settings, load_settings
-from streams.topics import COMPACTED, INPUTS, OUTPUTS, TABLE
-
-__all__ = ["build_app", "engine_settings", "install_uvloop", "make_data_folder"]
+from streams.topics import COMPACTED, TABLE
 
 BUFFERED_CHUNKS = 16
 """Messages here are chunks: Faust's default of 4096 would hold gigabytes."""
@@ -59,30 +56,6 @@ def build_app(
     )
     agents.register(app, app.lane)
     return app
-
-
-def engine_settings(settings: Settings) -> EngineSettings:
-    """Return what the engine needs of `settings`."""
-    prefix = settings.topic_prefix
-    return EngineSettings(
-        bootstrap_servers=settings.bootstrap_servers,
-        security=security_options(settings),
-        app_id=settings.app_id,
-        inputs=tuple(prefix + topic.name for topic in INPUTS),
-        outputs=tuple(prefix + topic.name for topic in OUTPUTS),
-        table=TABLE,
-        replication_factor=settings.replication_factor,
-        clock="event" if settings.clock == "event" else "wall",
-        sweep_interval_s=settings.sweep_interval_s,
-        session_timeout_s=settings.session_timeout_s,
-        heartbeat_interval_s=settings.heartbeat_interval_s,
-        rebalance_timeout_s=settings.rebalance_timeout_s,
-        transaction_timeout_s=settings.transaction_timeout_s,
-        static_id=settings.static_id,
-        chunk_records=settings.chunk_records,
-        chunk_bytes=settings.chunk_bytes,
-        queue_bytes=settings.queue_bytes,
-    )
 
 
 def make_data_folder(settings: Settings) -> None:

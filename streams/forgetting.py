@@ -20,9 +20,9 @@ from schemas.codec import decode, encode
 from schemas.families.customers import CustomerForgotten, CustomerForgottenData
 from schemas.rejects import Reject, RejectReason
 from streams.admin import TopicState, describe_topics
-from streams.connection import client_options, security_options
+from streams.connection import client_options
 from streams.engine.cluster import bounds, reader
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import engine_settings
 from streams.errors import CxError, Exit
 from streams.observe.placement import partition_of
 from streams.settings import Settings
@@ -116,14 +116,8 @@ def _require(topics: Mapping[str, TopicState], actions: str, changelog: str) -> 
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[Any]:
-    engine = EngineSettings(
-        bootstrap_servers=settings.bootstrap_servers,
-        security=security_options(settings),
-        app_id=settings.app_id,
-        inputs=(),
-    )
     try:
-        async with reader(engine) as consumer:
+        async with reader(engine_settings(settings)) as consumer:
             yield consumer
     except KafkaError as error:
         msg = f"the topics could not be read: {error!r}"

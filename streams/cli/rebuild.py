@@ -10,9 +10,9 @@ import orjson
 
 from streams.admin import admin_client, describe_topics
 from streams.amounts import counted
-from streams.app import engine_settings
 from streams.cli.connecting import connection
 from streams.engine.rebuild import Orders, Progress, rebuild
+from streams.engine.settings import engine_settings
 from streams.errors import CxError, Exit
 from streams.processing import build_processor
 from streams.rebuilding import Alerts, Quiet, is_reserved

@@ -12,9 +12,8 @@ from streams.admin import TopicState, describe_topics, ensure_topics, input_days
 from streams.cli.acls import acls
 from streams.cli.connecting import as_given, connection
 from streams.cli.tables import print_tables
-from streams.connection import security_options
 from streams.engine import identity
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import engine_settings
 from streams.errors import CxError, Exit
 from streams.observe.doctor_log import retention
 from streams.observe.findings import Status
@@ -117,7 +116,7 @@ def adopt(name: str, file: Path | None, **flags: Any) -> None:
 
 
 async def _adopt(settings: Settings, name: str) -> tuple[identity.Adopted, ...]:
-    engine = _engine_settings(settings)
+    engine = engine_settings(settings)
     if name in engine.inputs:
         # Asked of a topic that does not exist, the engine's own reader would wait for it in vain.
         there = {state.name for state in await describe_topics(settings) if state.partitions}
@@ -126,16 +125,6 @@ async def _adopt(settings: Settings, name: str) -> tuple[identity.Adopted, ...]:
                 msg = f"{wanted} does not exist: there is nothing to adopt"
                 raise CxError(msg, mend=why, code=Exit.FINDING)
     return await identity.adopt(engine, name)
-
-
-def _engine_settings(settings: Settings) -> EngineSettings:
-    return EngineSettings(
-        bootstrap_servers=settings.bootstrap_servers,
-        security=security_options(settings),
-        app_id=settings.app_id,
-        inputs=tuple(f"{settings.topic_prefix}{topic.name}" for topic in INPUTS),
-        transaction_timeout_s=settings.transaction_timeout_s,
-    )
 
 
 def mend(states: tuple[TopicState, ...], servers: str) -> str:

@@ -20,9 +20,11 @@ from typing import Any, NoReturn
 import click
 
 from streams.admin import AUTHORIZATION, ensure_topics, quiet_client
-from streams.app import build_app, engine_settings, install_uvloop, make_data_folder
+from streams.app import build_app, make_data_folder
 from streams.cli.connecting import connection
+from streams.engine.loop import install_uvloop
 from streams.engine.preflight import check_cluster
+from streams.engine.settings import engine_settings
 from streams.engine.stats import Snapshot
 from streams.errors import CxError, Exit
 from streams.observe.logs import configure

@@ -4,12 +4,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, Self
 
-from streams.app import engine_settings
 from streams.demo.feed import Record
 from streams.demo.observer import Observer
 from streams.demo.sinks import Sink
 from streams.demo.stage import demo_settings
 from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import engine_settings
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats, counts_as_dict
 from streams.observe.server import AdminServer
 from streams.observe.watch import Watch

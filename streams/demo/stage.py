@@ -18,10 +18,10 @@ from urllib.request import urlopen
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.admin import ensure_topics
-from streams.app import engine_settings
 from streams.connection import client_options
 from streams.demo.observer import Observer
 from streams.demo.sinks import KafkaSink, Sink
+from streams.engine.settings import engine_settings
 from streams.errors import CxError
 from streams.local_kafka.node import LocalKafka
 from streams.local_kafka.wire import free_port

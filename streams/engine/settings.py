@@ -1,8 +1,12 @@
-"""What the engine needs to know, and nothing else; the application maps its settings to this."""
+"""What the engine needs to know, and nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from streams.connection import security_options
+from streams.settings import Settings
+from streams.topics import INPUTS, OUTPUTS, TABLE
 
 Clock = Literal["wall", "event"]
 
@@ -20,7 +24,7 @@ class EngineSettings:
     app_id: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...] = ()
-    table: str = "customers"
+    table: str = TABLE
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options that every aiokafka client takes: security_protocol, ssl_context, sasl_*."""
     replication_factor: int = 1
@@ -72,3 +76,26 @@ class EngineSettings:
         keeps their share of a core constant.
         """
         return min(self.flush_max_s, max(self.flush_min_s, active_partitions * self.flush_per_partition_s))
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """Return what the engine needs of `settings`."""
+    prefix = settings.topic_prefix
+    return EngineSettings(
+        bootstrap_servers=settings.bootstrap_servers,
+        security=security_options(settings),
+        app_id=settings.app_id,
+        inputs=tuple(prefix + topic.name for topic in INPUTS),
+        outputs=tuple(prefix + topic.name for topic in OUTPUTS),
+        replication_factor=settings.replication_factor,
+        clock="event" if settings.clock == "event" else "wall",
+        sweep_interval_s=settings.sweep_interval_s,
+        session_timeout_s=settings.session_timeout_s,
+        heartbeat_interval_s=settings.heartbeat_interval_s,
+        rebalance_timeout_s=settings.rebalance_timeout_s,
+        transaction_timeout_s=settings.transaction_timeout_s,
+        static_id=settings.static_id,
+        chunk_records=settings.chunk_records,
+        chunk_bytes=settings.chunk_bytes,
+        queue_bytes=settings.queue_bytes,
+    )

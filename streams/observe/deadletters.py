@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 
 from schemas.rejects import DEAD_LETTER_HEADERS, source_of
 from streams.admin import admin_client
-from streams.connection import client_options, security_options
+from streams.connection import client_options
 from streams.engine.cluster import bounds, reader
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import engine_settings
 from streams.engine.wire import describe
 from streams.errors import CxError
 from streams.settings import Settings
@@ -95,7 +95,7 @@ async def read(settings: Settings, wanted: Filter) -> AsyncIterator[DeadLetter]:
     """
     topic = settings.topic_prefix + DEAD_LETTERS.name
     partitions = await _partitions(settings, topic)
-    async with reader(_engine(settings)) as consumer:
+    async with reader(engine_settings(settings)) as consumer:
         tps = [TopicPartition(topic, number) for number in range(partitions)]
         begin, end = await bounds(consumer, tps)
         starts = await _starts(consumer, begin, wanted.since_ms)
@@ -139,15 +139,6 @@ async def _records(consumer: Any, tp: TopicPartition, start: int, end: int) -> A
 def _letter(record: Any) -> DeadLetter:
     return DeadLetter(
         record.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
-    )
-
-
-def _engine(settings: Settings) -> EngineSettings:
-    return EngineSettings(
-        bootstrap_servers=settings.bootstrap_servers,
-        security=security_options(settings),
-        app_id=settings.app_id,
-        inputs=(),
     )
 
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from schemas.codec import decode
 from schemas.envelope import Touchpoint, time_s
-from streams.app import install_uvloop
+from streams.engine.loop import install_uvloop
 from streams.topics import INPUTS
 from tests.bench.clock import Stopwatch
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import faust
 import orjson
 
-from streams.app import install_uvloop
 from streams.engine.handler import Standing
+from streams.engine.loop import install_uvloop
 from streams.processing import build_processor
 from streams.settings import Settings, load_settings
 from streams.topics import INPUTS, OUTPUTS

@@ -8,9 +8,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from oracle import read_all
 from rig import PARTITIONS, Rig
 
-from streams.app import engine_settings
 from streams.engine.identity import adopt
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
+from streams.engine.settings import engine_settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 

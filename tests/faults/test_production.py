@@ -19,9 +19,9 @@ from aiokafka import AIOKafkaProducer
 from oracle import read_all, replayed
 from rig import PARTITIONS, Rig, say
 
-from streams.app import engine_settings
 from streams.demo.generator import generate
 from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import engine_settings
 from streams.outages import newest_by_channel
 from streams.processing import Processor, build_processor
 from streams.scoring.explain import assess, score_document

@@ -14,7 +14,8 @@ from typing import Any
 
 from counting import CountingHandler
 
-from streams.app import build_app, install_uvloop
+from streams.app import build_app
+from streams.engine.loop import install_uvloop
 from streams.engine.writer import Writer
 from streams.settings import load_settings
 from streams.topics import ALERTS, DEAD_LETTERS

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))  # handler, feed a
 from counting import CountingHandler
 from rig import Rig
 
-from streams.app import build_app, engine_settings
+from streams.app import build_app
 from streams.engine.identity import adopt
+from streams.engine.settings import engine_settings
 from streams.errors import CxError
 from streams.topics import ALERTS, DEAD_LETTERS
 

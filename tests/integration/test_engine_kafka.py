@@ -9,14 +9,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.admin import ensure_topics
-from streams.app import engine_settings
 from streams.cli.rebuild import _require_stopped
 from streams.engine.changelog import ensure_changelog
 from streams.engine.cluster import reader
 from streams.engine.identity import adopt, settle
 from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, Rebuild, new_marker
 from streams.engine.preflight import check_cluster
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, engine_settings
 from streams.engine.wire import describe
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port

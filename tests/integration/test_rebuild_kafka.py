@@ -10,12 +10,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from streams.app import engine_settings
 from streams.cli.rebuild import rebuild_command
 from streams.cli.score import document
 from streams.demo.generator import generate
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
 from streams.engine.rebuild import Orders, Progress, rebuild
+from streams.engine.settings import engine_settings
 from streams.observe.placement import partition_of
 from streams.processing import build_processor
 from streams.rebuilding import Alerts, Quiet, is_reserved

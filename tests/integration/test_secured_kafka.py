@@ -22,11 +22,11 @@ from click.testing import CliRunner
 
 from streams.acls import Grant, Operation, grants
 from streams.admin import admin_client, allow, describe_topics, ensure_topics
-from streams.app import engine_settings
 from streams.cli.main import cx as program
 from streams.connection import client_options
 from streams.delivery.pauses import pause
 from streams.engine.preflight import check_cluster
+from streams.engine.settings import engine_settings
 from streams.errors import CxError
 from streams.settings import Settings
 from streams.topics import DELIVERY, INPUTS, OUTPUTS, SCORES, WEB

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from schemas.outputs import ChurnAlert, ScoreUpdated
-from streams.app import engine_settings
 from streams.cli.score import document
 from streams.demo.feed import Record
 from streams.demo.generator import generate
 from streams.engine.handler import Counts
 from streams.engine.marker import MARKER_KEY, decode_marker
+from streams.engine.settings import engine_settings
 from streams.replay import Replay, replay
 from streams.scoring.cases import alert_id
 from streams.scoring.rules import Rule

@@ -17,10 +17,10 @@ from prometheus_client import start_http_server
 from schemas import export
 from schemas.times import at_time
 from schemas.touchpoints import TYPES
-from streams.app import engine_settings
 from streams.delivery.figures import Figures
 from streams.demo.memory import MemoryEngine
 from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import engine_settings
 from streams.observe.server import AdminServer
 from streams.observe.watch import Watch
 from streams.processing import Processor

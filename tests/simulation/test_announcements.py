@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from streams.app import engine_settings
 from streams.demo.generator import generate
 from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import engine_settings
 from streams.processing import Processor
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import policy_from_tables

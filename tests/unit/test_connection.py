@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from streams.app import engine_settings
 from streams.connection import Secret, client_options, security_options
+from streams.engine.settings import engine_settings
 from streams.errors import CxError, Exit
 from streams.reach import unreachable
 from streams.settings import Settings, load_settings

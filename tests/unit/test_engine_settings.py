@@ -3,8 +3,7 @@
 from dataclasses import fields
 from typing import Any, Final
 
-from streams.app import engine_settings
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, engine_settings
 from streams.settings import Settings
 
 TOLD: Final[dict[str, Any]] = {

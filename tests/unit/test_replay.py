@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from schemas.rejects import Reject, RejectReason
-from streams.app import engine_settings
 from streams.demo.feed import Record
 from streams.demo.generator import generate
 from streams.engine.handler import Counts
 from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import engine_settings
 from streams.processing import Processor
 from streams.replay import judge, replay
 from streams.scoring.rings import RING_IDS
