@@ -26,12 +26,14 @@ MODULES = (
     "streams/announcing.py",
     "streams/casework.py",
     "streams/engine/cutting.py",
+    "streams/engine/effects.py",
     "streams/observe/contacts.py",
     "streams/observe/counted.py",
     "streams/observe/histogram.py",
     "streams/observe/intake.py",
     "streams/observe/kpis.py",
     "streams/observe/outcomes.py",
+    "streams/observe/tally.py",
     "streams/outages.py",
     "streams/processing.py",
     "streams/publishing.py",
@@ -75,6 +77,7 @@ MODULES = (
     "streams/scoring/verdict.py",
     "streams/scoring/warm.py",
     "streams/scoring/weighing.py",
+    "streams/suppression.py",
     "streams/work.py",
 )
 MYPY_INI = """[mypy]

@@ -16,6 +16,7 @@ from schemas.families.customers import (
 )
 from schemas.tracing import Trace
 from streams.casework import Casework, step_of
+from streams.observe.counted import count_up
 from streams.scoring import lifecycle
 from streams.scoring.alerttexts import Said
 from streams.scoring.policy import DAY_S
@@ -45,7 +46,7 @@ def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint,
     targets, otherwise = _targets(casework, customer_id, state, data.alert_id, word)
     counts = casework.outcomes.actions
     if not targets:
-        counts[word, otherwise] += 1
+        count_up(counts, (word, otherwise))
         return
     glance = casework.scorer.rules.glance(state, state.newest_s)
     snooze_s = casework.scorer.policy.announcements.snooze_days * DAY_S
@@ -53,7 +54,7 @@ def act(casework: Casework, key: bytes, state: CustomerState, event: Touchpoint,
         episode = state.episodes[rule]
         before = episode.outcome
         step = _apply(episode, event, snooze_s, glance)
-        counts[word, "applied" if step else "unchanged"] += 1
+        count_up(counts, (word, "applied" if step else "unchanged"))
         if step is None:
             continue
         if episode.outcome != before:
@@ -124,6 +125,6 @@ def _lost(casework: Casework, state: CustomerState) -> None:
     outcomes.losses += 1
     warned = lifecycle.foretold(state, casework.horizon_s)
     for rule, lead_s in warned:
-        outcomes.foretold[Rule(rule).label] += 1
+        count_up(outcomes.foretold, Rule(rule).label)
         outcomes.lead(Rule(rule).label, lead_s)
-    outcomes.foretold["any"] += bool(warned)
+    count_up(outcomes.foretold, "any", int(bool(warned)))

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from schemas.tracing import Trace
 from streams.announcing import BUCKET, Desk, refill
 from streams.engine.handler import Bucket, Output, Standing
+from streams.observe.counted import count_up
 from streams.observe.outcomes import Outcomes
 from streams.observe.tally import Processed
 from streams.outages import Watchman, held_since, newest_by_channel
@@ -67,7 +68,10 @@ class Office:
 
     def desk(self, partition: int) -> Desk:
         """Return the desk of a partition."""
-        return self.desks.setdefault(partition, Desk())
+        desk = self.desks.get(partition)
+        if desk is None:
+            desk = self.desks[partition] = Desk()
+        return desk
 
     def watchman(self, partition: int) -> Watchman:
         """Return who watches the channels of a partition."""
@@ -102,8 +106,14 @@ class Casework:
         """Silence says nothing of later times: up to here every input was read, and every source sent."""
         self._absence_held = self.absence_until_s < standing.watermark_s
         self.caught_up = office.is_caught_up(standing)
-        self.fulfilled_until_s = newest_by_channel(standing.tokens) if self.caught_up else {}
-        """Channel -> time up to which it would have told of a promise that was kept."""
+        self._fulfilled_until_s: dict[str, float] | None = None
+
+    @property
+    def fulfilled_until_s(self) -> dict[str, float]:
+        """Channel -> time up to which it would have told of a promise that was kept: only the sweep asks."""
+        if self._fulfilled_until_s is None:
+            self._fulfilled_until_s = newest_by_channel(self._standing.tokens) if self.caught_up else {}
+        return self._fulfilled_until_s
 
     @property
     def outcomes(self) -> Outcomes:
@@ -139,7 +149,7 @@ class Casework:
                 self._resolved(customer_id, state, decision, fresh=fresh)
         found = self.to_tell(customer_id, state, glance.at_s)
         if found and fresh and found[0].episode.severity == CRITICAL_SEVERITY:
-            self.outcomes.passed[Rule(found[0].rule).label] += 1
+            count_up(self.outcomes.passed, Rule(found[0].rule).label)
             self.tell(customer_id, state, found, glance, trace=trace)
             found = []
         self.note(key, state, found, glance)
@@ -147,7 +157,7 @@ class Casework:
     def _opened(self, state: CustomerState, episode: Episode, glance: Glance) -> None:
         episode.risk = self._risk(state, glance)
         when = "after_complaint" if state.intents.has(Intent.COMPLAINT) else "before_complaint"
-        self.outcomes.raised[when] += 1
+        count_up(self.outcomes.raised, when)
 
     def _resolved(self, customer_id: str, state: CustomerState, decision: Decision, *, fresh: bool) -> None:
         """Judge an episode whose customer came back; count one of which people were never told, and why."""
@@ -182,7 +192,7 @@ class Casework:
         group = "untold" if episode.told_s is None else "told"
         if self.in_holdout(customer_id):
             group = "holdout"
-        self.outcomes.inferred[Rule(rule).label, episode.inferred, group] += 1
+        count_up(self.outcomes.inferred, (Rule(rule).label, episode.inferred, group))
         if episode.risk is not None:
             self.outcomes.predict(episode.risk, churned=episode.inferred == lifecycle.LOST)
         return True
@@ -270,7 +280,7 @@ class Casework:
         self._done.tokens.update(found.tokens)
         for turn in found.turns:
             self._done.outputs.append(Output(self.office.incidents_topic, turn.key, turn.value))
-            self.outcomes.incidents[turn.channel, turn.state] += 1
+            count_up(self.outcomes.incidents, (turn.channel, turn.state))
 
     def alert_id(self, customer_id: str, rule: Rule, number: int) -> str:
         """Return the id of an episode of this partition's generation."""
@@ -293,8 +303,8 @@ class Casework:
         holdout = self.in_holdout(customer_id)
         value = self.office.texts.text(key, customer_id, state, decision, said, holdout=holdout)
         self._done.outputs.append(Output(self.office.alerts_topic, key.encode(), value, trace))
-        counts = self._done.tally.alerts
-        counts[RULE_LABELS[decision.rule], SEVERITIES[decision.severity], decision.step] += 1
+        step = RULE_LABELS[decision.rule], SEVERITIES[decision.severity], decision.step
+        count_up(self._done.tally.alerts, step)
 
     def retire(self, customer_id: str, rule: int, number: int) -> None:
         """Take an alert off `cx.alerts`."""

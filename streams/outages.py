@@ -14,7 +14,6 @@ day are usual; that is why a channel has to be watched for `watched_days` first.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +26,7 @@ from streams.scoring.policy import DAY_S, OutageSection
 
 HALF_LIFE_S: Final = 7 * DAY_S
 USUAL_HALF_LIFE_S: Final = 28 * DAY_S
+LN2: Final = math.log(2.0)
 SAME_START_S: Final = 6 * HOUR_S
 """Partitions of a worker whose channel fell silent within this time of each other share the start."""
 KIND: Final = "source_silent"
@@ -34,7 +34,7 @@ SEEN: Final = "seen:"
 USUAL: Final = "usual:"
 SILENT: Final = "silent:"
 
-Tokens = Mapping[str, Bucket]
+Tokens = dict[str, Bucket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +56,36 @@ class Watched:
     turns: list[Turn]
 
 
-def count(tokens: Tokens, channel: str, events: int, newest_s: float) -> Bucket:
+def count(before: Bucket | None, events: int, newest_s: float) -> Bucket:
     """Return `seen:` of a channel after `events` more, the newest at `newest_s`.
 
     They are taken as spread evenly over the time since the newest one before: history that is loaded in one
     piece must not look like a rush. The first ones tell no rate, for nothing came before them.
     """
-    before = tokens.get(SEEN + channel)
     if before is None:
         return Bucket(0.0, newest_s)
-    half_lives = max(0.0, newest_s - before.at_s) / HALF_LIFE_S
+    before_s: float = before.at_s
+    level: float = before.level
+    if newest_s <= before_s:
+        return Bucket(level + events, before_s)
+    half_lives = (newest_s - before_s) / HALF_LIFE_S
     decay = math.exp2(-half_lives)
-    spread = (1.0 - decay) / (math.log(2.0) * half_lives) if half_lives else 1.0
-    return Bucket(before.level * decay + events * spread, max(newest_s, before.at_s))
+    spread = (1.0 - decay) / (LN2 * half_lives)
+    return Bucket(level * decay + events * spread, newest_s)
 
 
 def expected(seen: Bucket, lasted_s: float) -> float:
     """Return how many events were to be expected in `lasted_s` seconds, by the rate of the last week."""
-    return seen.level * math.log(2.0) / HALF_LIFE_S * lasted_s
+    return seen.level * LN2 / HALF_LIFE_S * lasted_s
 
 
 def held_since(tokens: Tokens, now_s: float, limits: OutageSection) -> float:
     """Return the start of the oldest outage for which silence is held back at `now_s`; inf without one."""
-    starts = [
-        bucket.at_s
-        for name, bucket in tokens.items()
-        if name.startswith(SILENT) and now_s - bucket.at_s < limits.hold_days * DAY_S
-    ]
-    return min(starts, default=math.inf)
+    oldest_s = math.inf
+    for name, bucket in tokens.items():
+        if name.startswith(SILENT) and now_s - bucket.at_s < limits.hold_days * DAY_S:
+            oldest_s = min(oldest_s, bucket.at_s)
+    return oldest_s
 
 
 def newest_by_channel(tokens: Tokens) -> dict[str, float]:

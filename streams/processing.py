@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from streams.announcing import Desk
 from streams.casework import Office
 from streams.engine.handler import Effects, Standing
-from streams.observe.intake import Intake, named_sources
+from streams.observe.intake import named_sources
 from streams.observe.kpis import priced_by
 from streams.observe.placement import PlacementWarnings
 from streams.observe.tally import LATENCY_BUCKETS_S, Census, Histogram, Latencies, Processed, Tally
@@ -60,7 +60,7 @@ class Processor:
         self.dead_letters_topic = prefix + DEAD_LETTERS.name
         self.sources = named_sources(scorer.policy.sources)
         self.priced = priced_by(scorer.policy)
-        self.tally = Tally(intake=Intake(self.sources))
+        self.tally = Tally(self.sources)
         """Everything committed since this worker started."""
         self.alert_latency = Histogram(LATENCY_BUCKETS_S)
         """Seconds from an event's record timestamp to the commit of the alert that it raised."""
@@ -86,11 +86,13 @@ class Processor:
             raise TypeError(msg)
         self.warm.keep(effects.rows, effects.states)
         effects.states = {}
-        self.tally.add(effects.tally)
-        self._placement.warn(effects.tally.misplaced)
+        tally = effects.tally
+        self.tally.add(tally)
+        if tally.misplaced:
+            self._placement.warn(tally.misplaced)
         now_s = self.clock()
-        self.latencies.take(partition, effects.tally, now_s)
-        for record_s in effects.tally.alert_records_s:
+        self.latencies.take(partition, tally, now_s)
+        for record_s in tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
 
     def counting(self, partition: int) -> Census:

@@ -21,8 +21,9 @@ from schemas.tracing import trace_of
 from streams.aftermath import ACTIONS, act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
-from streams.observe.intake import LATE_S, Intake, Meter, is_late
-from streams.observe.kpis import COUNTED, Kpis
+from streams.observe.counted import count_up
+from streams.observe.intake import LATE_S, Meter, is_late
+from streams.observe.kpis import COUNTED
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
@@ -114,8 +115,8 @@ class PartitionWork:
         self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
         self._forgetting = Forgetting(processor.suppression, rows)
         self._anyone_forgotten: bool = self._forgetting.active
-        tally = Tally(intake=Intake(processor.sources), kpis=Kpis(priced=processor.priced))
-        self._done = Processed(tally=tally)
+        tally = Tally(processor.sources, processor.priced)
+        self._done = Processed(tally, self._touched)
         self._tally, self._kpis, self._intake = tally, tally.kpis, tally.intake
         self._meters: dict[type[Touchpoint], Meter] = {}
         """The meter of each type's last event: most types come from one source, by one channel."""
@@ -162,7 +163,7 @@ class PartitionWork:
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
         intake.arrived(records)
-        self._done.tally.compute_s += time.perf_counter() - began_s
+        self._tally.compute_s += time.perf_counter() - began_s
 
     def _count(  # where it came from and what it says
         self,
@@ -259,7 +260,7 @@ class PartitionWork:
         """Count a new customer whom the producer's partitioner put on a partition of its own choice."""
         partitions = self._processor.partitions
         if partitions and partition_of(key, partitions) != self._partition:
-            self._done.tally.misplaced[topic] += 1
+            count_up(self._tally.misplaced, topic)
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
@@ -357,12 +358,11 @@ class PartitionWork:
         self._anyone_forgotten = True
         self._casework.desk.note(key, None)
         self._accepted += 1
-        self._done.tally.intake.seen(event, channel, "accepted")
+        self._intake.seen(event, channel, "accepted")
 
     def finish(self) -> Processed:
         """Return everything that this work changed: due scores, then rows."""
         done, tally = self._done, self._tally
-        done.states = self._touched
         scorer, glances, rows, outputs = self._scorer, self._glances, done.rows, done.outputs
         publishing, topic = self._processor.publishing, self._processor.scores_topic
         scores = written = 0
@@ -384,8 +384,10 @@ class PartitionWork:
 
     def _count_channels(self) -> None:
         """Keep how much each channel sends: the silence of a source is judged by it."""
-        for channel, (events, newest_s) in self._done.tally.intake.by_channel().items():
-            self._done.tokens[SEEN + channel] = count(self._standing.tokens, channel, events, newest_s)
+        tokens, before = self._done.tokens, self._standing.tokens
+        for channel, meter in self._intake.by_channel().items():
+            name = SEEN + channel
+            tokens[name] = count(before.get(name), meter.number, meter.newest_s)
 
     def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
         """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers.
@@ -409,6 +411,6 @@ class PartitionWork:
         self._done.outputs.append(
             Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
         )
-        self._done.tally.rejects[topic, found.reason.value] += 1
-        self._done.tally.intake.rejected(record.value, record.headers, found.reason.value)
+        count_up(self._tally.rejects, (topic, found.reason.value))
+        self._intake.rejected(record.value, record.headers, found.reason.value)
         self._rejected += 1

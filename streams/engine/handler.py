@@ -6,10 +6,14 @@ carried them was committed, so memory is never ahead of the log.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
+
+from streams.engine.effects import Effects
+from streams.engine.parts import Bucket, Counts, Output
+
+__all__ = ["Bucket", "Counts", "Effects", "Handler", "Output", "Record", "Standing", "Work"]
 
 
 class Record(Protocol):
@@ -41,87 +45,18 @@ class Record(Protocol):
         ...
 
 
-class Counts(msgspec.Struct, array_like=True):
-    """Outcomes of records; together they equal the offsets that the inputs have moved (guarantee G4)."""
-
-    accepted: int = 0
-    duplicate: int = 0
-    anonymous: int = 0
-    suppressed: int = 0
-    rejected: int = 0
-    skipped: int = 0
-    """Offsets that carried no record: transaction markers, compaction, deleted records."""
-
-    def total(self) -> int:
-        """Return the sum over all outcomes."""
-        return (
-            self.accepted + self.duplicate + self.anonymous + self.suppressed + self.rejected + self.skipped
-        )
-
-    def plus(self, other: "Counts") -> "Counts":
-        """Return the sum of both, outcome by outcome."""
-        return Counts(
-            self.accepted + other.accepted,
-            self.duplicate + other.duplicate,
-            self.anonymous + other.anonymous,
-            self.suppressed + other.suppressed,
-            self.rejected + other.rejected,
-            self.skipped + other.skipped,
-        )
-
-
-class Output(msgspec.Struct, frozen=True, gc=False):
-    """A record to write to an output topic, at the state partition's number. `value` None is a tombstone."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-
-
-class Bucket(msgspec.Struct, array_like=True, frozen=True):
-    """A token bucket as of a moment: the handler refills it from the time that went by since."""
-
-    level: float
-    at_s: float
-    """When it held `level`, seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """Where a state partition stands when a unit of work on it begins."""
 
     generation: str
     """Random id made with the changelog partition; part of every alert id."""
     watermark_s: float
     """Time up to which every input was read, seconds since the epoch; -inf where unknown."""
-    newest_event_s: Mapping[str, float] = field(default_factory=dict)
-    """Newest event time applied per input topic; an input without an event yet is not in it."""
     caught_up: bool = False
     """Everything that every input holds was applied when this work began. Chunks that wait for this very work
     make it False, so it speaks for the sweep."""
-    tokens: Mapping[str, Bucket] = field(default_factory=dict)
+    tokens: dict[str, Bucket] = {}
     """Token buckets by the handler's own names, as the last transaction left them."""
-
-
-@dataclass(slots=True)
-class Effects:
-    """What one transaction carries, beside the marker that the engine adds."""
-
-    rows: dict[bytes, bytes | None] = field(default_factory=dict)
-    """Changed rows by customer key, packed; None is a tombstone."""
-    outputs: list[Output] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
-    """Outcomes of the records applied (`skipped` is the engine's)."""
-    newest_event_s: dict[str, float] = field(default_factory=dict)
-    """Newest event time applied per input topic, seconds since the epoch."""
-    tokens: dict[str, Bucket | None] = field(default_factory=dict)
-    """Token buckets that changed; they travel in the marker, so that a crash neither refills nor empties one.
-    None takes a bucket away. They alone make no transaction: whoever takes a token writes something too."""
-
-    def __bool__(self) -> bool:
-        """Tell whether there is anything to write."""
-        return bool(self.rows or self.outputs or self.counts.total())
 
 
 class Work(Protocol):

@@ -16,7 +16,7 @@ import msgspec
 
 from streams.engine.errors import Lost, OldSession, Rewound, SequenceHole
 from streams.engine.handler import Bucket, Effects, Handler, Record, Standing, Work
-from streams.engine.marker import MARKER_KEY, NO_TIME, Fingerprint, Marker, Position, fingerprint
+from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
 
 
 @dataclass(slots=True)
@@ -137,11 +137,6 @@ class Draft:
         standing = Standing(
             self._base.generation,
             self.watermark_s,
-            {
-                topic: position.newest_event_s
-                for topic, position in self._base.inputs.items()
-                if position.newest_event_s != NO_TIME
-            },
             self.caught_up,
             self._base.tokens,
         )

@@ -43,7 +43,9 @@ class FirstContacts:
 
     def take(self, partition: int, contacts: list[Contact]) -> None:
         """Take contacts of one partition in the order in which they were applied."""
-        pending = self._partitions.setdefault(partition, _Pending())
+        pending = self._partitions.get(partition)
+        if pending is None:
+            pending = self._partitions[partition] = _Pending()
         for contact in contacts:
             before = pending.by_issue.pop(contact.issue, None)
             if before is not None and abs(contact.at_s - before.at_s) <= REPEAT_S:
@@ -51,7 +53,8 @@ class FirstContacts:
             elif before is not None:
                 self.results[before.channel, "resolved"] += 1
             pending.by_issue[contact.issue] = contact
-            pending.newest_s = max(pending.newest_s, contact.at_s)
+            if contact.at_s > pending.newest_s:  # noqa: PLR1730  # max() costs several times as much
+                pending.newest_s = contact.at_s
         self._judge_late(pending, contacts)
         self._judge(pending)
 

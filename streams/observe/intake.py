@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from schemas.envelope import Touchpoint
 from schemas.rejects import source_of
-from streams.observe.counted import Counted, add_counts
+from streams.observe.counted import add_counts, count_up
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
@@ -49,7 +48,7 @@ Kind = tuple[type[Touchpoint], str, str]
 class Meter:
     """What was accepted of one kind."""
 
-    __slots__ = ("_code", "_felt", "_weight", "channel", "late", "newest_s", "number", "source")
+    __slots__ = ("_code", "_others", "_weight", "channel", "late", "newest_s", "number", "source")
 
     def __init__(
         self,
@@ -69,52 +68,67 @@ class Meter:
         self._code = 0
         self._weight = 0.0
         """Code and weight of the driver that was felt last: a kind mostly knows no other."""
-        self._felt: dict[int, float] = {}
+        self._others: dict[int, float] | None = None
+        """The weights of others, by code; what is there of the last one is old."""
 
     def feel(self, code: int, weight: float) -> None:
         """Count a moment: its driver's code, negative if it was good, and its `Signal.m`."""
         if code != self._code:
-            self._felt[self._code] = self._weight
-            self._code, self._weight = code, self._felt.get(code, 0.0)
+            self._turn_to(code)
         self._weight += weight
+
+    def _turn_to(self, code: int) -> None:
+        """Make another driver the one that was felt last."""
+        if self._code:
+            if self._others is None:
+                self._others = {}
+            self._others[self._code] = self._weight
+            self._weight = self._others.get(code, 0.0)
+        self._code = code
 
     @property
     def felt(self) -> dict[int, float]:
         """Weight times distance from the prior of all moments, before decay and saturation, by code."""
-        self._felt[self._code] = self._weight
-        return {code: weight for code, weight in self._felt.items() if code}
+        felt = dict(self._others or {})
+        if self._code:
+            felt[self._code] = self._weight
+        return felt
 
     def add(self, other: "Meter") -> None:
         """Add another of the same kind."""
         self.number += other.number
-        self.newest_s = max(self.newest_s, other.newest_s)
+        if other.newest_s > self.newest_s:  # noqa: PLR1730  # max() costs several times as much
+            self.newest_s = other.newest_s
         self.late += other.late
         other.share(self)
 
     def share(self, other: "Meter") -> None:
         """Let another meter feel what this one felt."""
-        for code, weight in self._felt.items():
-            if code and code != self._code:  # whose weight there is an old one
-                other.feel(code, weight)
+        if self._others is not None:
+            for code, weight in self._others.items():
+                if code != self._code:
+                    other.feel(code, weight)
         if self._code:
             other.feel(self._code, self._weight)
 
 
-@dataclass(slots=True)
 class Intake:
     """Counters of the records of one transaction, or of everything that was committed."""
 
-    sources: frozenset[str] = frozenset()
-    """Those with a label of their own; the others count as `OTHER`."""
-    accepted: dict[Kind, Meter] = field(default_factory=dict)
-    """Accepted events. One look-up an event: that is why names and labels are made when the transaction was
-    committed, and not here."""
-    others: Counted[tuple[str, str, str]] = field(default_factory=Counted)
-    """Events that were read and not applied, by (channel, source, outcome)."""
-    rejects: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """By (source, reason)."""
-    arrivals: Counted[int] = field(default_factory=Counted)
-    """Records by record timestamp in ticks; drained when committed."""
+    __slots__ = ("accepted", "arrivals", "others", "rejects", "sources")
+
+    def __init__(self, sources: frozenset[str] = frozenset()) -> None:
+        self.sources = sources
+        """Those with a label of their own; the others count as `OTHER`."""
+        self.accepted: dict[Kind, Meter] = {}
+        """Accepted events. One look-up an event: that is why names and labels are made when the transaction
+        was committed, and not here."""
+        self.others: dict[tuple[str, str, str], int] = {}
+        """Events that were read and not applied, by (channel, source, outcome)."""
+        self.rejects: dict[tuple[str, str], int] = {}
+        """By (source, reason)."""
+        self.arrivals: dict[int, int] = {}
+        """Records by record timestamp in ticks; drained when committed."""
 
     def meter(self, kind: type[Touchpoint], channel: str, source: str) -> Meter:
         """Return the meter of accepted events of a type from a source by a channel, made anew if need be."""
@@ -129,28 +143,31 @@ class Intake:
 
     def arrived(self, records: Sequence[Stamped]) -> None:
         """Remember when records came: each of a few, every n-th of many."""
-        stride = max(1, len(records) // SAMPLED)
+        number, left = 0, len(records)
+        stride = max(1, left // SAMPLED)
         tick = weight = 0
-        for number in range(0, len(records), stride):
+        while left > 0:  # a range with a step would make an object of each number
             came = records[number].timestamp // TICK_MS
             if came != tick:  # neighbours have mostly come together
                 self._came(tick, weight)
                 tick, weight = came, 0
-            weight += min(stride, len(records) - number)
+            weight += min(stride, left)
+            number += stride
+            left -= stride
         self._came(tick, weight)
 
     def _came(self, tick: int, records: int) -> None:
         if records:
-            self.arrivals[tick] = self.arrivals.get(tick, 0) + records
+            count_up(self.arrivals, tick, records)
 
     def seen(self, event: Touchpoint, channel: str, outcome: str) -> None:
         """Count an event that was read and not applied to a row: duplicate, anonymous or suppressed."""
-        self.others[channel, self.label(event.source), outcome] += 1
+        count_up(self.others, (channel, self.label(event.source), outcome))
 
     def rejected(self, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], reason: str) -> None:
         """Count a rejected record under the source that it names."""
         source = self.label(source_of(value, headers) or UNKNOWN) if self.sources else OTHER
-        self.rejects[source, reason] += 1
+        count_up(self.rejects, (source, reason))
 
     def outcomes(self) -> Counter[tuple[str, str, str]]:
         """Return the records that could be read by (channel, source, outcome)."""
@@ -190,12 +207,16 @@ class Intake:
                 found[key] = found.get(key, 0.0) + weight
         return found
 
-    def by_channel(self) -> dict[str, tuple[int, float]]:
-        """Return how many events each channel gave, and its newest event time."""
-        found: dict[str, tuple[int, float]] = {}
+    def by_channel(self) -> dict[str, Meter]:
+        """Return number and newest event time of each channel's events."""
+        found: dict[str, Meter] = {}
         for (_, channel, _), meter in self.accepted.items():
-            before, newest_s = found.get(channel, (0, 0.0))
-            found[channel] = before + meter.number, max(newest_s, meter.newest_s)
+            of_all = found.get(channel)
+            if of_all is None:
+                of_all = found[channel] = Meter()
+            of_all.number += meter.number
+            if meter.newest_s > of_all.newest_s:  # noqa: PLR1730  # as above
+                of_all.newest_s = meter.newest_s
         return found
 
     def newest_by_source(self) -> dict[str, float]:

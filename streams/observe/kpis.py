@@ -9,7 +9,6 @@ shares, n and intervals are made where they are read.
 
 from collections import Counter
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
@@ -21,7 +20,7 @@ from schemas.fields import Data
 from schemas.touchpoints import TYPES
 from streams.observe.census import DROPPED
 from streams.observe.contacts import Contact
-from streams.observe.counted import Counted, add_counts
+from streams.observe.counted import add_counts, count_up
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.state import LastExperience
@@ -39,30 +38,44 @@ MOST_CURRENCIES: Final = 40
 not grow without end."""
 
 
-@dataclass(slots=True)
 class Kpis:
     """Counters of one transaction, or of everything that was committed."""
 
-    answers: Counted[tuple[str, str, str]] = field(default_factory=Counted)
-    """Survey answers by (survey, channel, answer): good, neutral, bad."""
-    contacts: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Inbound contacts by (channel, after): failure where one came before, else other."""
-    offered: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Contacts that waited for a person, by (channel, result): answered, abandoned."""
-    promises: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """By (channel, result): kept, broken, withdrawn."""
-    wait_s: dict[str, Histogram] = field(default_factory=dict)
-    handling_s: dict[str, Histogram] = field(default_factory=dict)
-    first_reply_s: dict[str, Histogram] = field(default_factory=dict)
-    spent: Counted[tuple[type[Touchpoint], str, str]] = field(default_factory=Counted)
-    """Events with an amount in a currency that is not among `priced`, by (type, channel, currency)."""
-    priced: frozenset[str] = frozenset()
-    """Currencies that the policy has a rate for: nearly all amounts are in one, and need no count. Of those
-    counted all the same none becomes `other`, however many others came."""
-    currencies: set[str] = field(default_factory=set)
-    """The others that were added under their own code; all further ones are `other`."""
-    pending: list[Contact] = field(default_factory=list)
-    """Contacts for the judgement of first-contact resolution; drained when committed."""
+    __slots__ = (
+        "answers",
+        "contacts",
+        "currencies",
+        "first_reply_s",
+        "handling_s",
+        "offered",
+        "pending",
+        "priced",
+        "promises",
+        "spent",
+        "wait_s",
+    )
+
+    def __init__(self, priced: frozenset[str] = frozenset()) -> None:
+        self.answers: dict[tuple[str, str, str], int] = {}
+        """Survey answers by (survey, channel, answer): good, neutral, bad."""
+        self.contacts: dict[tuple[str, str], int] = {}
+        """Inbound contacts by (channel, after): failure where one came before, else other."""
+        self.offered: dict[tuple[str, str], int] = {}
+        """Contacts that waited for a person, by (channel, result): answered, abandoned."""
+        self.promises: dict[tuple[str, str], int] = {}
+        """By (channel, result): kept, broken, withdrawn."""
+        self.wait_s: dict[str, Histogram] = {}
+        self.handling_s: dict[str, Histogram] = {}
+        self.first_reply_s: dict[str, Histogram] = {}
+        self.spent: dict[tuple[type[Touchpoint], str, str], int] = {}
+        """Events with an amount in a currency that is not among `priced`, by (type, channel, currency)."""
+        self.priced = priced
+        """Currencies that the policy has a rate for: nearly all amounts are in one, and need no count. Of
+        those counted all the same none becomes `other`, however many others came."""
+        self.currencies: set[str] = set()
+        """The others that were added under their own code; all further ones are `other`."""
+        self.pending: list[Contact] = []
+        """Contacts for the judgement of first-contact resolution; drained when committed."""
 
     def see(
         self,
@@ -91,14 +104,14 @@ class Kpis:
         self, data: Data, channel: str, key: bytes, event_s: float, last: LastExperience | None
     ) -> None:
         failed = last is not None and last.a < 0.0 and 0.0 <= event_s - last.at_s <= FAILURE_S
-        self.contacts[channel, "failure" if failed else "other"] += 1
+        count_up(self.contacts, (channel, "failure" if failed else "other"))
         issue = data.issue_id or data.reason or ""
         self.pending.append(Contact(hash((key, issue)), event_s, channel))
 
     def spend(self, kind: type[Touchpoint], channel: str, currency: str) -> None:
         """Count an event with an amount in `currency`, by its code: a transaction has only so many events."""
         if currency not in self.priced:
-            self.spent[kind, channel, currency] += 1
+            count_up(self.spent, (kind, channel, currency))
 
     def _label(self, currency: str) -> str:
         """Return what a currency is counted as in a sum of many transactions."""
@@ -130,7 +143,7 @@ class Kpis:
         add_all(self.handling_s, other.handling_s)
         add_all(self.first_reply_s, other.first_reply_s)
         for (kind, channel, currency), events in other.spent.items():
-            self.spent[kind, channel, self._label(currency)] += events
+            count_up(self.spent, (kind, channel, self._label(currency)), events)
 
     def copy(self) -> "Kpis":
         """Return counters that share nothing with these, without the pending contacts."""
@@ -172,7 +185,7 @@ def answer_of(survey: str, goodness: float) -> str:
 
 
 def _survey(kpis: Kpis, _: Arrival, data: voice.SurveyAnsweredData, channel: str) -> None:
-    kpis.answers[data.survey, channel, answer_of(data.survey, data.goodness)] += 1
+    count_up(kpis.answers, (data.survey, channel, answer_of(data.survey, data.goodness)))
 
 
 def _call(kpis: Kpis, _: Arrival, data: support.CallEndedData, channel: str) -> None:
@@ -188,7 +201,7 @@ def _chat(kpis: Kpis, _: Arrival, data: support.ChatEndedData, channel: str) -> 
 
 def _conversation(kpis: Kpis, data: Any, channel: str, handled_s: float | None) -> None:
     """Count a call or a chat: whether a person answered, how long it took."""
-    kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
+    count_up(kpis.offered, (channel, "abandoned" if data.abandoned else "answered"))
     wait_s = data.wait_s
     if wait_s is not None:
         observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, wait_s)
@@ -197,7 +210,7 @@ def _conversation(kpis: Kpis, data: Any, channel: str, handled_s: float | None) 
 
 
 def _queue(kpis: Kpis, _: Arrival, data: store.QueueWaitedData, channel: str) -> None:
-    kpis.offered[channel, "abandoned" if data.abandoned else "answered"] += 1
+    count_up(kpis.offered, (channel, "abandoned" if data.abandoned else "answered"))
     if data.wait_s is not None:
         observe_under(kpis.wait_s, channel, WAIT_BUCKETS_S, data.wait_s)
 
@@ -211,19 +224,19 @@ def _ticket_solved(kpis: Kpis, _: Arrival, data: support.TicketData, channel: st
 def _delivered(kpis: Kpis, arrival: Arrival, data: orders.DeliveryEndData, channel: str) -> None:
     promised_at = data.promised_at
     if promised_at is not None:
-        kpis.promises[channel, "kept" if arrival.time <= promised_at else "broken"] += 1
+        count_up(kpis.promises, (channel, "kept" if arrival.time <= promised_at else "broken"))
 
 
 def _delivery_failed(kpis: Kpis, _: Arrival, __: orders.DeliveryEndData, channel: str) -> None:
-    kpis.promises[channel, "broken"] += 1
+    count_up(kpis.promises, (channel, "broken"))
 
 
 def _kept(kpis: Kpis, _: Arrival, __: promises.PromiseEndData, channel: str) -> None:
-    kpis.promises[channel, "kept"] += 1
+    count_up(kpis.promises, (channel, "kept"))
 
 
 def _withdrawn(kpis: Kpis, _: Arrival, __: promises.PromiseEndData, channel: str) -> None:
-    kpis.promises[channel, "withdrawn"] += 1
+    count_up(kpis.promises, (channel, "withdrawn"))
 
 
 def _amount(kpis: Kpis, arrival: Arrival, data: Any, channel: str) -> None:

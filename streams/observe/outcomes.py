@@ -1,10 +1,9 @@
 """Whether alerts were right, in time and well calibrated: counters over outcomes that have matured."""
 
-from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from streams.observe.counted import Counted, add_counts
+from streams.observe.counted import add_counts, count_up
 from streams.observe.histogram import Histogram, add_all, observe_under
 from streams.scoring.policy import DAY_S
 
@@ -17,47 +16,66 @@ WHEN: Final = ("before_complaint", "after_complaint")
 ROUNDING: Final = 1e-9
 
 
-@dataclass(slots=True)
 class Outcomes:
     """Counters of one transaction, or of everything that was committed."""
 
-    suppressed: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Steps that were decided and not announced, by (rule, reason)."""
-    results: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Matured outcomes of alerts, by (rule, result): churned, retained, saved, false_alarm."""
-    lead_s: dict[str, Histogram] = field(default_factory=dict)
-    """Time from an alert to the loss that it foretold, by rule."""
-    inferred: Counted[tuple[str, str, str]] = field(default_factory=Counted)
-    """Outcomes read from what the customer did within the horizon, by (rule, outcome, told): returned or
-    lost; told, untold or holdout."""
-    losses: int = 0
-    """Customers who were lost while watched: silent for the alert horizon."""
-    foretold: Counted[str] = field(default_factory=Counted)
-    """Of these, those of whom a rule had warned since their last engagement, by rule; `any` counts once."""
-    passed: Counted[str] = field(default_factory=Counted)
-    """Critical announcements that went past the budget, by rule."""
-    actions: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Actions on alerts by (action, result): applied, unchanged, past, unknown_alert."""
-    incidents: Counted[tuple[str, str]] = field(default_factory=Counted)
-    """Steps of the guard of silent inputs, by (channel, step): opened, closed."""
-    raised: Counted[str] = field(default_factory=Counted)
-    """Alerts that were opened, by whether the customer had complained before: one of `WHEN`."""
-    predicted: Counted[str] = field(default_factory=Counted)
-    """Matured predictions by bin of their probability."""
-    came_true: Counted[str] = field(default_factory=Counted)
-    """Of these, the customers who left."""
-    probability: dict[str, float] = field(default_factory=dict)
-    """Sum of the predicted probabilities by bin."""
-    squared_error: float = 0.0
-    """Sum of (probability - outcome)^2 over all matured predictions: the Brier score times their number."""
+    __slots__ = (
+        "actions",
+        "came_true",
+        "foretold",
+        "incidents",
+        "inferred",
+        "lead_s",
+        "losses",
+        "passed",
+        "predicted",
+        "probability",
+        "raised",
+        "results",
+        "squared_error",
+        "suppressed",
+    )
+
+    def __init__(self) -> None:
+        self.suppressed: dict[tuple[str, str], int] = {}
+        """Steps that were decided and not announced, by (rule, reason)."""
+        self.results: dict[tuple[str, str], int] = {}
+        """Matured outcomes of alerts, by (rule, result): churned, retained, saved, false_alarm."""
+        self.lead_s: dict[str, Histogram] = {}
+        """Time from an alert to the loss that it foretold, by rule."""
+        self.inferred: dict[tuple[str, str, str], int] = {}
+        """Outcomes read from what the customer did within the horizon, by (rule, outcome, told): returned or
+        lost; told, untold or holdout."""
+        self.losses = 0
+        """Customers who were lost while watched: silent for the alert horizon."""
+        self.foretold: dict[str, int] = {}
+        """Of these, those of whom a rule had warned since their last engagement, by rule; `any` counts once
+        each."""
+        self.passed: dict[str, int] = {}
+        """Critical announcements that went past the budget, by rule."""
+        self.actions: dict[tuple[str, str], int] = {}
+        """Actions on alerts by (action, result): applied, unchanged, past, unknown_alert."""
+        self.incidents: dict[tuple[str, str], int] = {}
+        """Steps of the guard of silent inputs, by (channel, step): opened, closed."""
+        self.raised: dict[str, int] = {}
+        """Alerts that were opened, by whether the customer had complained before: one of `WHEN`."""
+        self.predicted: dict[str, int] = {}
+        """Matured predictions by bin of their probability."""
+        self.came_true: dict[str, int] = {}
+        """Of these, the customers who left."""
+        self.probability: dict[str, float] = {}
+        """Sum of the predicted probabilities by bin."""
+        self.squared_error = 0.0
+        """Sum of (probability - outcome)^2 over all matured predictions: the Brier score times their
+        number."""
 
     def suppress(self, rule: str, reason: str) -> None:
         """Count a step that is told to nobody."""
-        self.suppressed[rule, reason] += 1
+        count_up(self.suppressed, (rule, reason))
 
     def matured(self, rule: str, result: str, *, lead_s: float | None = None) -> None:
         """Count the outcome of an alert; `lead_s` where it foretold a loss."""
-        self.results[rule, result] += 1
+        count_up(self.results, (rule, result))
         if lead_s is not None:
             self.lead(rule, lead_s)
 
@@ -68,8 +86,8 @@ class Outcomes:
     def predict(self, probability: float, *, churned: bool) -> None:
         """Count a prediction whose horizon is over."""
         label = bin_of(probability)
-        self.predicted[label] += 1
-        self.came_true[label] += churned
+        count_up(self.predicted, label)
+        count_up(self.came_true, label, int(churned))
         self.probability[label] = self.probability.get(label, 0.0) + probability
         self.squared_error += (probability - churned) ** 2
 

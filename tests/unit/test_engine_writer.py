@@ -102,7 +102,9 @@ async def test_everything_is_sent_once_in_its_order_and_a_large_record_alone() -
     sizes = [(b"a", 100), (b"b", 100), (b"c", 100), (b"d", 4_000), (b"e", 10)]
     rows: dict[bytes, bytes | None] = {key: b"x" * size for key, size in sizes} | {b"gone": None}
     outputs = [Output("out", b"k", b"1", (("h", None),)), Output("out", None, b"2")]
-    await under_test.write(Transaction(0, Effects(rows, outputs), MARKER, 0, {}))
+    effects = Effects(rows)
+    effects.outputs = outputs
+    await under_test.write(Transaction(0, effects, MARKER, 0, {}))
     *changelog, out = [(topic, told(batch)) for topic, batch in producer.sent]
     assert {topic for topic, _ in changelog} == {SETTINGS.changelog}
     kinds = [[key for key, _, _ in found] for _, found in changelog]

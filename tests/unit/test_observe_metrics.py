@@ -56,7 +56,8 @@ def a_partition(number: int, *inputs: InputSnapshot, problem: str = "") -> Parti
 
 def a_tally() -> Tally:
     """Return counters with something in each."""
-    tally = Tally(scores=4)
+    tally = Tally()
+    tally.scores = 4
     tally.rejects["web", "not_json"] = 1
     tally.alerts["silence", "low", "opened"] = 2
     tally.misplaced["web"] = 6

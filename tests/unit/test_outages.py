@@ -36,7 +36,7 @@ class Partition:
             now_s = START + self.hour * HOUR_S
             if sends:
                 for channel in channels or ("web",):
-                    self.tokens[SEEN + channel] = count(self.tokens, channel, RATE, now_s - 60.0)
+                    self.tokens[SEEN + channel] = count(self.tokens.get(SEEN + channel), RATE, now_s - 60.0)
             found = self.watchman.look(self.tokens, now_s, self.starts)
             changed = {**self.tokens, **found.tokens}
             self.tokens = {name: bucket for name, bucket in changed.items() if bucket is not None}
@@ -182,16 +182,16 @@ def test_the_rate_is_that_of_the_last_week():
     """A steady stream is expected as it came; the first transaction tells nothing."""
     tokens: dict[str, Bucket] = {}
     for hour in range(24 * 70):
-        tokens[SEEN + "web"] = count(tokens, "web", RATE, START + hour * HOUR_S)
+        tokens[SEEN + "web"] = count(tokens.get(SEEN + "web"), RATE, START + hour * HOUR_S)
     assert expected(tokens[SEEN + "web"], 24 * HOUR_S) == pytest.approx(24 * RATE, rel=0.01)
-    assert count({}, "web", 5000, START).level == 0.0
+    assert count(None, 5000, START).level == 0.0
 
 
 def test_history_in_one_piece_is_spread_over_its_time():
     """Ten weeks of a stream in one transaction tell the rate of the same stream in many."""
-    first = {SEEN + "web": count({}, "web", RATE, START)}
-    at_once = count(first, "web", RATE * 24 * 70, START + 70 * DAY)
+    first = count(None, RATE, START)
+    at_once = count(first, RATE * 24 * 70, START + 70 * DAY)
     assert expected(at_once, DAY) == pytest.approx(24 * RATE, rel=0.01)
-    late = count({SEEN + "web": at_once}, "web", 5, START)
+    late = count(at_once, 5, START)
     assert (late.level, late.at_s) == (at_once.level + 5, at_once.at_s)
     assert HALF_LIFE_S == 7 * DAY
