@@ -86,7 +86,9 @@ class Marker(msgspec.Struct, array_like=True, frozen=True):
 
     def check(self) -> None:
         """Raise `Inconsistent` unless every offset moved has exactly one outcome."""
-        moved = sum(position.moved for position in self.inputs.values())
+        moved = 0
+        for position in self.inputs.values():  # a sum of their `moved` costs twice as much, at every commit
+            moved += position.next_offset - position.origin
         if moved != self.counts.total():
             msg = f"{moved} offsets moved, but {self.counts.total()} outcomes counted: {self.counts}"
             raise Inconsistent(msg)

@@ -11,6 +11,7 @@ The Kafka lane and the in-memory log drive the same class: what the simulation p
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 
@@ -19,8 +20,7 @@ from streams.engine.handler import Bucket, Effects, Handler, Record, Standing, W
 from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(msgspec.Struct):
     """Raw records of one partition of one input topic, in offset order.
 
     `sequence` numbers the chunks of an input partition from 0 within a `session` (the time between two
@@ -37,8 +37,7 @@ class Chunk:
     """Bytes of keys and values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """What is written at once: the effects and the marker that goes with them."""
 
     partition: int
@@ -108,8 +107,7 @@ class Partition:
         self.handler.committed(self.number, transaction.effects)
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(msgspec.Struct):
     """How far a draft has moved one input."""
 
     next_offset: int
@@ -194,7 +192,10 @@ class Draft:
 
 
 def _spent(old: dict[str, Bucket], changed: Mapping[str, Bucket | None]) -> dict[str, Bucket]:
-    return {name: bucket for name, bucket in {**old, **changed}.items() if bucket is not None}
+    tokens = {**old, **changed}
+    if None in changed.values():
+        return {name: bucket for name, bucket in tokens.items() if bucket is not None}
+    return cast("dict[str, Bucket]", tokens)
 
 
 def _moved(old: Position, progress: _Progress, newest_event_s: float | None) -> Position:
