@@ -60,7 +60,7 @@ class Processor:
         self.dead_letters_topic = prefix + DEAD_LETTERS.name
         self.sources = named_sources(scorer.policy.sources)
         self.priced = priced_by(scorer.policy)
-        self.tally = Tally(self.sources)
+        self.tally = Tally(self.sources, self.priced)
         """Everything committed since this worker started."""
         self.alert_latency = Histogram(LATENCY_BUCKETS_S)
         """Seconds from an event's record timestamp to the commit of the alert that it raised."""

@@ -232,9 +232,3 @@ class Intake:
             self.meter(kind, channel, self.label(source)).add(each)
         add_counts(self.others, other.others)
         add_counts(self.rejects, other.rejects)
-
-    def copy(self) -> "Intake":
-        """Return an intake with the same counts, but for arrivals, that shares nothing with this one."""
-        copy = Intake(self.sources)
-        copy.add(self)
-        return copy

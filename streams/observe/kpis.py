@@ -145,12 +145,6 @@ class Kpis:
         for (kind, channel, currency), events in other.spent.items():
             count_up(self.spent, (kind, channel, self._label(currency)), events)
 
-    def copy(self) -> "Kpis":
-        """Return counters that share nothing with these, without the pending contacts."""
-        copy = Kpis(priced=self.priced)
-        copy.add(self)
-        return copy
-
 
 _Reader = Callable[[Kpis, Arrival, Any, str], None]
 

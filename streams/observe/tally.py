@@ -84,7 +84,7 @@ class Tally:
 
     def copy(self) -> "Tally":
         """Return a tally with the same counts that shares nothing with this one."""
-        copy = Tally(self.intake.sources)
+        copy = Tally(self.intake.sources, self.kpis.priced)
         copy.add(self)
         return copy
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from streams.engine.stats import InputSnapshot, PartitionSnapshot, Snapshot, Stats
 from streams.observe.census import Census
 from streams.observe.histogram import Histogram
-from streams.observe.kpis import priced_by
 from streams.observe.placement import partition_of
 from streams.observe.tally import Latencies, Tally
 from streams.scoring.apply import Scorer
@@ -100,10 +99,6 @@ class Watch:
     """The engine, once the application is built."""
     started_s: float = field(default_factory=time.time)
     _reserved: dict[int, _Reserved] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # Before anything is counted: a currency that has become `other` cannot be told from the others again.
-        self.observed.tally.kpis.priced = priced_by(self.observed.scorer.policy)
 
     @property
     def running(self) -> bool:

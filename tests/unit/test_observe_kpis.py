@@ -243,13 +243,20 @@ def spent(*currencies: str) -> Kpis:
 STRANGE = [f"X{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(MOST_CURRENCIES + 5)]
 
 
+def scraped(kpis: Kpis) -> Kpis:
+    """Return the figures as a scrape copies them."""
+    tally = Tally()
+    tally.kpis = kpis
+    return tally.copy().kpis
+
+
 def test_currencies_without_end_share_a_label():
     """Beyond a number of them new ones are `other`, in the sum of tallies and in a copy of it (G8)."""
     total = Kpis()
     for currency in STRANGE:
         total.add(spent(currency))
     total.add(spent("XAA"))
-    for each in (total, total.copy()):
+    for each in (total, scraped(total)):
         found = unpriced(each)
         assert len(found) == MOST_CURRENCIES + 1
         assert (found["web", "other"], found["web", "XAA"]) == (5, 2)
@@ -260,9 +267,16 @@ def test_a_currency_with_a_rate_is_never_one_of_the_others():
     total = Kpis(priced=priced_by(DEFAULT.policy))
     total.add(spent(*STRANGE, "USD"))
     total.add(spent("EUR", "USD"))
-    for each in (total, total.copy()):
+    for each in (total, scraped(total)):
         assert sum(unpriced(each).values()) == len(STRANGE)
         assert each.spent[OrderPlaced, "web", "USD"] == 2
+
+
+def test_a_worker_and_its_scrapes_know_the_currencies_with_a_rate():
+    """From the first transaction on: later one of them may be among the others already."""
+    tally = Processor(DEFAULT).tally
+    for each in (tally, tally.copy()):
+        assert each.kpis.priced == {"EUR", *DEFAULT.policy.currencies}
 
 
 def test_what_an_engagement_without_a_rate_is_worth():

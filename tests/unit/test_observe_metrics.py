@@ -379,12 +379,6 @@ def a_watch(
     return Watch(observed, lane)  # type: ignore[arg-type]
 
 
-def test_what_is_watched_knows_the_currencies_with_a_rate():
-    """From its first transaction on: later one of them may be among the others already."""
-    watch = a_watch(())
-    assert watch.observed.tally.kpis.priced == {"EUR", *DEFAULT.policy.currencies}
-
-
 def test_a_census_of_a_partition_that_went_away_is_not_counted():
     """Else the customers of a partition would be counted here and at its new owner."""
     reading = a_watch((a_partition(1), a_partition(2))).read()
