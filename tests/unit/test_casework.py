@@ -234,16 +234,20 @@ def test_the_budget_is_of_active_customers():
 
 
 def test_of_equal_severity_the_greater_value_goes_first():
-    """Money at risk decides between two customers who are as likely to leave."""
+    """Money at risk decides between two customers, though the richer one is less likely to leave."""
     rig = Rig(now_day=300)
-    for name, total in (("poor", 1_000), ("rich", 90_000)):
-        lines = [line("order.placed", 10.0 * n, total=total, currency="EUR") for n in range(4)]
+    for name, total, first in (("poor", 10_000, 0.0), ("rich", 20_000, 40.0)):
+        lines = [line("order.placed", first + 10.0 * n, total=total, currency="EUR") for n in range(4)]
         rig.apply(
             *(
                 Rec(changed(each, subject=name), key=name.encode())
                 for each in (*lines, line("page.viewed", 300.0))
             )
         )
+    severity, value, risk = zip(*rig.processor.office.desk(0).waiting.values(), strict=True)
+    assert severity[0] == severity[1]
+    assert value[0] < value[1]
+    assert risk[0] > risk[1]
     assert told(rig.sweep(300.1)) == ["rich"]
 
 

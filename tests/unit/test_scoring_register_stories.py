@@ -41,6 +41,11 @@ STORIES = {
     "refunded after": Story(
         [placed(), event("order.refunded", 7, order_id="o1")], 9, [("promise_broken", 3, 3, 7)]
     ),
+    "called off in the grace": Story(
+        [placed(), event("order.cancelled", 3 + HOUR, order_id="o1")],
+        3 + 1.5 * HOUR,
+        [("promise_broken", 3, 3, 3 + HOUR)],
+    ),
     "failed at the door and never late beside": Story(
         [placed(), event("delivery.failed", 2, order_id="o1")], 9, [("failed_delivery", 3, 2, 62)]
     ),
@@ -83,6 +88,9 @@ STORIES = {
         [ticket("created", FRIDAY + 18 * HOUR)],
         FRIDAY + 2,
         [("target_missed", 2, FRIDAY + 1.75, FRIDAY + 61.75)],
+    ),
+    "neither replied nor solved": Story(
+        [ticket("created", 10 * HOUR)], 9, [("target_missed", 2, 14 * HOUR, 14 * HOUR + 60)]
     ),
     "replied and solved in time": Story(
         [ticket("created", 10 * HOUR), ticket("replied", 12 * HOUR), ticket("solved", 20 * HOUR)], 9, []
