@@ -12,7 +12,7 @@ from streams.scoring.rows import pack
 from streams.scoring.standing import failing
 from streams.scoring.state import BEST, BEST_KEPT, CustomerState
 from tests.customers import DEFAULT, event, plain, row, scorer, seconds
-from tests.register import Life, call, day, failures, placed, swept, ticket
+from tests.register import HOUR, Life, call, day, failures, placed, swept, ticket
 from tests.unit.test_scoring_signals import READ
 
 
@@ -81,6 +81,34 @@ def test_apologies_wear_out(second: float, weight: float):
     newest = max(row(life).entries.failures, key=lambda case: case.since_s)
 
     assert DEFAULT.ledger.failures.at(newest, seconds(second + 20)).weight == weight
+
+
+def test_a_glad_answer_before_a_failure_repairs_nothing():
+    """Who was content with how an issue was settled and complains later is not content with that."""
+    glad = event("survey.answered", 0, survey="csat", score=5, issue_id="i1")
+    (case,) = row([glad, event("complaint.raised", 1, complaint_id="c1", issue_id="i1")]).entries.failures
+
+    assert case.mended_s == 0
+
+
+def test_of_two_targets_missed_the_first_counts():
+    """A ticket that nobody answered fails once, from its first target on, when the second is missed too."""
+    state = swept([ticket("created", 10 * HOUR)], 1)
+    first = failures(state)
+
+    assert DEFAULT.expire(state, seconds(9), all_until(seconds(9)))
+    assert failures(state) == first
+    assert first == [("target_missed", 2.0, pytest.approx(14 * HOUR), pytest.approx(14 * HOUR + 60))]
+
+
+def test_of_failures_of_one_second_the_same_leave_a_full_register():
+    """Which of them makes room does not depend on the order in which they came."""
+    life = [event("delivery.failed", 0, id=name, order_id=name) for name in "abcdefghijklmnopqrst"]
+    states = [row(life), row(life[::-1])]
+    kept, others = ({case.name for case in state.entries.all()} for state in states)
+
+    assert kept == others
+    assert [(len(kept), state.crowded) for state in states] == [(16, 4), (16, 4)]
 
 
 def test_what_is_over_is_folded():

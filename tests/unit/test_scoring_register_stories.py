@@ -89,9 +89,6 @@ STORIES = {
         FRIDAY + 2,
         [("target_missed", 2, FRIDAY + 1.75, FRIDAY + 61.75)],
     ),
-    "neither replied nor solved": Story(
-        [ticket("created", 10 * HOUR)], 9, [("target_missed", 2, 14 * HOUR, 14 * HOUR + 60)]
-    ),
     "replied and solved in time": Story(
         [ticket("created", 10 * HOUR), ticket("replied", 12 * HOUR), ticket("solved", 20 * HOUR)], 9, []
     ),
@@ -130,6 +127,11 @@ STORIES = {
         ],
         9,
         [("complaint", 2, 0, 1)],
+    ),
+    "a complaint about what was settled before": Story(
+        [event("bot.resolved", 0, issue_id="i1"), event("complaint.raised", 1, issue_id="i1")],
+        9,
+        [("complaint", 2, 1, 61)],
     ),
     "a complaint that a bot settled": Story(
         [event("complaint.raised", 0, issue_id="i1"), event("bot.resolved", 1, issue_id="i1")],
