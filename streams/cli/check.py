@@ -52,7 +52,8 @@ def check(
 
     Each is accepted, with its signals and the points by which they move a customer of whom nothing else is
     known; or neutral; or rejected, with the place, what was seen there and what to send instead; or a
-    duplicate; or of a visitor not yet known. Exit codes: 0 nothing rejected, 1 something rejected.
+    duplicate; or of a visitor not yet known. Exit codes: 0 nothing rejected, 1 something rejected,
+    2 unreadable file or policy.
     """
     checker = Checker(Scorer(load_policy(policy_path)))
     with open_events(file) as lines:
