@@ -79,9 +79,9 @@ def _policies() -> Iterator[str]:
     yield from _section(
         "Drivers",
         "The default policy: `v` is how the moment felt (0 to 100), `w` how much it matters. "
-        "Every number is a prior, meant to be replaced by your own. In a policy file the table of a driver is "
-        "`[drivers.NAME]`, with the keys `value` (`v`), `weight` (`w`), `service` (true: it counts in both "
-        "ledgers), `group`, `severity_floor`, `owner` and `reason`; what it leaves out stays as it is.",
+        "Every number is a prior, meant to be replaced by your own. In a policy file the table of a driver "
+        "is `[drivers.NAME]`, with the keys `value` (`v`), `weight` (`w`), `service` (true: it counts in "
+        "both ledgers), `group`, `severity_floor`, `owner` and `reason`; what it leaves out stays as it is.",
         _drivers(),
     )
     yield from _section(
@@ -113,9 +113,10 @@ def _operation() -> Iterator[str]:
     yield from _section(
         "Settings",
         "The later one wins: default, `cx.toml`, environment, option of the command. `cx.toml` is looked for "
-        "in the folder where the command starts; the option `--config`, else `CX_CONFIG`, names another file. "
-        "It has a line a setting, such as `partitions = 12`, and no tables. One more variable is no setting: "
-        "`CX_KAFKA_HOME` names an unpacked Kafka 4 for the local Kafka, instead of one that Maven fetches.",
+        "in the folder where the command starts; the option `--config`, else `CX_CONFIG`, names another "
+        "file. It has a line a setting, such as `partitions = 12`, and no tables. One more variable is no "
+        "setting: `CX_KAFKA_HOME` names an unpacked Kafka 4 for the local Kafka, instead of "
+        "one that Maven fetches.",
         settings_table().splitlines(),
     )
     yield from _section(

@@ -31,7 +31,7 @@ COLUMNS = ("AUC", "Brier", "ECE", "detected", "driven", "false", "lead")
     "--world", "names", multiple=True, type=click.Choice(list(WORLDS)), help="A world; all without it."
 )
 @click.option("--seed", default=0, show_default=True, help="Of the worlds.")
-@click.option("--customers", type=click.IntRange(min=100), help="Customers in each world.  [default: its own]")
+@click.option("--customers", type=click.IntRange(min=100), help="Customers in a world.  [default: its own]")
 @click.option("--budget", default=10.0, show_default=True, help="Alerts per 1,000 active customers a week.")
 @policy_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with every world.")
