@@ -20,7 +20,7 @@ from schemas.money import money
 from schemas.outputs import Rule
 from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
 from streams.cli.connecting import connection
-from streams.cli.tables import print_tables
+from streams.cli.tables import minute, print_tables
 from streams.delivery.pauses import pause, read_pauses, resume
 from streams.demo.words import SEVERITY_STYLES, ago, plain, printable
 from streams.errors import CxError, Exit
@@ -31,7 +31,6 @@ SHOWN = 40
 DRIVERS = 5
 TABLE_WIDTH = 130
 """A narrower terminal leaves no room for the sentence beside the other columns."""
-MINUTE_CHARS = 16
 """An RFC 3339 time to the minute."""
 
 
@@ -58,7 +57,7 @@ def list_(file: Path | None, *, limit: int, as_json: bool, **flags: Any) -> None
     found, silent, lasting = asyncio.run(_read(settings, wanted))
     for each in silent:
         detail = printable(each["detail"])
-        click.echo(f"silent source since {_minute(each['since'])}: {detail}; silence is held back", err=True)
+        click.echo(f"silent source since {minute(each['since'])}: {detail}; silence is held back", err=True)
     if lasting is not None:
         click.echo(f"delivery is paused{_how_long(lasting)}; cx alerts resume", err=True)
     if as_json:
@@ -160,7 +159,7 @@ def _print(found: list[Alert]) -> None:
 
 
 def _narrow(alert: Alert) -> Iterator[Text | Padding]:
-    stands = f"{printable(alert['customer_id'])}, {plain(status_of(alert))} since {_minute(alert['at'])}"
+    stands = f"{printable(alert['customer_id'])}, {plain(status_of(alert))} since {minute(alert['at'])}"
     yield _severity(alert) + Text(f" {plain(alert['rule'])}: {stands}")
     yield Padding(Text(f"{printable(alert['reason'])} ({alert['alert_id']})"), (0, 0, 0, 4))
 
@@ -176,7 +175,7 @@ def _table(found: list[Alert]) -> Table:
             _severity(each),
             plain(each["rule"]),
             plain(status_of(each)),
-            _minute(each["at"]),
+            minute(each["at"]),
             Text(printable(each["reason"])),
         )
     return table
@@ -223,7 +222,7 @@ def _at_stake(alert: Alert) -> Iterator[str]:
         yield f"{money(value['amount'], value['currency'])} ({value['formula']})"
     for name in ("act_by", "expected_by"):
         if alert[name]:
-            yield f"{plain(name)} {_minute(alert[name])}"
+            yield f"{plain(name)} {minute(alert[name])}"
     for name in ("owner", "cause_owner", "link"):
         if alert[name]:
             yield f"{plain(name)}: {alert[name]}"
@@ -237,10 +236,10 @@ def _lived_through(alert: Alert) -> Iterator[str]:
     for each in alert["open_issues"]:
         yield f"open {each['kind']}: {plain(each['driver'])}, for {ago(each['age_s'])}"
     for each in alert["promises"]:
-        yield f"{each['kind']} promised by {_minute(each['due'])}: {each['status']}"
+        yield f"{each['kind']} promised by {minute(each['due'])}: {each['status']}"
     for each in alert["earlier_alerts"]:
         outcome = plain(each["outcome"] or "no outcome")
-        yield f"{plain(each['rule'])} of {_minute(each['opened_at'])}: {outcome}"
+        yield f"{plain(each['rule'])} of {minute(each['opened_at'])}: {outcome}"
     if alert["messages_30d"]:
         yield f"{_count(alert['messages_30d'], 'message')} in 30 days"
 
@@ -248,17 +247,13 @@ def _lived_through(alert: Alert) -> Iterator[str]:
 def _life(alert: Alert) -> Iterator[str]:
     for name in ("announced_at", "acknowledged_at", "snoozed_until"):
         if alert[name]:
-            yield f"{plain(name).removesuffix(' at')} {_minute(alert[name])}"
+            yield f"{plain(name).removesuffix(' at')} {minute(alert[name])}"
     if alert["folded_into"]:
         yield f"folded into {alert['folded_into']}"
     if alert["holdout"]:
         yield "nobody is told of this customer: holdout"
     if alert["outcome"]:
         yield f"outcome: {plain(alert['outcome'])}"
-
-
-def _minute(at: str) -> str:
-    return at.replace("T", " ")[:MINUTE_CHARS]
 
 
 def _standing(alert: Alert) -> str:
@@ -274,4 +269,4 @@ def _step(alert: Alert) -> str:
     who = f" by {printable(alert['by'])}" if alert["by"] else ""
     note = f": {printable(alert['note'])}" if alert["note"] else ""
     told = " (people were told)" if alert["announced"] else ""
-    return f"{_minute(alert['at'])}  {alert['step']}{who}{note}{told}"
+    return f"{minute(alert['at'])}  {alert['step']}{who}{note}{told}"

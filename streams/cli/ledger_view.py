@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from streams.cli.tables import MINUTE_CHARS, minute
 from streams.demo.words import BAND_STYLES, SEVERITY_STYLES, printable
 from streams.scoring.policy import Policy
 from streams.scoring.reasons import ago, words
@@ -17,7 +18,6 @@ Document = Mapping[str, Any]
 Row = list[float | None]
 NOTABLE_GAP: Final = 5.0
 NOTABLE_TREND: Final = 1.0
-MINUTE_CHARS: Final = 16  # of an RFC 3339 time, down to the minute
 LEAST: Final = 0.005
 """Less is 0.00 in a table."""
 RISK_REASONS: Final = {
@@ -53,7 +53,7 @@ def render(found: Document, policy: Policy) -> Iterator[RenderableType]:
 def _headline(found: Document) -> Text:
     band = found["band"]
     text = Text(printable(found["customer_id"]), "bold")
-    text.append(f", {_time(found['at'])} UTC: ", "not bold")
+    text.append(f", {minute(found['at'])} UTC: ", "not bold")
     text.append("too little is known" if band == "unknown" else words(band), BAND_STYLES[band])
     return text.append(f", {found['events']:,} events", "not bold")
 
@@ -145,7 +145,7 @@ def _alerts(found: Document) -> Iterator[RenderableType]:
         yield Text("No alerts.")
         return
     for step in steps:
-        text = Text(f"{_time(step.get('at') or step['opened'])}  {words(step['rule'])} {step['episode']} ")
+        text = Text(f"{minute(step.get('at') or step['opened'])}  {words(step['rule'])} {step['episode']} ")
         text.append(f"{step.get('step', 'open')}, ")
         text.append(step["severity"], SEVERITY_STYLES[step["severity"]])
         yield text
@@ -189,7 +189,3 @@ def _color(value: float) -> str:
     if abs(value) < LEAST:
         return ""
     return "green" if value > 0 else "red"
-
-
-def _time(text: str) -> str:
-    return text.replace("T", " ")[:MINUTE_CHARS]
