@@ -93,8 +93,8 @@ class Record:
 class VirtualClock:
     """Time that passes only when everybody waits, and then at once."""
 
-    def __init__(self, at_s: float = NOON) -> None:
-        self.at_s = at_s
+    def __init__(self) -> None:
+        self.at_s = NOON
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
 

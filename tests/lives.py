@@ -120,14 +120,14 @@ def lives(  # a life's span and what it is made of
     ]
 
 
-def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dict[str, Any]:
+def evidence(state: CustomerState, at_s: float) -> dict[str, Any]:
     """Return all evidence in a row as of one time: sums decayed to it, and what does not decay as it is.
 
     What has ended by then is moved into the sums first: when that is done is of no meaning.
     """
     state = unpack(pack(state))
-    scorer.register._refresh(state, at_s)
-    ledger, churn = scorer.ledger, scorer.churn
+    DEFAULT.register._refresh(state, at_s)
+    ledger, churn = DEFAULT.ledger, DEFAULT.churn
 
     def decay(half_life_s: float) -> float:
         return 2.0 ** ((state.ref_s - at_s) / half_life_s)
@@ -138,7 +138,7 @@ def evidence(state: CustomerState, at_s: float, scorer: Scorer = DEFAULT) -> dic
         "newest": state.newest_s,
         "events": state.events,
         "peaks": [each and plain(each) for each in state.peaks],
-        "last": plain(scorer.ledger.last_of(state)),
+        "last": plain(DEFAULT.ledger.last_of(state)),
         "cause": plain(state.cause),
         "outreach": state.outreach,
         "crowded": state.crowded,

@@ -62,7 +62,7 @@ class SecuredKafka:
     `plain` the same without TLS, `mutual` TLS with a certificate that is asked for.
     """
 
-    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.certificates = make_certificates(folder)
         ports = {name: free_port() for name in ("OPEN", "USERS", "PLAIN", "MUTUAL")}
@@ -74,7 +74,7 @@ class SecuredKafka:
             folder / "broker",
             port=ports["OPEN"],
             voters={1: controller},
-            extra_properties={**self._properties(ports, controller), **(properties or {})},
+            extra_properties=self._properties(ports, controller),
         )
         self.broker.format_arguments = _scram()
         self.open = self.broker.bootstrap_servers

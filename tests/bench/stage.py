@@ -135,11 +135,11 @@ class _Fed:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def sample_rows(customers: int = SAMPLE_CUSTOMERS, events: int = SAMPLE_EVENTS) -> list[bytes]:
+def sample_rows() -> list[bytes]:
     """Return rows as the product packs them, of every fiftieth of a crowd with ten events each."""
     now_s = time.time()
     work = build_processor(Settings()).begin(0, {}, Standing("0" * 16, now_s))
-    feed = Workload(customers, step=50).backlog(events, now_s)
+    feed = Workload(SAMPLE_CUSTOMERS, step=50).backlog(SAMPLE_EVENTS, now_s)
     for offset, each in enumerate(feed):
         work.apply(each.topic, [_Fed(each.key, each.value, offset, int(now_s * 1000))])
     return [row for row in work.finish().rows.values() if row is not None]

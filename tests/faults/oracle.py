@@ -38,13 +38,11 @@ class Expected:
         }
 
 
-async def read_all(
-    bootstrap: str, topics: Collection[str], isolation: str = "read_committed"
-) -> dict[str, list[Any]]:
-    """Return every record of `topics`, in offset order within a partition."""
+async def read_all(bootstrap: str, topics: Collection[str]) -> dict[str, list[Any]]:
+    """Return every committed record of `topics`, in offset order within a partition."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
-        isolation_level=isolation,
+        isolation_level="read_committed",
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
     )

@@ -28,6 +28,9 @@ PARTITIONS = 4
 CUSTOMERS = 1500
 POISON = 0.004
 POLL_S = 0.05
+STOP_S = 30.0
+FED, FEED_EVERY_S = 1500, 0.4
+"""What is fed in the background."""
 
 
 class Rig:
@@ -94,10 +97,10 @@ class Rig:
         """Send a signal to a worker."""
         self.workers[name].send_signal(number)
 
-    def stop(self, name: str, number: signal.Signals = signal.SIGTERM, wait_s: float = 30) -> int:
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
         """End a worker and return its exit code."""
         self.send(name, number)
-        return self.workers[name].wait(wait_s)
+        return self.workers[name].wait(STOP_S)
 
     def log_file(self, name: str) -> Path:
         """Return where a worker's lines go."""
@@ -112,13 +115,12 @@ class Rig:
         """Return how often a worker has begun to work."""
         return self.log(name).count(what)
 
-    async def ready(self, name: str, times: int = 1, *, wait_s: float = 60, what: str = READY) -> float:
+    async def ready(self, name: str, times: int = 1, *, what: str = READY) -> float:
         """Wait until a worker has begun to work for the `times`-th time; return how long that took."""
         started = time.monotonic()
         await self.until(
             lambda: self.times_ready(name, what) >= times or self.workers[name].poll() is not None,
             f"{name} ready #{times}",
-            wait_s,
         )
         assert self.times_ready(name, what) >= times, f"{name} ended\n{self.tails()}"
         return time.monotonic() - started
@@ -168,16 +170,16 @@ class Rig:
             await producer.stop()
         return count
 
-    def feed_on(self, count: int = 1500, every_s: float = 0.4) -> None:
+    def feed_on(self) -> None:
         """Keep feeding in the background until `stop_feeding`."""
-        self._feed = asyncio.create_task(self._feeding(count, every_s))
+        self._feed = asyncio.create_task(self._feeding())
 
-    async def _feeding(self, count: int, every_s: float) -> int:
+    async def _feeding(self) -> int:
         total, seed = 0, 1000
         while not self._stop_feed.is_set():
             seed += 1
-            total += await self.feed(count, seed)
-            await asyncio.sleep(every_s)
+            total += await self.feed(FED, seed)
+            await asyncio.sleep(FEED_EVERY_S)
         return total
 
     async def stop_feeding(self) -> int:

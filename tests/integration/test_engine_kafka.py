@@ -171,13 +171,13 @@ async def test_the_changelog_is_there_before_the_worker_joins(settings: Settings
         await admin.close()
 
 
-async def filled(settings: Settings, count: int = 5) -> EngineSettings:
-    """Return the engine's settings after `count` records were written to partition 0 of the first input."""
+async def filled(settings: Settings) -> EngineSettings:
+    """Return the engine's settings after five records were written to partition 0 of the first input."""
     await ensure_topics(settings)
     engine = engine_settings(settings)
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers)
     await producer.start()
-    for number in range(count):
+    for number in range(5):
         await producer.send_and_wait(
             engine.inputs[0], b"v%d" % number, b"k", partition=0, timestamp_ms=1000 + number
         )

@@ -37,7 +37,7 @@ class Moment:
 
 
 @st.composite
-def moments(draw: st.DrawFn, under: Scorer, *, last: float = 400.0, most: int = 25) -> list[Moment]:
+def moments(draw: st.DrawFn, under: Scorer) -> list[Moment]:
     """Return moments of any value 0..100 and weight, in either ledger, in order of time."""
     drivers = st.sampled_from(sorted({*GOOD, *BAD, "store_visit"}))
     made = st.builds(
@@ -49,9 +49,9 @@ def moments(draw: st.DrawFn, under: Scorer, *, last: float = 400.0, most: int = 
         st.floats(0, 100),
         st.booleans(),
         st.sampled_from([0.05, 0.5, 1.0, 10.0]),
-        days(0, last),
+        days(0, 400.0),
     )
-    found = sorted(draw(st.lists(made, max_size=most)), key=lambda pair: pair[1])
+    found = sorted(draw(st.lists(made, max_size=25)), key=lambda pair: pair[1])
     return [Moment(signal, day, number) for number, (signal, day) in enumerate(found)]
 
 

@@ -21,11 +21,9 @@ from tests.purchases import START_S, buyers, cdnow_part, order
 MONTH = Plan(30, 60, 7)
 
 
-def walked(
-    lines: Iterable[bytes], plan: Plan = MONTH, policy: Policy | None = None, *, refit: bool = True
-) -> tuple[Walked, Walk]:
+def walked(lines: Iterable[bytes], plan: Plan = MONTH, *, refit: bool = True) -> tuple[Walked, Walk]:
     """Return the walk through a log."""
-    policy = under_horizon(policy or default_policy(), plan.horizon_days)
+    policy = under_horizon(default_policy(), plan.horizon_days)
     walk = Walk(read_log(lines, policy), plan, policy, refit=refit)
     times = grid(plan, walk.engagements.first_s, walk.engagements.last_s)
     return walk.run(times), walk

@@ -34,11 +34,11 @@ from tests.handling import (
 )
 
 
-def crowd(count: int, rig: Rig, day: float = 300.0) -> None:
+def crowd(count: int, rig: Rig) -> None:
     """Let so many customers be silent; the first bought once, the second twice, and so on."""
     for number in range(count):
         name = f"c{number}"
-        lines = [*orders([10.0 * n for n in range(4 + number % 3)]), line("page.viewed", day)]
+        lines = [*orders([10.0 * n for n in range(4 + number % 3)]), line("page.viewed", 300.0)]
         rig.apply(*(Rec(changed(each, subject=name), key=name.encode()) for each in lines))
 
 

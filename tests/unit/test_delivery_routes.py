@@ -138,10 +138,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
         load_routes(tmp_path / "none.toml")
 
 
-def receivers_of(folder: Path, url: str, key: str = SECRET) -> Any:
-    """Read the receivers of the good file with these secrets."""
+def receivers_of(folder: Path, url: str) -> Any:
+    """Read the receivers of the good file with this address."""
     (folder / "stores.url").write_text(url + "\n")
-    (folder / "care.key").write_text(key)
+    (folder / "care.key").write_text(SECRET)
     return read_receivers(routes_of(folder, GOOD), folder)
 
 

@@ -21,9 +21,9 @@ BROKER = Settings(bootstrap_servers="b:1")
 WEB = "cx.touchpoints.web"
 
 
-def records(count: int, *, step_s: float = 1.0) -> list[Record]:
-    """Return records of five customers, `step_s` of event time apart."""
-    return [Record(b"%d" % n, b"c%d" % (n % 5), WEB, 1000 + n * step_s) for n in range(count)]
+def records(count: int) -> list[Record]:
+    """Return records of five customers, a second of event time apart."""
+    return [Record(b"%d" % n, b"c%d" % (n % 5), WEB, 1000.0 + n) for n in range(count)]
 
 
 class Batch:

@@ -39,14 +39,14 @@ def batch(base: int, *values: bytes | None, producer: int = COMMITTED) -> bytes:
 LOG = batch(5, b"a", None, b"c") + batch(9, b"lost", producer=ABORTED) + batch(12, b"d", b"e")
 
 
-def fetched(log: bytes = LOG, at: int = 5) -> FetchResult:
+def fetched(at: int = 5) -> FetchResult:
     """Return what aiokafka makes of a fetch from offset `at`."""
     state = SimpleNamespace(paused=False, position=at)
     state.consumed_to = lambda position: setattr(state, "position", position)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
     records = PartitionRecords(
         TP,
-        MemoryRecords(log),
+        MemoryRecords(LOG),
         [(ABORTED, 9)],
         at,
         None,

@@ -49,9 +49,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def ends(pid: int, within_s: float = 10.0) -> bool:
+def ends(pid: int) -> bool:
     """Tell whether a process ends in time."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + 10.0
     while is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not is_alive(pid)

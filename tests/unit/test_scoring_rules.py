@@ -161,9 +161,9 @@ def evaluate(
     return told(by.rules.evaluate(state, seconds(day), absence_until_s=until_s, strong=strong))
 
 
-def closed(rule: Rule, day: float, number: int = 1) -> dict[int, Episode]:
+def closed(rule: Rule, day: float) -> dict[int, Episode]:
     """Return the episodes of a row in which a rule was closed on a day."""
-    return {rule: Episode(number, START, seconds(day), Cause.TREND, 1, 0)}
+    return {rule: Episode(1, START, seconds(day), Cause.TREND, 1, 0)}
 
 
 @pytest.mark.parametrize(
