@@ -312,6 +312,14 @@ def test_what_nobody_mended_is_not_said_to_be_mended(life: Life, reason: str):
     assert (found["resolved_because"], found["reason"]) == ("recovered", reason)
 
 
+def test_a_missed_deadline_opens_a_rule_that_rests():
+    """Nobody need send anything: a second broken promise is told within the 14 days after the first."""
+    life = [placed(347, "p", 346), CAME, placed(350, "q", 346.5)]
+    steps = [step for step in lived([*LOYAL, *life], 351, CALM) if step.rule is Rule.PROMISE_BROKEN]
+
+    assert [(step.step, step.number) for step in steps] == [("opened", 1), ("resolved", 1), ("opened", 2)]
+
+
 def test_a_reason_outlives_its_case():
     """A step that is told when nothing stands any more names what opened it."""
     steps = lived([*LOYAL, ticket("escalated", 346)], 346.1)
