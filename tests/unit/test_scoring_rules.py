@@ -313,6 +313,16 @@ def test_what_was_told_lately_is_no_fall(closed: float, opened: int):
     assert [step.rule for step in found].count(Rule.EXPERIENCE_DROP) == opened
 
 
+@pytest.mark.parametrize(("at", "opened"), [(434, 0), (437, 1)])
+def test_what_was_told_long_ago_hides_no_fall(at: float, opened: int):
+    """Friction alone is no experience of its own, and is told 90 days after an alert about something else."""
+    state = row([*LOYAL, *(event("error.shown", at, id=f"e{number}") for number in range(20))])
+    state.episodes[Rule.SERVICE_FAILURE] = Episode(1, seconds(340), seconds(346), "failure", 2, 0)
+
+    found = DEFAULT.rules.evaluate(state, seconds(at), absence_until_s=0.0)
+    assert [step.rule for step in found].count(Rule.EXPERIENCE_DROP) == opened
+
+
 @pytest.mark.parametrize(("probability", "severity"), [(0.899, "medium"), (0.901, "high")])
 def test_severity_of_churn(probability: float, severity: str):
     """Churn risk is high from a probability of .9 on."""
