@@ -128,6 +128,8 @@ def pause_(file: Path | None, reason: str, **flags: Any) -> None:
         return
     lasting = asyncio.run(read_pauses(settings)).current
     click.echo(f"already paused{_how_long(lasting) if lasting else ''}")
+    if reason:
+        click.echo("the new reason is not kept: cx alerts resume, then pause again", err=True)
 
 
 @alerts.command("resume")

@@ -72,7 +72,7 @@ def read_question(  # one parameter an option
     """Read the log that was named; raises CxError without one, with two, or without numpy and scipy."""
     if (events is None) == (dataset is None):
         msg = "give a file of touchpoints or --dataset, and not both"
-        raise CxError(msg, mend="cx backtest events.jsonl --horizon 90d", code=Exit.USAGE)
+        raise CxError(msg, mend="name one: events.jsonl, or --dataset cdnow-sample", code=Exit.USAGE)
     if not (find_spec("numpy") and find_spec("scipy")):
         msg = "a backtest and a fit need numpy and scipy"
         raise CxError(msg, mend="pip install 'cx-signals[fit]'")

@@ -96,12 +96,19 @@ class LocalKafka:
             if not is_free(port):
                 msg = f"port {port} on {LOOPBACK} is in use"
                 raise CxError(msg, mend="choose another port, for example: cx kafka start --port 19092")
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._properties_file.write_text(render(self.properties()))
+        self._make_folder()
         if not (self.data_dir / "data" / "meta.properties").exists():
             self._format()
         self._process = self._spawn()
         state.remember(self.data_dir, state.Running(self._process.pid, self.port, self.node_id))
+
+    def _make_folder(self) -> None:
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._properties_file.write_text(render(self.properties()))
+        except OSError as error:
+            msg = f"the folder {self.data_dir} cannot be written: {error.strerror}"
+            raise CxError(msg, mend="name a folder of your own: cx kafka start --data-dir DIR") from error
 
     def wait_ready(self, *, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Return when the broker serves requests; stop it and raise `CxError` where it does not."""

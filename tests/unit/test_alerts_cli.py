@@ -363,6 +363,7 @@ def test_delivery_is_paused_and_resumed(monkeypatch: pytest.MonkeyPatch):
     assert run("resume").output == "nothing was paused\n"
     assert run("pause", "--reason", "a wave\x1b").output.startswith("paused: nothing is sent until")
     assert run("pause").output == "already paused for 2 hours: a wave?\n"
+    assert "the new reason is not kept" in run("pause", "--reason", "prices").stderr
     assert run("resume").output.startswith("resumed: what is announced from now on")
     held.reason = ""
     assert run("pause").output == "already paused for 2 hours\n"

@@ -145,6 +145,7 @@ def test_too_little_says_so(tmp_path: Path):
         (("backtest",), "give a file of touchpoints or --dataset"),
         (("backtest", "x.jsonl", "--dataset", "cdnow"), "and not both"),
         (("backtest", "no/such/file"), "cannot read no/such/file"),
+        (("fit", "--out", "x"), "give a file of touchpoints or --dataset"),
         (("fit", "no/such/file", "--out", "x"), "cannot read no/such/file"),
         (("fit", "no/such/file", "--out", "no/such/folder/x"), "cannot write no/such/folder/x"),
     ],

@@ -140,6 +140,13 @@ class TestLocalKafka:
             broker.start()
         assert f"port {broker.port} on 127.0.0.1 is in use" in error.value.message
 
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path, runtime: Runtime):
+        """The option that names another one is told."""
+        (tmp_path / "file").touch()
+        with pytest.raises(CxError, match="cannot be written: Not a directory") as error:
+            LocalKafka(tmp_path / "file" / "data", runtime=runtime).launch()
+        assert "--data-dir" in error.value.mend
+
     def test_a_broker_that_ends_while_starting_shows_its_last_words(
         self, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch
     ):
