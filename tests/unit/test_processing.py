@@ -1,5 +1,7 @@
 """The way of an event through the handler: outcomes, rows, dead letters, and where customers lie."""
 
+import math
+
 import orjson
 import pytest
 
@@ -11,7 +13,7 @@ from streams.processing import Processor, build_processor
 from streams.scoring.rows import unpack
 from streams.settings import Settings
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
-from tests.customers import DEFAULT, event, line, row, seconds
+from tests.customers import DEFAULT, event, line, row, scorer, seconds
 from tests.handling import ANNA, LATER_MS, Rec, Rig, changed, documents, numbered, shopper, written
 from tests.lives import evidence
 
@@ -236,3 +238,20 @@ def test_the_settings_make_the_handler():
     assert found.dead_letters_topic == "p.cx.deadletter"
     assert (found.max_customers, found.office.link_template, found.event_clock) == (7, link, True)
     assert build_processor(Settings()).office.event_clock is False
+
+
+@pytest.mark.sources
+def test_a_record_that_cannot_be_scored_is_found_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Where it lies and whose it is go to the log; what it says does not, and the error goes on."""
+    processor = Processor(scorer())
+    monkeypatch.setattr(processor.scorer, "count", lambda *_: 1 / 0)
+    work = processor.begin(3, {}, Standing("generation", -math.inf))
+    with pytest.raises(ZeroDivisionError):
+        work.apply(WEB.name, [Rec(b"{"), Rec(line("order.placed", 1), offset=41)])
+    (said,) = caplog.records
+    found = vars(said)
+    assert (found["topic"], found["partition"], found["offset"]) == (WEB.name, 3, 41)
+    assert found["customer"] == b"anna"
+    assert "anna" not in said.getMessage()

@@ -3,8 +3,11 @@
 import pytest
 
 from schemas.families.web import PageViewed
+from streams.observe.census import Census
+from streams.observe.contacts import Contact
+from streams.observe.histogram import Histogram
 from streams.observe.intake import Meter
-from streams.observe.tally import Census, Histogram, Tally
+from streams.observe.tally import Latencies, Tally
 
 
 def test_a_value_is_counted_under_its_upper_bound():
@@ -60,3 +63,27 @@ def test_two_censuses_share_nothing():
     one.bands["steady"] += 1
     assert sum(other.experience.counts) == 0
     assert not other.bands
+
+
+def test_latencies_are_taken_when_a_transaction_was_committed():
+    """Each record's time from its timestamp, to a tenth of a second; contacts are judged then too."""
+    tally, latencies = Tally(), Latencies()
+    tally.intake.arrivals[10_000] = 3  # second 1000
+    tally.kpis.pending += [Contact(1, 0.0, "phone"), Contact(1, 1.0, "phone")]
+    latencies.take(0, tally, 1002.0)
+    assert latencies.scored.total == pytest.approx(6.0)
+    assert latencies.contacts.results == {("phone", "repeated"): 1}
+
+
+def test_a_copy_of_a_tally_shares_nothing_with_it():
+    """A scrape reads a copy while the worker counts on."""
+    tally = Tally(frozenset({"/shop"}))
+    tally.kpis.wait_s["phone"] = Histogram((1.0,))
+    copy = tally.copy()
+    tally.kpis.wait_s["phone"].observe(3.0)
+    tally.intake.accepted[PageViewed, "web", "/shop"] = Meter(1, 2.0)
+    tally.outcomes.raised["before_complaint"] = 1
+    assert copy.kpis.wait_s["phone"].total == 0.0
+    assert copy.intake.sources == {"/shop"}
+    assert not copy.intake.accepted
+    assert not copy.outcomes.raised

@@ -1,0 +1,84 @@
+"""What a pass of the sweep finds: scores, drivers, open alerts and the value at risk."""
+
+import math
+from itertools import count
+
+import pytest
+
+from streams.engine.handler import Standing
+from streams.observe.census import Census
+from streams.processing import Processor
+from streams.scoring.rows import pack
+from streams.scoring.state import PEAKS, Episode
+from streams.scoring.sums import sums_of
+from tests.customers import DEFAULT, event, row, seconds
+
+
+def test_a_census_takes_a_customer_as_the_scorer_reads_it():
+    """Score, driver points, open alerts and bytes of the row; the points are the score's distance (G5)."""
+    state = row([event("order.placed", 0), event("call.ended", 1, resolved="no", wait_s=900)])
+    state.episodes[1] = Episode(1, seconds(1), None, "lost", 2, 0)
+    census, packed = Census(), pack(state)
+    glance = census.take(DEFAULT, packed, state, seconds(2))
+    experience = sum(points for (ledger, _), points in census.points.items() if ledger == "experience")
+    assert 65.0 + experience == pytest.approx(glance.score)
+    assert census.experience.total == pytest.approx(glance.score)
+    assert census.service.total == pytest.approx(DEFAULT.ledger.service_score(state, seconds(2)))
+    assert census.gap.total == pytest.approx(census.service.total - glance.score)
+    assert (census.customers, census.row_bytes, census.other_policy) == (1, len(packed), 0)
+    assert census.open_alerts == {("churn_risk", "high"): 1}
+
+
+def test_of_whom_little_is_known_no_score_is_counted():
+    """Unknown is not healthy: scores near the prior would hide how the others feel (G6)."""
+    census = Census()
+    census.take(DEFAULT, b"", row([event("rage.clicked", 0)]), seconds(1))
+    census.take(DEFAULT, b"", row([event("complaint.raised", 0)]), seconds(1))
+    assert census.bands["unknown"] == 1
+    assert sum(census.experience.counts) == 1
+    assert sum(census.service.counts) == sum(census.gap.counts) == 0
+
+
+def test_a_driver_that_the_policy_dropped_is_other():
+    """Codes of rows that no policy names any more are one series together."""
+    state = row([event("order.placed", 0)])
+    state.points = sums_of({3999 * 8: -50.0})
+    state.peaks = [None] * PEAKS
+    census = Census()
+    census.take(DEFAULT, b"", state, seconds(1))
+    assert ("experience", "other") in census.points
+
+
+def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():
+    """The age of the last whole pass is how old an unseen silence can be."""
+    clock = count(100)
+    processor = Processor(DEFAULT, clock=lambda: float(next(clock)))
+    rows = {b"anna": pack(row([event("order.placed", 0)]))}
+    processor.begin(0, rows, Standing("generation", seconds(1))).sweep([b"anna"], seconds(1))
+    census = processor.censuses[0]
+    assert 100.0 <= census.began_s < census.ended_s < next(clock)
+
+
+def test_what_is_at_stake_counts_for_the_driver_that_takes_most():
+    """Probability times spend a year, as an alert says it; without a failure it is nobody's."""
+    bought = [event("order.placed", day, total=10_000, currency="EUR") for day in range(0, 60, 20)]
+    for events, driver in (
+        (bought, ("none", "")),
+        (
+            [*bought, event("call.ended", 61, wait_s=900, resolved="no")],
+            ("unresolved", DEFAULT.policy.drivers["unresolved"].owner),
+        ),
+    ):
+        state, census = row(events), Census()
+        glance = census.take(DEFAULT, b"", state, seconds(70))
+        logit = DEFAULT.churn.logit(state, glance.at_s, glance.terms, DEFAULT.policy.alert_horizon)
+        assert logit is not None
+        wanted = DEFAULT.rules.value.at_risk(state, glance.at_s, 1.0 / (1.0 + math.exp(-logit)))
+        assert census.value_at_risk == {driver: pytest.approx(wanted)}
+
+
+def test_nothing_is_at_stake_without_a_purchase():
+    """Who never bought has no probability of leaving and no value."""
+    census = Census()
+    census.take(DEFAULT, b"", row([event("complaint.raised", 0)]), seconds(1))
+    assert census.value_at_risk == {}
