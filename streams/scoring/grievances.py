@@ -112,7 +112,7 @@ class Grievances:
         for case in state.entries.failures:
             rank = self._served(case) if served else self._broke(case)
             if rank != _NONE and case.until_s > latest_s:
-                latest_s = case.until_s
+                latest_s = float(case.until_s)
                 too_old = latest_s - case.since_s >= self._standing_s
         return too_old
 
