@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rig import Rig, say
 
 from streams.errors import CxError
-from streams.local_kafka.node import LocalCluster
+from tests.local_cluster import LocalCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.long]
 

@@ -9,9 +9,10 @@ from aiokafka.admin import NewTopic
 from streams.admin import admin_client, describe_topics, ensure_topics
 from streams.errors import CxError
 from streams.local_kafka.find import Runtime, locate
-from streams.local_kafka.node import LocalCluster, LocalKafka
+from streams.local_kafka.node import LocalKafka
 from streams.settings import Settings
 from streams.topics import TOPICS
+from tests.local_cluster import LocalCluster
 
 pytestmark = pytest.mark.kafka
 

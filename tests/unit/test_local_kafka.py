@@ -17,8 +17,9 @@ from streams.cli import kafka as cli
 from streams.errors import CxError, Exit
 from streams.local_kafka import state, tether, wire
 from streams.local_kafka.find import Runtime
-from streams.local_kafka.node import LocalCluster, LocalKafka, render
+from streams.local_kafka.node import LocalKafka, render
 from tests.fake_kafka import JAR, fake_java, program
+from tests.local_cluster import LocalCluster
 
 
 @pytest.fixture
