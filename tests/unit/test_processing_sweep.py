@@ -8,8 +8,7 @@ from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Rule
 from streams.scoring.state import Episode
 from streams.topics import ALERTS, SCORES, WEB
-from streams.work import FORGET_AFTER_S
-from tests.customers import DAY, event, line, row, scorer, seconds
+from tests.customers import event, line, row, scorer, seconds
 from tests.handling import ANNA, Rig, documents, numbered, shopper, silent, written
 
 
@@ -64,7 +63,7 @@ def test_a_customer_gone_in_between_is_passed_over():
     assert not rig.sweep(10, [b"nobody"])
 
 
-FORGOTTEN_DAY = FORGET_AFTER_S / DAY
+FORGOTTEN_DAY = 3 * 365
 
 
 def test_a_row_of_which_nothing_is_left_is_forgotten():

@@ -140,6 +140,20 @@ class TestBinaryMode:
 
         assert decode(body, KEY, headers) == structured
 
+    @pytest.mark.parametrize("value", [None, b"{}"])
+    def test_data_is_no_attribute(self, value: bytes | None):
+        """A header `ce_data` says nothing: data are the value."""
+        _, headers = to_binary(accepted(decode(event(), KEY)))
+
+        assert accepted(decode(value, KEY, [*headers, ("ce_data", b"{}")])).data == PageViewedData()
+
+    @pytest.mark.parametrize(("text", "history"), [(b"true", True), (b"false", False)])
+    def test_history_in_a_header(self, text: bytes, history: bool):  # noqa: FBT001
+        """Both words of a boolean are read."""
+        value, headers = to_binary(accepted(decode(event(), KEY)))
+
+        assert accepted(decode(value, KEY, [*headers, ("ce_backfill", text)])).backfill is history
+
     @pytest.mark.parametrize("value", [None, b"", b"null", b" null "])
     def test_no_data(self, value: bytes | None):
         """No value, an empty one and null are data left out."""
