@@ -18,8 +18,8 @@ OPTIONS: Final = {
     "app_id": "--app-id",
     "config": "--config",
 }
-_TAKES_THEM: Final = re.compile(r"\bcx (?:topics (?:acls|adopt|check|create)|doctor)\b")
-"""Commands that mend, with all of these options."""
+_TAKING: Final = re.compile(r"(\bcx (?:topics (?:acls|adopt|check|create)|doctor)\b)((?: --[a-z-]+ \S+)*)")
+"""Commands that mend and take all of these options, with those that they have already."""
 
 
 def connection(command: Command) -> Command:
@@ -52,5 +52,10 @@ def mending(command: Command) -> Command:
 
 def as_given(mend: str, options: Mapping[str, Any]) -> str:
     """Return `mend` with the options that were given: without them it would mend what nobody asked for."""
-    said = [f" {OPTIONS[name]} {shlex.quote(str(options[name]))}" for name in OPTIONS if options.get(name)]
-    return _TAKES_THEM.sub(lambda found: found[0] + "".join(said), mend)
+    given = {OPTIONS[name]: shlex.quote(str(options[name])) for name in OPTIONS if options.get(name)}
+
+    def completed(found: re.Match[str]) -> str:
+        command, own = found.groups()
+        return command + "".join(f" {each} {given[each]}" for each in given if each not in own) + own
+
+    return _TAKING.sub(completed, mend)

@@ -207,7 +207,8 @@ def test_without_the_topic_the_command_says_so(kafka: str, topic_prefix: str):
     """A consumer would wait for a topic that nobody made."""
     result = Letters(kafka, topic_prefix)("list")
     assert isinstance(result.exception, CxError)
-    assert result.exception.mend == "cx topics create"
+    said = f"cx topics create --bootstrap-servers {kafka} --topic-prefix {topic_prefix}"
+    assert result.exception.mend == said
 
 
 def test_an_unreachable_broker_is_told_at_once():

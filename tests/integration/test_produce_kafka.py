@@ -98,4 +98,4 @@ def test_missing_topics_are_not_created_on_the_way(kafka: str, topic_prefix: str
     arguments = ["--generate", "10", "--bootstrap-servers", kafka, "--prefix", topic_prefix]
     error = CliRunner().invoke(produce, arguments).exception
     assert isinstance(error, CxError)
-    assert error.mend == "cx topics create"
+    assert error.mend == f"cx topics create --bootstrap-servers {kafka} --topic-prefix {topic_prefix}"

@@ -157,7 +157,7 @@ def story(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
 def test_a_running_worker_is_not_disturbed(story: dict[str, Any]) -> None:
     """The rebuild refuses while the group has members, and says what to do."""
     error = story["refused"].exception
-    assert "1 workers" in error.message
+    assert "1 worker runs as " in error.message
     assert error.mend == "stop every worker, then: cx rebuild"
 
 

@@ -118,7 +118,7 @@ def test_create_refuses_unequal_counts_and_names_the_mend(cx: Cx):
     assert (
         f"2: {cx.prefix}cx.touchpoints.web; 5: {cx.prefix}cx.touchpoints.store" in refused.exception.message
     )
-    assert "cx topics create --partitions 5" in refused.exception.mend
+    assert f"--topic-prefix {cx.prefix} --partitions 5" in refused.exception.mend
     listed = orjson.loads(cx("list", "--json").stdout)
     assert sum(each["partitions"] > 0 for each in listed) == 2
 
@@ -128,7 +128,7 @@ def test_create_refuses_another_count_than_there_is(cx: Cx):
     cx.make(f"{cx.prefix}cx.actions", 2)
     refused = cx("create", "--partitions", "4")
     assert isinstance(refused.exception, CxError)
-    assert refused.exception.mend == "cx topics create --partitions 2"
+    assert refused.exception.mend.endswith(f" --topic-prefix {cx.prefix} --partitions 2")
 
 
 def test_check_finds_what_is_wrong(cx: Cx):

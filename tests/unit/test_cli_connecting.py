@@ -25,6 +25,10 @@ WORDS = "--bootstrap-servers b:1 --topic-prefix v2. --config 'my cx.toml'"
     [
         ("cx topics create", f"cx topics create {WORDS}"),
         ("cx topics create --partitions 8", f"cx topics create {WORDS} --partitions 8"),
+        (
+            "cx topics create --topic-prefix new.",
+            "cx topics create --bootstrap-servers b:1 --config 'my cx.toml' --topic-prefix new.",
+        ),
         ("restart; cx doctor", f"restart; cx doctor {WORDS}"),
         ("cx kafka start, or cx worker", "cx kafka start, or cx worker"),
     ],
