@@ -27,6 +27,7 @@ MODULES = (
     "streams/casework.py",
     "streams/engine/cutting.py",
     "streams/engine/effects.py",
+    "streams/engine/grouping.py",
     "streams/observe/contacts.py",
     "streams/observe/counted.py",
     "streams/observe/histogram.py",

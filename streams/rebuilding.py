@@ -60,6 +60,7 @@ class QuietWork:
 
     def __init__(self, work: Work) -> None:
         self.apply = work.apply
+        self.settle = work.settle
         self.sweep = work.sweep
         self._work = work
 

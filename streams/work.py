@@ -360,13 +360,13 @@ class PartitionWork:
         self._accepted += 1
         self._intake.seen(event, channel, "accepted")
 
-    def finish(self) -> Processed:
-        """Return everything that this work changed: due scores, then rows."""
-        done, tally = self._done, self._tally
+    def settle(self) -> None:
+        """Publish the due scores of the customers applied so far, and pack their rows."""
+        done, tally, touched = self._done, self._tally, self._touched
         scorer, glances, rows, outputs = self._scorer, self._glances, done.rows, done.outputs
         publishing, topic = self._processor.publishing, self._processor.scores_topic
         scores = written = 0
-        for key, state in self._touched.items():
+        for key, state in touched.items():
             if publishing:
                 message = publish(scorer, key, state, glances.get(key))
                 if message is not None:
@@ -376,7 +376,16 @@ class PartitionWork:
             written += len(key) + len(packed)
         tally.scores += scores
         tally.changelog_bytes += written
+        # Those of the groups before are let go: a backlog touches more than can be kept.
+        done.states = touched
+        self._touched, self._glances = {}, {}
+
+    def finish(self) -> Processed:
+        """Return everything that this work changed: due scores, then rows."""
+        if self._touched:
+            self.settle()
         self._count_channels()
+        done = self._done
         done.counts = Counts(
             self._accepted, self._duplicate, self._anonymous, self._suppressed, self._rejected
         )

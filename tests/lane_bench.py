@@ -68,6 +68,9 @@ class CountingWork:
             self.effects.rows[key] = b"%d" % (int(before) + 1)
             self.effects.counts.accepted += 1
 
+    def settle(self) -> None:
+        """Keep all until the end."""
+
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Write the watermark into each row."""
         self.handler.swept.append((list(keys), now_s))
@@ -171,11 +174,18 @@ class Bench:
         return found
 
     async def send(
-        self, first: int = 0, count: int = 1, *, partition: int = 0, session: int | None = None
+        self,
+        first: int = 0,
+        count: int = 1,
+        *,
+        partition: int = 0,
+        session: int | None = None,
+        customers: int = 1,
     ) -> None:
         """Submit a chunk of records from offset `first` on."""
         tp = TP(WEB, partition)
-        records = [MemoryRecord(b"k", b"v", (), first + step, 1000) for step in range(count)]
+        keys = b"k", b"l", b"m"
+        records = [MemoryRecord(keys[n % customers], b"v", (), first + n, 1000) for n in range(count)]
         sequence, self.app.consumer.sequences[tp] = (
             self.app.consumer.sequences[tp],
             self.app.consumer.sequences[tp] + 1,
@@ -196,8 +206,12 @@ class Bench:
 
     async def settle(self, number: int = 0) -> None:
         """Let the partition's task work until it has nothing to do."""
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await self.settle_unless_busy()
         if not self.writers[number].gate.is_set():
             return
         await asyncio.wait_for(self.lane._idle.wait(), 1)
+
+    async def settle_unless_busy(self) -> None:
+        """Let the tasks work as far as they get without waiting for time."""
+        for _ in range(50):
+            await asyncio.sleep(0)

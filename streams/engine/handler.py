@@ -63,7 +63,14 @@ class Work(Protocol):
     """One unit of work on one state partition. It is dropped whole when its transaction fails."""
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one input topic in offset order. `topic` is the full name, prefix included."""
+        """Apply records of one input topic in offset order. `topic` is the full name, prefix included.
+
+        A customer's records come in the order in which they were read; of different customers they do not.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Hear that nothing more comes of the customers applied so far, no sweep either."""
         ...
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:

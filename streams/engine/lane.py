@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 from typing import Any
 
@@ -38,6 +38,8 @@ MOST_HEALS = 10
 """Heals in a row without a commit; then going on would be an endless loop."""
 LEASE_MARGIN_S = 1.0
 LEASE_POLL_S = 0.05
+SHORTEST_S = 0.001
+"""Time below which a speed says nothing."""
 SWEEP_TICKS = 600
 """Ticks of the sweep in one interval: a pass is spread evenly."""
 SWEEP_TICK_MIN_S = 0.05
@@ -75,6 +77,10 @@ class Lane:
         self._idle.set()
         self._holding = True
         self._heals_in_a_row = 0
+        self._speed = 0.0
+        """Records a second that a partition which was behind computed last."""
+        self._turn = asyncio.Lock()
+        """Held by the partition that computes, of those that are behind."""
         self._fenced_s: dict[int, float] = {}
 
     # -- what transport and agents call
@@ -274,24 +280,58 @@ class Lane:
                 timer.cancel()
 
     async def _apply(self, owned: Owned) -> None:
-        if not self._mine(owned):
-            return
-        consumer = self.app.consumer
-        watermark_s, caught_up = owned.standing(consumer, self.settings.clock)
+        """Compute what waits, and write it.
+
+        Partitions that are behind compute one after another: the larger their transactions are, the more of a
+        customer's events share a row and a score. Those that keep up go in between.
+        """
+        behind = owned.queue.records >= self.settings.chunk_records
+        async with self._turn if behind else nullcontext():
+            if behind:
+                await self._fill(owned)
+            transaction = await self._compute(owned)
+        if transaction is not None:
+            await self._write(owned, transaction)
+
+    async def _fill(self, owned: Owned) -> None:
+        """Wait while more comes of what the broker has, until there is enough for a transaction.
+
+        Fetching needs the core that computes: between two steps it gets too little of it to be ahead.
+        """
+        inputs = [TP(topic, owned.state.number) for topic in self.settings.inputs]
+        reaches = self.app.consumer.reaches
+        while self._mine(owned) and owned.queue.records < self._most_records():
+            more = (reaches.get(tp) for tp in self.fetchable(inputs))
+            if not any(reach.end > reach.position for reach in more if reach is not None):
+                return
+            owned.wake.clear()
+            try:
+                await asyncio.wait_for(owned.wake.wait(), self.settings.fill_s)
+            except TimeoutError:
+                return
+
+    async def _compute(self, owned: Owned) -> Transaction | None:
+        """Apply what waits, step by step; None where nothing does, or nothing may be begun any more."""
+        if not (owned.queue and self._mine(owned)):
+            return None
+        watermark_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
         draft = owned.state.draft(watermark_s, caught_up=caught_up)
+        most = self._most_records()
+        while owned.queue and draft.records < most and draft.size < self.settings.transaction_bytes:
+            draft.add(owned.queue.pop())
+        self.app.consumer.space.set()
         started = monotonic()
-        size = 0
-        while owned.queue and draft.records < self.settings.transaction_records:
-            chunk = owned.queue.pop()
-            draft.add(chunk)
-            consumer.space.set()
-            size += chunk.size
-            if size >= self.settings.transaction_bytes or monotonic() - started > self.settings.compute_s:
-                break
+        for _ in draft.compute():
             # The answers that other partitions wait for are as urgent.
             await asyncio.sleep(0)
-        if draft.records:
-            await self._write(owned, draft.seal())
+        if draft.records >= self.settings.chunk_records:
+            self._speed = draft.records / max(monotonic() - started, SHORTEST_S)
+        return draft.seal()
+
+    def _most_records(self) -> int:
+        """Return from how many records on a transaction takes no further chunk."""
+        in_time = round(self._speed * self.settings.compute_s)
+        return min(self.settings.transaction_records, max(self.settings.chunk_records, in_time))
 
     async def _sweep(self, owned: Owned) -> None:
         async with self._work(owned):

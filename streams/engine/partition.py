@@ -2,6 +2,7 @@
 
         draft = partition.draft(watermark_s, caught_up=False)
         draft.add(chunk)                  # once per chunk; refuses holes and old chunks
+        for _ in draft.compute(): ...     # applies them step by step; `seal` does what is left of it
         transaction = draft.seal()        # rows, outputs and the next marker; memory is untouched
         ... written and committed ...
         partition.commit(transaction)     # now memory moves
@@ -9,15 +10,20 @@
 The Kafka lane and the in-memory log drive the same class: what the simulation proves here holds for both.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
 
 from streams.engine.errors import Lost, OldSession, Rewound, SequenceHole
+from streams.engine.grouping import Run, grouped
 from streams.engine.handler import Bucket, Effects, Handler, Record, Standing, Work
 from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
+
+GROUP_RECORDS = 512
+"""Records of a group of customers, about: what their states take fits into a core's own cache."""
 
 
 class Chunk(msgspec.Struct):
@@ -122,7 +128,13 @@ class Draft:
     watermark_s: float
     caught_up: bool
     records: int = 0
+    size: int = 0
+    """Bytes of keys and values."""
     skipped: int = 0
+    _runs: list[Run] = field(default_factory=list)
+    """What was added, until it is worked on."""
+    _groups: deque[list[Run]] = field(default_factory=deque)
+    """What is left to be applied."""
     _progress: dict[str, _Progress] = field(default_factory=dict)
     _expected: dict[str, int] = field(init=False)
     _base: Marker = field(init=False)
@@ -145,7 +157,7 @@ class Draft:
         return chunk.records[0].offset - self._next(chunk.topic)
 
     def add(self, chunk: Chunk) -> None:
-        """Apply a chunk. Raises `OldSession`, `SequenceHole` or `Rewound` if it must not be applied."""
+        """Take a chunk to apply. Raises `OldSession`, `SequenceHole` or `Rewound` if it must not be."""
         if chunk.session != self.partition.session:
             msg = f"{chunk.topic}[{chunk.partition}]: a chunk of session {chunk.session}"
             raise OldSession(msg)
@@ -155,11 +167,25 @@ class Draft:
         if self.gap(chunk) < 0:
             msg = f"{chunk.topic}[{chunk.partition}]: {-self.gap(chunk)} offsets below the marker"
             raise Rewound(msg)
-        self._work.apply(chunk.topic, chunk.records)
+        self._runs.append((chunk.topic, chunk.records))
         self._expected[chunk.topic] = wanted + 1
         self.records += len(chunk.records)
+        self.size += chunk.size
         self.skipped += chunk.next_offset - self._next(chunk.topic) - len(chunk.records)
         self._progress[chunk.topic] = _Progress(chunk.next_offset, fingerprint(chunk.records[-1]))
+
+    def compute(self) -> Iterator[None]:
+        """Apply what was added, in steps between which others may work; nothing may be added after the first.
+
+        A step is a group of customers (see `grouping`) with all of their records.
+        """
+        self._groups.extend(grouped(self._runs, GROUP_RECORDS))
+        self._runs.clear()
+        while self._groups:
+            for topic, records in self._groups.popleft():
+                self._work.apply(topic, records)
+            self._work.settle()
+            yield
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate customers at the watermark."""
@@ -170,6 +196,8 @@ class Draft:
 
         Raises `Inconsistent` where the handler did not give every record exactly one outcome.
         """
+        for _ in self.compute():
+            pass
         effects = self._work.finish()
         base = self._base
         inputs = dict(base.inputs)

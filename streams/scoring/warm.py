@@ -14,17 +14,13 @@ from streams.scoring.state import CustomerState
 
 MOST: Final = 10_240
 """States that a worker keeps, of about 2.7 KB each."""
-MOST_AT_ONCE: Final = 2_048
-"""States kept of one transaction: those of a backlog touch so many customers that every state would be
-replaced before it was asked for again."""
 
 
 class WarmStates:
     """The states of a worker, of all its partitions, those touched last at the end."""
 
-    def __init__(self, most: int = MOST, at_once: int = MOST_AT_ONCE) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.most = most
-        self.at_once = at_once
         self._held: OrderedDict[bytes, tuple[bytes, CustomerState]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -41,15 +37,13 @@ class WarmStates:
     def keep(self, rows: dict[bytes, bytes | None], states: dict[bytes, CustomerState]) -> None:
         """Keep the `states` that the committed `rows` were packed from; nobody may change them from now on.
 
-        Of a row without a state, such as a tombstone, nothing is kept. In a long transaction the busy
-        customers come first: those are kept, and longest.
+        Of a row without a state, such as a tombstone, nothing is kept.
         """
-        held, left = self._held, len(rows)
-        for key in reversed(rows):
-            row, state = rows[key], states.get(key)
+        held = self._held
+        for key, row in rows.items():
+            state = states.get(key)
             held.pop(key, None)
-            if row is not None and state is not None and left <= self.at_once:
+            if row is not None and state is not None:
                 held[key] = row, state
-            left -= 1
         while len(held) > self.most:
             held.popitem(last=False)

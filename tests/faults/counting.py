@@ -35,6 +35,7 @@ class CountingWork:
         self.partition = partition
         self.rows = rows
         self.touched: dict[bytes, list[int]] = {}
+        self.settled: set[bytes] = set()
         self.effects = Effects()
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -50,11 +51,18 @@ class CountingWork:
             counts.accepted += 1
             newest[topic] = max(newest.get(topic, 0.0), record.timestamp / 1000)
             key = bytes(record.key or b"")
+            if key in self.settled:
+                msg = f"{key!r} came again after it was settled"
+                raise AssertionError(msg)
             row = self._row(key)
             row[0] += 1
             row[1] += value
             if row[0] % ALERT_EVERY == 0:
                 self._alert(b"%s:%d" % (key, row[0]), f"{row[1]}/{topic}:{record.offset}".encode())
+
+    def settle(self) -> None:
+        """Remember of whom nothing more may come."""
+        self.settled.update(self.touched)
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Announce each customer with a few events once."""

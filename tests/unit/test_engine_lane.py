@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from streams.engine import partition
 from streams.engine.errors import Fenced, Lost
 from streams.engine.settings import EngineSettings
 from streams.engine.transport import Reach
@@ -118,23 +119,80 @@ async def test_a_partition_that_was_given_up_leaves_memory(bench: Bench) -> None
         gc.unfreeze()
 
 
-async def test_others_get_a_turn_after_each_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A partition that computes does not hold up the answers that others wait for."""
-    apply = CountingWork.apply
-    turns: list[None] = []
-    seen: list[int] = []
+def order_of_work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that is filled with what is worked on; a dot is a turn of the others."""
+    apply, seen = CountingWork.apply, []
 
-    def applying(*given: Any) -> None:
-        seen.append(len(turns))
-        asyncio.get_running_loop().call_soon(turns.append, None)
-        apply(*given)
+    def applying(work: CountingWork, topic: str, records: Any) -> None:
+        seen.extend({each.key.decode() for each in records})
+        asyncio.get_running_loop().call_soon(seen.append, ".")
+        apply(work, topic, records)
 
     monkeypatch.setattr(CountingWork, "apply", applying)
-    await bench.send(0)
-    await bench.send(1)
+    monkeypatch.setattr(partition, "GROUP_RECORDS", 2)
+    return seen
+
+
+async def test_others_get_a_turn_after_each_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition that computes does not hold up the answers that others wait for."""
+    seen = order_of_work(monkeypatch)
+    await bench.send(0, 4, customers=2)
     await bench.settle()
-    assert [transaction.records for transaction in bench.writers[0].written] == [2]
-    assert seen == [0, 1]
+    assert [transaction.records for transaction in bench.writers[0].written] == [4]
+    assert "".join(seen) in ("k.l.", "l.k.")
+
+
+async def test_partitions_that_are_behind_compute_one_after_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their transactions are the larger for it; one that keeps up goes in between."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=4)
+    seen = order_of_work(monkeypatch)
+    for number in (0, 1):
+        await bench.send(0, 4, customers=2, partition=number)
+    await bench.settle(1)
+    assert "".join(seen) in ("k.l.k.l.", "l.k.l.k.")
+    seen.clear()
+    await bench.send(4, 4, customers=2)
+    await bench.send(4, 1, partition=1)
+    await bench.settle()
+    assert "".join(seen).replace(".", "") in ("kkl", "lkk"), "between the two groups of the other"
+
+
+async def test_a_partition_that_is_behind_waits_for_more(bench: Bench) -> None:
+    """As long as chunks come of what the broker has; then it takes what is there."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=2, chunk_bytes=10_000, fill_s=0.2)
+    bench.lane._speed = 20.0
+    reach = bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=99, seen_s=5000.0)
+    await bench.send(0, 2)
+    await bench.settle_unless_busy()
+    for first in (2, 4):
+        assert bench.writers[0].written == []
+        await bench.send(first, 2)
+        await bench.settle_unless_busy()
+    assert bench.writers[0].written == []
+    started = monotonic()
+    await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
+    assert monotonic() - started > 0.1, "nothing came for a while"
+    reach.position = reach.end
+    await bench.send(6, 3)
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [6, 3], "all was read"
+
+
+async def test_a_transaction_has_enough(bench: Bench) -> None:
+    """Nobody waits for more than can be computed in its time, as fast as it went last."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=2, chunk_bytes=10_000, fill_s=60.0)
+    bench.lane._speed = 10.0
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=99, seen_s=5000.0)
+    await bench.send(0, 2)
+    await bench.settle_unless_busy()
+    assert bench.writers[0].written == []
+    await bench.send(2, 4)
+    await bench.send(6, 4)
+    await bench.settle_unless_busy()
+    assert [transaction.records for transaction in bench.writers[0].written][:1] == [6]
+    assert bench.lane._speed > 10.0
 
 
 async def test_a_failed_write_drops_the_partition(bench: Bench) -> None:

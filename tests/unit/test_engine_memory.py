@@ -44,6 +44,9 @@ class ShoutWork:
             self.effects.newest_event_s[topic] = record.timestamp / 1000
             self.effects.outputs.append(Output(ALERTS, record.key, record.value.upper(), (("h", b"1"),)))
 
+    def settle(self) -> None:
+        """Keep all until the end."""
+
     def sweep(self, keys: object, now_s: float) -> None:
         """Write the watermark into each row."""
         for key in keys:  # type: ignore[attr-defined]

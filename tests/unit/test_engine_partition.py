@@ -49,6 +49,9 @@ class EchoWork:
             self.effects.rows[record.key or b""] = None if record.value == b"!" else record.value
             self.effects.newest_event_s[topic] = record.timestamp / 1000
 
+    def settle(self) -> None:
+        """Keep all until the end."""
+
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Write the time into each row."""
         for key in keys:

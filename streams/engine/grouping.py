@@ -1,0 +1,38 @@
+"""The records of a transaction, customer by customer.
+
+The customers that a transaction of a backlog touches are many times what a core's own cache holds. In the
+order of arrival, each would have left it when the next event comes; in groups of customers, a group goes from
+its rows to its bytes while it is there, and its memory serves the next. Records of one customer keep their
+order.
+"""
+
+from collections.abc import Sequence
+from zlib import crc32
+
+from streams.engine.handler import Record
+
+Run = tuple[str, Sequence[Record]]
+"""Records of one input, in offset order, with the full name of its topic."""
+
+
+def grouped(runs: Sequence[Run], most: int) -> list[list[Run]]:
+    """Return `runs` split by customer into groups of about `most` records; those without a key are one.
+
+    The groups are the same in every process: they depend on keys and numbers alone.
+    """
+    number = sum([len(records) for _, records in runs])
+    size = 1
+    while size * most < number:
+        size *= 2
+    if size == 1:
+        return [list(runs)] if runs else []
+    groups: list[list[Run]] = [[] for _ in range(size)]
+    for topic, records in runs:
+        split: list[list[Record]] = [[] for _ in range(size)]
+        for record in records:
+            key = record.key
+            split[0 if key is None else crc32(key) & (size - 1)].append(record)
+        for group, own in zip(groups, split, strict=True):
+            if own:
+                group.append((topic, own))
+    return groups

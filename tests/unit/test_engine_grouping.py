@@ -1,0 +1,56 @@
+"""The records of a transaction in groups of customers."""
+
+from collections import defaultdict
+from random import Random
+
+from streams.engine.grouping import Run, grouped
+from streams.engine.memory import MemoryRecord
+
+
+def runs(number: int, customers: int) -> list[Run]:
+    """Return `number` records of some customers on two inputs, in turns of seven."""
+    draw = Random(number)
+    found: list[Run] = []
+    for first in range(0, number, 7):
+        records = [
+            MemoryRecord(draw.choice([None, *(b"c%d" % n for n in range(customers))]), b"v", (), offset, 0)
+            for offset in range(first, min(first + 7, number))
+        ]
+        found.append((draw.choice(("web", "store")), records))
+    return found
+
+
+def test_a_customer_is_in_one_group_and_in_order() -> None:
+    """Whoever is in a group has all records there, as they came; nothing is lost or doubled."""
+    given = runs(400, 60)
+    before: dict[bytes | None, list[tuple[str, int]]] = defaultdict(list)
+    for topic, records in given:
+        for record in records:
+            before[record.key].append((topic, record.offset))
+    after: dict[bytes | None, list[tuple[str, int]]] = {}
+    groups = grouped(given, 20)
+    for group in groups:
+        own: dict[bytes | None, list[tuple[str, int]]] = defaultdict(list)
+        for topic, records in group:
+            for record in records:
+                own[record.key].append((topic, record.offset))
+        assert not own.keys() & after.keys()
+        after.update(own)
+    assert len(groups) == 32
+    assert after == before
+
+
+def test_few_records_are_one_group() -> None:
+    """They are taken as they are; where nothing is there is no group."""
+    given = runs(20, 5)
+    assert grouped(given, 20) == [given]
+    assert len(grouped(given, 19)) == 2
+    assert grouped([], 20) == []
+
+
+def test_groups_are_the_same_in_every_process() -> None:
+    """They do not depend on Python's own hash, which is another in each process."""
+    records = [MemoryRecord(key, b"v", (), 0, 0) for key in (b"anna", b"bo", b"carl", b"dieter", b"emil")]
+    first, second = grouped([("web", records)], 3)
+    assert [record.key for _, found in first for record in found] == [b"dieter"]
+    assert [record.key for _, found in second for record in found] == [b"anna", b"bo", b"carl", b"emil"]
