@@ -105,7 +105,7 @@ def _faust_app(settings: Settings, engine: EngineSettings) -> Any:
         broker_request_timeout=max(REQUEST_TIMEOUT_S, settings.session_timeout_s + 1),
         broker_commit_interval=COMMIT_INTERVAL_S,
         broker_commit_every=None,
-        broker_max_poll_records=2 * engine.chunk_records,
+        broker_max_poll_records=engine.transaction_records,
         consumer_auto_offset_reset="earliest",
         Monitor=LaneMonitor,
         Table=LaneTable,

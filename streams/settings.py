@@ -135,8 +135,10 @@ class Settings:
     data_dir: str = _setting(
         "", "Folder for Faust's own files; empty: APP_ID-data in the folder where the worker starts."
     )
-    chunk_records: int = _setting(2000, "Most records given to scoring at once.", ge=1, le=1_000_000)
-    chunk_bytes: int = _setting(4 * MIB, "Most bytes given to scoring at once.", unit="bytes", ge=1024)
+    chunk_records: int = _setting(
+        2000, "Most records of a chunk; a partition where so many wait is behind.", ge=1, le=1_000_000
+    )
+    chunk_bytes: int = _setting(4 * MIB, "Most bytes of a chunk.", unit="bytes", ge=1024)
     queue_bytes: int = _setting(64 * MIB, "Most bytes fetched and not yet scored.", unit="bytes", ge=MIB)
     link_template: str = _setting(
         "", "Address of a customer in your own system, with {customer_id}; put into alerts."

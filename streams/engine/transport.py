@@ -66,7 +66,7 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
-            max_poll_records=settings.transaction_records,
+            max_poll_records=self.app.conf.broker_max_poll_records,
             max_poll_interval_ms=int(self.app.conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=settings.chunk_bytes,
             fetch_min_bytes=settings.gather_bytes,
