@@ -11,6 +11,8 @@ from zlib import crc32
 
 from streams.engine.handler import Record
 
+SUM_BITS = 32
+
 Run = tuple[str, Sequence[Record]]
 """Records of one input, in offset order, with the full name of its topic."""
 
@@ -18,12 +20,14 @@ Run = tuple[str, Sequence[Record]]
 def grouped(runs: Sequence[Run], most: int) -> list[list[Run]]:
     """Return `runs` split by customer into groups of about `most` records; those without a key are one.
 
-    The groups are the same in every process: they depend on keys and numbers alone.
+    The groups are the same in every process: they depend on keys and numbers alone. The first bits of the sum
+    tell, because librdkafka's own partitioner has made the last ones the same in a partition.
     """
     number = sum([len(records) for _, records in runs])
-    size = 1
+    size, shift = 1, SUM_BITS
     while size * most < number:
         size *= 2
+        shift -= 1
     if size == 1:
         return [list(runs)] if runs else []
     groups: list[list[Run]] = [[] for _ in range(size)]
@@ -31,7 +35,7 @@ def grouped(runs: Sequence[Run], most: int) -> list[list[Run]]:
         split: list[list[Record]] = [[] for _ in range(size)]
         for record in records:
             key = record.key
-            split[0 if key is None else crc32(key) & (size - 1)].append(record)
+            split[0 if key is None else crc32(key) >> shift].append(record)
         for group, own in zip(groups, split, strict=True):
             if own:
                 group.append((topic, own))

@@ -122,10 +122,9 @@ class Lane:
             pause = min(SWEEP_TICK_MAX_S, max(pause, self.settings.sweep_interval_s / SWEEP_TICKS))
             share = SWEEP_SHARE
         while not self.app.should_stop:
-            started = monotonic()
+            spent = 0.0
             for owned in self.partitions:
-                await self._sweep(owned)
-            spent = monotonic() - started
+                spent += await self._sweep(owned)
             await asyncio.sleep(max(pause, spent * (1 / share - 1)))
 
     def snapshot(self) -> Snapshot:
@@ -296,11 +295,13 @@ class Lane:
     async def _fill(self, owned: Owned) -> None:
         """Wait while more comes of what the broker has, until there is enough for a transaction.
 
-        Fetching needs the core that computes: between two steps it gets too little of it to be ahead.
+        Fetching needs the core that computes: between two steps it gets too little of it to be ahead. Where
+        chunks are small and keep coming, the others that are behind do not wait until they are enough.
         """
+        until_s = monotonic() + self.settings.compute_s
         inputs = [TP(topic, owned.state.number) for topic in self.settings.inputs]
         reaches = self.app.consumer.reaches
-        while self._mine(owned) and owned.queue.records < self._most_records():
+        while self._mine(owned) and owned.queue.records < self._most_records() and monotonic() < until_s:
             more = (reaches.get(tp) for tp in self.fetchable(inputs))
             if not any(reach.end > reach.position for reach in more if reach is not None):
                 return
@@ -333,25 +334,31 @@ class Lane:
         in_time = round(self._speed * self.settings.compute_s)
         return min(self.settings.transaction_records, max(self.settings.chunk_records, in_time))
 
-    async def _sweep(self, owned: Owned) -> None:
+    async def _sweep(self, owned: Owned) -> float:
+        """Visit who is due; return the seconds that it took, without the wait for the partition."""
+        started = monotonic()
         async with self._work(owned):
-            if not self._mine(owned):
-                return
-            now_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
-            if now_s == -math.inf:
-                return
-            if self.settings.clock == "event":
-                keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
-            else:
-                keys = owned.sweep.due(owned.state.rows, monotonic())
-            # Also with no customer due: the handler may have something to do with time itself.
-            if owned.state.rows:
-                draft = owned.state.draft(now_s, caught_up=caught_up)
-                draft.sweep(keys, now_s)
-                self.stats.swept += len(keys)
-                transaction = draft.seal()
-                if transaction.effects:
-                    await self._write(owned, transaction)
+            started = monotonic()
+            if self._mine(owned):
+                await self._visit(owned)
+        return monotonic() - started
+
+    async def _visit(self, owned: Owned) -> None:
+        now_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
+        if now_s == -math.inf:
+            return
+        if self.settings.clock == "event":
+            keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
+        else:
+            keys = owned.sweep.due(owned.state.rows, monotonic())
+        # Also with no customer due: the handler may have something to do with time itself.
+        if owned.state.rows:
+            draft = owned.state.draft(now_s, caught_up=caught_up)
+            draft.sweep(keys, now_s)
+            self.stats.swept += len(keys)
+            transaction = draft.seal()
+            if transaction.effects:
+                await self._write(owned, transaction)
 
     async def _write(self, owned: Owned, transaction: Transaction) -> None:
         """Commit `transaction`, then move memory. Raises `Lost` where it was not committed for certain."""

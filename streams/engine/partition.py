@@ -133,7 +133,7 @@ class Draft:
     skipped: int = 0
     _runs: list[Run] = field(default_factory=list)
     """What was added, until it is worked on."""
-    _groups: deque[list[Run]] = field(default_factory=deque)
+    _groups: deque[deque[Run]] = field(default_factory=deque)
     """What is left to be applied."""
     _progress: dict[str, _Progress] = field(default_factory=dict)
     _expected: dict[str, int] = field(init=False)
@@ -177,14 +177,20 @@ class Draft:
     def compute(self) -> Iterator[None]:
         """Apply what was added, in steps between which others may work; nothing may be added after the first.
 
-        A step is a group of customers (see `grouping`) with all of their records.
+        A step is a group of customers (see `grouping`) with all of their records. One that is far too large,
+        because of a single customer or of records without a key, takes several.
         """
-        self._groups.extend(grouped(self._runs, GROUP_RECORDS))
+        self._groups.extend(map(deque, grouped(self._runs, GROUP_RECORDS)))
         self._runs.clear()
         while self._groups:
-            for topic, records in self._groups.popleft():
+            group, number = self._groups[0], 0
+            while group and number < 2 * GROUP_RECORDS:
+                topic, records = group.popleft()
                 self._work.apply(topic, records)
-            self._work.settle()
+                number += len(records)
+            if not group:
+                self._groups.popleft()
+                self._work.settle()
             yield
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:

@@ -46,7 +46,8 @@ class EngineSettings:
     """Nor from so many bytes of keys and values on: what it writes has to reach the broker in time."""
     compute_s: float = 0.5
     """Time that the records of a transaction may take to compute, by the speed of the last ones; a chunk goes
-    in any case. While one partition that is behind computes, the others that are wait."""
+    in any case. While one partition that is behind computes, the others that are wait; nor does it
+    take longer to wait for more chunks before."""
     fill_s: float = 0.2
     """Longest wait for the next chunk of a partition that is behind and has not enough for a transaction."""
     gather_s: float = 0.022

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import gc
+import itertools
 import weakref
 from collections.abc import AsyncIterator
 from time import monotonic
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams.engine import partition
+from streams.engine import lane, partition
 from streams.engine.errors import Fenced, Lost
 from streams.engine.settings import EngineSettings
 from streams.engine.transport import Reach
@@ -142,6 +143,18 @@ async def test_others_get_a_turn_after_each_group(bench: Bench, monkeypatch: pyt
     assert "".join(seen) in ("k.l.", "l.k.")
 
 
+async def test_others_get_a_turn_within_a_large_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single customer with very many records does not hold them up either."""
+    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=8)
+    seen = order_of_work(monkeypatch)
+    await bench.send(0, 4)
+    await bench.send(4, 4)
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [8]
+    assert "".join(seen) == "k.k."
+    assert bench.owned().state.rows == {b"k": b"8"}
+
+
 async def test_partitions_that_are_behind_compute_one_after_another(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +191,27 @@ async def test_a_partition_that_is_behind_waits_for_more(bench: Bench) -> None:
     await bench.send(6, 3)
     await bench.settle()
     assert [transaction.records for transaction in bench.writers[0].written] == [6, 3], "all was read"
+
+
+async def test_a_partition_that_is_behind_waits_no_longer_than_it_computes(bench: Bench) -> None:
+    """Small chunks that keep coming do not hold up the others that are behind."""
+    bench.lane.settings = dataclasses.replace(
+        SETTINGS,
+        chunk_records=2,
+        chunk_bytes=1 << 40,
+        queue_bytes=1 << 40,
+        transaction_records=1 << 40,
+        compute_s=0.01,
+    )
+    bench.lane._speed = 1e12
+    bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=99, seen_s=5000.0)
+    await bench.send(0, 2)
+    async with asyncio.timeout(5):
+        for first in itertools.count(2):
+            if bench.writers[0].wrote.is_set():
+                break
+            await bench.send(first)
+            await asyncio.sleep(0)
 
 
 async def test_a_transaction_has_enough(bench: Bench) -> None:
@@ -384,6 +418,17 @@ async def test_every_tick_reaches_the_handler(bench: Bench) -> None:
     await bench.lane._sweep(owned)
     assert [keys for keys, _ in bench.handler.swept] == [[b"k"], []]
     assert len(bench.writers[0].written) == 1
+
+
+async def test_the_sweep_does_not_rest_for_its_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It rests by the time that it takes, which the wait for a partition that computes is no part of."""
+    clock = iter((0.0, 60.0, 60.5))
+    async with bench.owned().lock:
+        bench.owned().ready = False
+        monkeypatch.setattr(lane, "monotonic", lambda: next(clock))
+        sweep = asyncio.create_task(bench.lane._sweep(bench.owned()))
+        await bench.settle_unless_busy()
+    assert await sweep == 0.5
 
 
 async def test_the_sweep_leaves_a_partition_that_is_not_ours(bench: Bench) -> None:
