@@ -109,7 +109,8 @@ class LaneThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust 
     ) -> Any:
         """Fetch, and note in the same breath how far each input was read and where it ends."""
         try:
-            records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            most = min(max_records or self.consumer.most_records, self.consumer.most_records)
+            records = await super()._fetch_records(consumer, active_partitions, timeout, most)
         except OffsetOutOfRangeError as error:
             self.consumer.app.loop.call_soon_threadsafe(self.consumer.on_out_of_range, error.args[0])
             return {}
@@ -184,6 +185,8 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self.space = asyncio.Event()
         self.sequences: defaultdict[TP, int] = defaultdict(int)
         self.reaches: dict[TP, Reach] = {}
+        self.most_records = self.app.lane.settings.chunk_records
+        """Most records of a fetch: as many as may wait, at the size of the last ones."""
 
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
@@ -285,7 +288,11 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                     rounds.append([])
                 rounds[turn].append((tp, chunk))
         self.reaches.update(records.reaches)
-        return [each for turn in rounds for each in turn]
+        chunks = [each for turn in rounds for each in turn]
+        if size := sum(chunk.size for _, chunk in chunks):
+            number = sum(len(chunk.records) for _, chunk in chunks)
+            self.most_records = max(1, settings.queue_bytes * number // size)
+        return chunks
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP]]:  # noqa: ASYNC109  # Faust's
         if not self.flow_active:

@@ -1,17 +1,20 @@
 """How fetches become chunks."""
 
 import asyncio
+from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.transport.drivers import by_url
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.utils.locks import Event
 
 from streams.engine.cutting import cut
 from streams.engine.memory import MemoryRecord
-from streams.engine.transport import SCHEME, Fetched, LaneConsumer, Reach, register
+from streams.engine.settings import EngineSettings
+from streams.engine.transport import SCHEME, Fetched, LaneConsumer, LaneThread, Reach, register
 
 WEB = TP("web", 0)
 
@@ -143,3 +146,26 @@ async def test_the_end_of_the_consumer_is_quiet_only_when_the_worker_stops(error
     assert await Handing(9, ["a", error], stopping=True).drain() == ["a"]
     with pytest.raises(type(error)):
         await Handing(9, ["a", error]).drain()
+
+
+async def test_a_fetch_is_no_more_than_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are counted by the size of the last ones: large ones do not fill the memory."""
+    settings = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",), queue_bytes=1000)
+    consumer = object.__new__(LaneConsumer)
+    app = SimpleNamespace(lane=SimpleNamespace(settings=settings))
+    vars(consumer).update(app=app, sequences=defaultdict(int), reaches={}, most_records=3)
+    thread = object.__new__(LaneThread)
+    vars(thread).update(consumer=consumer)
+    asked: list[int | None] = []
+
+    async def fetching(*given: Any) -> dict[Any, Any]:
+        asked.append(given[-1])
+        return {}
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetching)
+    unassigned = SimpleNamespace(_subscription=SimpleNamespace(subscription=None))
+    for sizes in ((5, 5), (200, 300), (5000,)):
+        await thread._fetch_records(unassigned, {WEB}, max_records=100)
+        consumer._cut(Fetched({WEB: records(*sizes)}, {}), 0)
+    await thread._fetch_records(unassigned, {WEB}, max_records=100)
+    assert asked == [3, 100, 4, 1]
