@@ -140,59 +140,51 @@ async def adopt(settings: EngineSettings, name: str) -> tuple[Adopted, ...]:
         if topic is None:
             msg = f"the topic {name} does not exist"
             raise CxError(msg, mend="cx topics create")
-        tps = [TopicPartition(name, number) for number in range(topic.partitions)]
-        begin, end = await bounds(consumer, tps)
-        there = [_There(tp, begin[tp], end[tp], topic.topic_id) for tp in tps]
-        done = [await _adopt_one(settings, each) for each in there]
+    tps = [TopicPartition(name, number) for number in range(topic.partitions)]
+    done = [await _adopt_one(settings, tp, topic.topic_id) for tp in tps]
     return tuple(each for each in done if each is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
-    """A partition of an input as it is now."""
-
-    tp: TopicPartition
-    begin: int
-    end: int
-    topic_id: str
-
-
-async def _adopt_one(settings: EngineSettings, there: _There) -> Adopted | None:
+async def _adopt_one(settings: EngineSettings, tp: TopicPartition, topic_id: str) -> Adopted | None:
     """Adopt one partition, under its transactional id: nobody else can write while we decide.
 
     That refuses what its worker has in hand, and twice in a minute ends the worker: a partition that can be
     read on from is left alone.
     """
-    if await _step(settings, there) is None:
+    if await _step(settings, tp, topic_id) is None:
         return None
-    producer = new_producer(settings, there.tp.partition)
+    producer = new_producer(settings, tp.partition)
     await producer.start()
     try:
-        step = await _step(settings, there)
+        step = await _step(settings, tp, topic_id)
         if step is None:
             return None
         adopted, marker = step
-        await Writer(settings, there.tp.partition, producer).write_marker(marker)
+        await Writer(settings, tp.partition, producer).write_marker(marker)
         return adopted
     finally:
         await asyncio.wait_for(producer.stop(), REREAD_TIMEOUT_S)
 
 
-async def _step(settings: EngineSettings, there: _There) -> tuple[Adopted, Marker] | None:
-    """Return what is adopted and the marker that says so; None where the position can be read on from."""
-    tp = there.tp
+async def _step(settings: EngineSettings, tp: TopicPartition, topic_id: str) -> tuple[Adopted, Marker] | None:
+    """Return what is adopted and the marker that says so; None where the position can be read on from.
+
+    Where the input ends is asked last: its worker reads on, and must not seem to stand beyond an older end.
+    """
     async with reader(settings) as consumer:
         loaded = await read_changelog(consumer, settings.changelog, [tp.partition])
+        begins, ends = await bounds(consumer, [tp])
+    begin, end = begins[tp], ends[tp]
     marker = loaded[tp.partition].marker
     position = marker.inputs.get(tp.topic) if marker else None
     if marker is None or position is None:
         return None
-    anew = bool(there.topic_id and position.topic_id and there.topic_id != position.topic_id)
-    if not anew and there.begin <= position.next_offset <= there.end:
+    anew = bool(topic_id and position.topic_id and topic_id != position.topic_id)
+    if not anew and begin <= position.next_offset <= end:
         return None
-    lost = 0 if anew or position.next_offset > there.end else there.begin - position.next_offset
-    target = _target(position, there.begin, there.topic_id, lost)
-    adopted = Adopted(tp.partition, position.next_offset, there.begin, lost)
+    lost = 0 if anew or position.next_offset > end else begin - position.next_offset
+    target = _target(position, begin, topic_id, lost)
+    adopted = Adopted(tp.partition, position.next_offset, begin, lost)
     return adopted, marker.replaced(tp.topic, target, skipped=lost)
 
 

@@ -1,5 +1,6 @@
 """Adopting a topic: who is disturbed by it."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,11 +8,13 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.engine import identity
-from streams.engine.identity import Adopted
+from streams.engine.identity import Adopted, adopt
+from streams.engine.loader import Loaded
+from streams.engine.marker import new_marker
 from streams.engine.settings import EngineSettings
 
 SETTINGS = EngineSettings(bootstrap_servers="127.0.0.1:1", app_id="shop", inputs=("web",))
-THERE = identity._There(TopicPartition("web", 2), 10, 20, "id")
+TP = TopicPartition("web", 2)
 STEP = (Adopted(2, 5, 10, 5), SimpleNamespace())
 
 
@@ -51,5 +54,27 @@ async def test_only_who_has_to_be_adopted_is_taken_over(
     monkeypatch.setattr(identity, "_step", step)
     monkeypatch.setattr(identity, "new_producer", lambda *_: taking)
     monkeypatch.setattr(identity, "Writer", lambda *_: taking)
-    assert await identity._adopt_one(SETTINGS, THERE) == (steps[-1] and steps[-1][0])
+    assert await identity._adopt_one(SETTINGS, TP, "id") == (steps[-1] and steps[-1][0])
     assert taking.done == done
+
+
+async def test_a_worker_that_reads_on_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its position is compared with an end of later, not with one that it has left behind since."""
+    end = 20
+
+    async def describe(*_: Any) -> Any:
+        return {"web": SimpleNamespace(partitions=1, topic_id="")}
+
+    async def bounds(_: Any, tps: list[TopicPartition]) -> Any:
+        return dict.fromkeys(tps, 10), dict.fromkeys(tps, end)
+
+    async def read(*_: Any) -> dict[int, Loaded]:
+        nonlocal end
+        end = 30
+        return {0: Loaded({}, new_marker({"web": 25}))}
+
+    monkeypatch.setattr(identity, "reader", lambda _: nullcontext())
+    monkeypatch.setattr(identity, "describe", describe)
+    monkeypatch.setattr(identity, "bounds", bounds)
+    monkeypatch.setattr(identity, "read_changelog", read)
+    assert await adopt(SETTINGS, "web") == ()
