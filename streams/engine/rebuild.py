@@ -24,7 +24,7 @@ from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects, Handler
 from streams.engine.loader import read_changelog
 from streams.engine.marker import Marker, Position, Rebuild, new_marker
-from streams.engine.partition import Chunk, Partition, Transaction
+from streams.engine.partition import Chunk, Draft, Partition, Transaction
 from streams.engine.queue import PartitionQueue
 from streams.engine.settings import EngineSettings
 from streams.engine.watermark import InputState, watermark
@@ -216,13 +216,17 @@ class _One:
         while await inputs.fill():
             reached_s = max(reached_s, inputs.watermark(self.partition.marker))
             draft = self.partition.draft(reached_s)
-            while draft.records < self.settings.transaction_records and await inputs.fill():
+            while self._has_room(draft) and await inputs.fill():
                 draft.add(inputs.queue.pop())
             sealed = draft.seal()
             sealed.effects.outputs.clear()
             await self.writer.write(sealed)
             self.partition.commit(sealed)
             self._tell(sealed.marker, left=inputs.left())
+
+    def _has_room(self, draft: Draft) -> bool:
+        settings = self.settings
+        return draft.records < settings.transaction_records and draft.size < settings.transaction_bytes
 
     async def _write(self, effects: Effects, marker: Marker) -> None:
         transaction = Transaction(self.number, effects, marker, 0, {})
@@ -294,7 +298,8 @@ class _Inputs:
 
     def _put(self, tp: TopicPartition, records: list[Any]) -> None:
         after = max(records[-1].offset + 1, self._positions[tp])
-        # The size only tells that something waits: the queue is never long.
-        chunk = Chunk(tp.topic, tp.partition, records, after, self._sequences[tp.topic], 0, len(records))
+        # At least 1: the size also tells that something waits.
+        size = max(1, sum([len(each.key or b"") + len(each.value or b"") for each in records]))
+        chunk = Chunk(tp.topic, tp.partition, records, after, self._sequences[tp.topic], 0, size)
         self._sequences[tp.topic] += 1
         self.queue.put(chunk)

@@ -4,16 +4,19 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 
 from streams.engine import rebuild as module
 from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects
 from streams.engine.loader import Loaded
-from streams.engine.marker import Marker, Position, Rebuild
-from streams.engine.rebuild import CLEARING, DONE, Orders, _One, _refuse_losses, rebuild
+from streams.engine.marker import Marker, Position, Rebuild, new_marker
+from streams.engine.memory import MemoryRecord
+from streams.engine.rebuild import CLEARING, DONE, Orders, Progress, _One, _refuse_losses, rebuild
 from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
+from tests.lane_bench import Counting, PaperWriter
 
 
 def marker(origin: int, moved: int) -> Marker:
@@ -79,3 +82,34 @@ async def test_a_claim_that_never_shows_was_overwritten(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "CLAIM_SHOWS_S", 0.0)
     with pytest.raises(Lost, match="was overwritten"):
         await one(monkeypatch, marker(0, 5))._load()
+
+
+async def test_a_transaction_of_a_replay_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records are held until all are there: of large ones it takes fewer."""
+    settings = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",), transaction_bytes=240)
+    tp = TopicPartition("web", 0)
+    records = [MemoryRecord(b"anna", b"x" * 36, (), offset, 0) for offset in range(10)]
+    at = 0
+
+    async def fetch(*_: object, **__: object) -> object:
+        nonlocal at
+        at += 2
+        return {tp: records[at - 2 : at]}
+
+    async def position(_: object) -> int:
+        return at if at < 10 else 11
+
+    async def bounds(*_: object) -> object:
+        return {tp: 0}, {tp: 11}
+
+    monkeypatch.setattr(module, "bounds", bounds)
+    consumer = SimpleNamespace(assign=len, seek=lambda *_: None, getmany=fetch, position=position)
+    told: list[Progress] = []
+    orders = SimpleNamespace(handler=Counting(), tell=told.append)
+    writer = PaperWriter()
+    replay = _One(settings, 0, orders, writer, consumer)  # type: ignore[arg-type]
+    replay.partition.load({}, new_marker({"web": 0}))
+    await replay._replay()
+    assert [each.records for each in writer.written] == [6, 4]
+    assert replay.partition.rows == {b"anna": b"10"}
+    assert (told[-1].applied, told[-1].total) == (11, 11)
