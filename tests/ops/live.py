@@ -21,6 +21,7 @@ from streams.delivery.figures import Figures
 from streams.demo.memory import MemoryEngine
 from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.engine.settings import engine_settings
+from streams.observe.counted import count_up
 from streams.observe.server import AdminServer
 from streams.observe.watch import Watch
 from streams.processing import Processor
@@ -207,16 +208,16 @@ class LiveWorker:
         outcomes = self.processor.tally.outcomes
         outcomes.predict(0.75, churned=tick % 4 != 0)
         outcomes.predict(0.25, churned=tick % 4 == 0)
-        outcomes.inferred["churn_risk", "lost" if tick % 3 else "returned", "told"] += 1
+        count_up(outcomes.inferred, ("churn_risk", "lost" if tick % 3 else "returned", "told"))
         outcomes.matured("churn_risk", "churned")
-        outcomes.passed["churn_risk"] += 1
-        outcomes.actions["alert.closed", "applied"] += 1
-        outcomes.incidents["store", "opened"] += 1
+        count_up(outcomes.passed, "churn_risk")
+        count_up(outcomes.actions, ("alert.closed", "applied"))
+        count_up(outcomes.incidents, ("store", "opened"))
         outcomes.losses += 1
-        outcomes.foretold["any"] += 1
+        count_up(outcomes.foretold, "any")
         outcomes.lead("churn_risk", 5 * DAY_S)
         outcomes.suppress("silence", "budget")
-        outcomes.raised["before_complaint" if tick % 2 else "after_complaint"] += 1
+        count_up(outcomes.raised, "before_complaint" if tick % 2 else "after_complaint")
 
 
 class LiveDelivery:
