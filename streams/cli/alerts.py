@@ -31,7 +31,6 @@ SHOWN = 40
 DRIVERS = 5
 TABLE_WIDTH = 130
 """A narrower terminal leaves no room for the sentence beside the other columns."""
-"""An RFC 3339 time to the minute."""
 
 
 @click.group()

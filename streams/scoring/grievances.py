@@ -36,7 +36,7 @@ class Grievances:
         self._judge = judge
         self._grave = round(policy.rules.failure_weight * THOUSANDTHS)
         self._repeat_s = policy.promises.contacts_within_days * DAY_S
-        self._standing_s = policy.promises.standing_days * DAY_S
+        self._standing_s = int(policy.promises.standing_days * DAY_S)  # as failures end, in whole seconds
         self._order_key = judge.order_key
         self._promise_key = judge.promise_key
         self._failed_key = judge.failed_key
@@ -75,10 +75,14 @@ class Grievances:
         return key in (self._order_key, self._promise_key, self._failed_key)
 
     def _stands(self, case: Case, at_s: float) -> bool:
-        """Tell whether the rules look at a failure: at a repeated contact for longer than its moment."""
+        """Tell whether the rules look at a failure."""
+        return at_s < self._stands_until_s(case)
+
+    def _stands_until_s(self, case: Case) -> float:
+        """Return until when the rules look at a failure: at a repeated contact for longer than its moment."""
         if case.kind == REASON and case.key == self._repeat_key:
-            return at_s < case.since_s + self._repeat_s
-        return at_s < case.until_s
+            return case.since_s + self._repeat_s
+        return float(case.until_s)
 
     def _broke(self, case: Case) -> int:
         """Return the rank of a promise that stands broken."""
@@ -107,14 +111,13 @@ class Grievances:
 
     def outlived(self, rule: Rule, state: CustomerState, opened_s: float) -> bool:
         """Tell whether what last stood of the rule since `opened_s` became too old: nobody mended it."""
-        latest_s, too_old = opened_s, False
+        last = opened_s, True
         served = rule is Rule.SERVICE_FAILURE
         for case in state.entries.failures:
             rank = self._served(case) if served else self._broke(case)
-            if rank != _NONE and case.until_s > latest_s:
-                latest_s = float(case.until_s)
-                too_old = latest_s - case.since_s >= self._standing_s
-        return too_old
+            if rank != _NONE:
+                last = max(last, (self._stands_until_s(case), not self._is_too_old(case)))
+        return not last[1]
 
     def made_good(self, state: CustomerState, at_s: float) -> set[int]:
         """Return the codes of the drivers of which all failures that the register knows were made good."""
@@ -127,10 +130,13 @@ class Grievances:
 
     def _is_made_good(self, case: Case, at_s: float) -> bool:
         """Tell whether a failure ended by what was done, neither by its age nor as a mere moment."""
-        lasted_s = case.until_s - case.since_s
-        if case.until_s > at_s or lasted_s >= self._standing_s:
+        if case.until_s > at_s or self._is_too_old(case):
             return False
-        return lasted_s > 0 or case.kind == ISSUE  # which the contact itself may settle
+        return case.until_s > case.since_s or case.kind == ISSUE  # which the contact itself may settle
+
+    def _is_too_old(self, case: Case) -> bool:
+        """Tell whether a failure ends by its age alone."""
+        return case.until_s - case.since_s >= self._standing_s
 
     @staticmethod
     def severity(cause: Cause) -> int:

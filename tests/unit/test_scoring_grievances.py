@@ -294,6 +294,21 @@ ENDS: dict[str, tuple[Life, str]] = {
         ],
         "Resolved: nobody mended it, and it is too old to stand.",
     ),
+    "one too old, the other mended at that moment": (
+        [
+            event("delivery.failed", 350, order_id="q"),
+            event("delivery.delivered", 406, order_id="q"),
+        ],
+        "Resolved: the reason no longer holds.",
+    ),
+    "one mended, the other too old at that moment": (
+        [
+            placed(349, "q", 340),
+            event("delivery.failed", 350, order_id="q"),
+            event("delivery.delivered", 406, order_id="q"),
+        ],
+        "Resolved: the reason no longer holds.",
+    ),
     "too old long ago, and another mended": (
         [
             event("delivery.failed", 265, order_id="q"),
@@ -310,6 +325,22 @@ def test_what_nobody_mended_is_not_said_to_be_mended(life: Life, reason: str):
     found = alert([*LOYAL, FAILED, *life], 411, Rule.PROMISE_BROKEN, CALM)
 
     assert (found["resolved_because"], found["reason"]) == ("recovered", reason)
+
+
+def test_a_standing_time_of_no_whole_seconds_is_outlived():
+    """What stands for a share of a day is too old after its whole seconds: nobody mended it."""
+    brief = scorer(promises={"standing_days": 0.7}, rules={"drop_open": -60, "churn_open": 1})
+    found = alert([*LOYAL, FAILED], 347, Rule.PROMISE_BROKEN, brief)
+
+    assert found["reason"] == "Resolved: nobody mended it, and it is too old to stand."
+
+
+def test_a_repeated_contact_is_the_last_that_stood():
+    """A rule that ends a week after a repeated contact does not tell of what was too old before."""
+    calls = [event("call.ended", at, reason="lost") for at in (403, 404)]
+    found = alert([*LOYAL, ticket("escalated", 346), *calls], 411, Rule.SERVICE_FAILURE, CALM)
+
+    assert found["reason"] == "Resolved: the reason no longer holds."
 
 
 def test_a_missed_deadline_opens_a_rule_that_rests():
