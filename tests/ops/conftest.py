@@ -32,7 +32,7 @@ def rule_tests() -> Iterator[Mapping[Path, "Future[None]"]]:
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a worker under load, with everything around it started and scraping."""
     program("prometheus")

@@ -70,7 +70,7 @@ def numbers(series: list[dict[str, Any]]) -> list[float]:
     return [float(value) for value in values if value != "NaN"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scraped(stack: Stack) -> Stack:
     """Return the stack after some scrapes, when the sweep has been round and an alert was raised."""
     ask = stack.monitoring.query
