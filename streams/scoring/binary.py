@@ -155,6 +155,15 @@ class Reader:
         self.skip(length)
         return self._data[at : self._at]
 
+    def passes_nothing(self, count: i64) -> bool:
+        """Leave out the next `count` whole numbers if all of them are 0; tell whether they are."""
+        data, at = self._data, self._at
+        for place in range(at, at + count):
+            if data[place]:
+                return False
+        self._at = at + count
+        return True
+
     def skip(self, length: i64) -> None:
         """Leave out so many bytes."""
         at = self._at

@@ -20,6 +20,9 @@ _IN_TIME: Final = 2
 _UNANSWERED: Final = 4
 _HAS_ISSUE: Final = 8
 
+_OF_A_FAILURE: Final = 5
+"""So many numbers side by side tell of the failure of a case."""
+
 _NOT_READ: Final[list[Case]] = []
 
 
@@ -116,12 +119,15 @@ class Entries:
 def _failures_in(packed: bytes) -> list[Case]:
     """Return the entries with a failure."""
     failures: list[Case] = []
-    failing, found = Reader(packed), Reader(packed)
+    failing = Reader(packed)
     failing.whole()
-    begun = _begin(found)
-    for _number in range(failing.whole()):  # compiled, `_` would be an object each time
-        found.turn_to(begun + failing.whole())
-        failures.append(_unpacked(packed, found))
+    number = failing.whole()
+    if number:
+        found = Reader(packed)
+        begun = _begin(found)
+        for _number in range(number):  # compiled, `_` would be an object each time
+            found.turn_to(begun + failing.whole())
+            failures.append(_unpacked(packed, found))
     return failures
 
 
@@ -152,7 +158,7 @@ def _begin(found: Reader) -> i64:
 
 
 def _packed(cases: list[Case]) -> bytes:
-    """Return the bytes of entries; what lies side by side in others is copied at once."""
+    """Return the bytes of entries, in which they lie from then on; neighbours are copied at once."""
     if not cases:
         return b""
     entries, places = BytesWriter(), BytesWriter()
@@ -160,26 +166,43 @@ def _packed(cases: list[Case]) -> bytes:
     begun: i64 = 0
     end: i64 = 0
     for case in cases:
-        if not case.ends:
-            _pack(case)
         if case.key != NO_CODE:
             failed += 1
             put_whole(places, len(entries) + end - begun)
-        if case.source is not source or case.begins != end:
+        if not case.ends:
             entries.write(source[begun:end])
-            source, begun = case.source, case.begins
-        end = case.ends
+            begun = end
+            _put(entries, case)
+        elif case.source is source and case.begins == end:
+            end = case.ends
+        else:
+            entries.write(source[begun:end])
+            source, begun, end = case.source, case.begins, case.ends
     entries.write(source[begun:end])
     to = BytesWriter()
     put_whole(to, len(cases))
     put_whole(to, failed)
     to.write(places.getvalue())
+    place: i64 = len(to)
     to.write(entries.getvalue())
-    return to.getvalue()
+    packed = to.getvalue()
+    for case in cases:
+        _lie(case, packed, place)
+        place = case.ends
+    return packed
 
 
-def _pack(case: Case) -> None:
-    """Let a case keep its bytes, with its facts at their end."""
+def _lie(case: Case, source: bytes, place: i64) -> None:
+    """Let a case have its bytes in others, from a place on."""
+    ahead = place - case.begins
+    case.source = source
+    case.begins = place
+    case.facts_at += ahead
+    case.ends += ahead
+
+
+def _put(entries: BytesWriter, case: Case) -> None:
+    """Add the bytes of a case, with its facts at their end."""
     to = BytesWriter()
     issue = case.issue
     told = _CREDIT if case.credit else 0
@@ -206,11 +229,9 @@ def _pack(case: Case) -> None:
     for fact, value in case.facts.items():
         put_whole(to, fact)
         put_whole(to, value)
-    whole = BytesWriter()
-    put_bytes(whole, to.getvalue())
-    case.source = whole.getvalue()
-    case.begins = 0
-    case.ends = len(whole)
+    case.begins = len(entries)
+    put_bytes(entries, to.getvalue())
+    case.ends = len(entries)
     case.facts_at = case.ends - len(to) + facts_at
 
 
@@ -227,11 +248,12 @@ def _unpacked(source: bytes, found: Reader) -> Case:
     case.in_time = told & _IN_TIME != 0
     case.unanswered = told & _UNANSWERED != 0
     case.at_s = found.whole()
-    case.key = found.whole()
-    case.weight = found.whole()
-    case.since_s = found.whole()
-    case.until_s = found.whole()
-    case.mended_s = found.whole()
+    if not found.passes_nothing(_OF_A_FAILURE):  # most hold none, and are made without one
+        case.key = found.whole()
+        case.weight = found.whole()
+        case.since_s = found.whole()
+        case.until_s = found.whole()
+        case.mended_s = found.whole()
     case.pending_s = found.whole()
     case.settled = found.whole()
     case.source = source

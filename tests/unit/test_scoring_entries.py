@@ -57,6 +57,22 @@ def test_a_failure_is_the_entry_itself():
     assert all(state.entries.get(case.name) is case for case in failures)
 
 
+def test_entries_lie_in_the_last_bytes_of_their_register():
+    """Whatever changed between, all entries of a packed register have their bytes in it, and nowhere else."""
+    state, told = read_again(row(PARCELS)), event("delivery.failed", 4, order_id="o3")
+    DEFAULT.apply(state, told, seconds(4), 1)
+    pack(state)
+    packed = state.entries.packed
+    assert packed is not None
+
+    assert all(case.source is packed for case in state.entries.all())
+    again = unpack(pack(state))
+    assert plain(again) == plain(state)
+    for changed in (state, again):
+        DEFAULT.apply(changed, event("order.cancelled", 5, order_id="o1"), seconds(5), 1)
+    assert pack(state) == pack(again)
+
+
 def test_facts_are_read_when_somebody_asks():
     """Of an entry that was read for its failure the facts stay bytes, and are what they were."""
     state, lived = read_again(row(PARCELS)), row(PARCELS)
