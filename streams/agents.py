@@ -3,18 +3,19 @@
 from collections.abc import AsyncIterable
 from typing import Any
 
+from streams.engine.bundling import Bundle
 from streams.engine.lane import Lane
-from streams.engine.partition import Chunk
 from streams.engine.schema import LaneSchema
 
 
 def register(app: Any, lane: Lane) -> None:
     """Give `app` an agent per input topic, and the sweep."""
 
-    async def take(chunks: AsyncIterable[Chunk]) -> None:
+    async def take(bundles: AsyncIterable[Bundle]) -> None:
         # The lane gathers chunks of one partition into a transaction; scoring happens there, in the handler.
-        async for chunk in chunks:
-            await lane.submit(chunk)
+        async for bundle in bundles:
+            for chunk in bundle:
+                lane.submit(chunk)
 
     # One by one: `faust agents` crashes on a channel of several topics.
     for name in lane.settings.inputs:

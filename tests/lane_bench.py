@@ -24,7 +24,6 @@ SETTINGS = EngineSettings(
     bootstrap_servers="",
     app_id="app",
     inputs=(WEB,),
-    settle_s=0.0,
     flush_min_s=0.0,
     flush_per_partition_s=0.0,
     queue_bytes=500,
@@ -191,7 +190,7 @@ class Bench:
             self.app.consumer.sequences[tp] + 1,
         )
         now = self.lane.session if session is None else session
-        await self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
+        self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
 
     async def behind_a_commit(self, chunks: int) -> list[int]:
         """Send chunks of a record while another is committed; return the records of each transaction."""

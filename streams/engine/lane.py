@@ -104,7 +104,7 @@ class Lane:
         if (owned := self.partitions.get(partition)) is not None and owned.ready:
             self._drop(owned)
 
-    async def submit(self, chunk: Chunk) -> None:
+    def submit(self, chunk: Chunk) -> None:
         """Take a chunk; it is applied, with others, in the next transaction of its partition."""
         owned = self.partitions.get(chunk.partition)
         if owned is None or not self._mine(owned) or chunk.session != owned.state.session:
@@ -264,12 +264,9 @@ class Lane:
                     await self._apply(owned)
 
     async def _pace(self, owned: Owned) -> None:
-        """Wait until the partition's flush interval is over, or a whole chunk is there: it is behind.
-
-        One that was idle for longer waits only for the rest of the fetch that ended it.
-        """
+        """Wait until the partition's flush interval is over, or a whole chunk is there: it is behind."""
         interval = self.settings.flush_interval_s(sum(each.ready for each in self.partitions))
-        left = max(self.settings.settle_s, owned.flushed_s + interval - monotonic())
+        left = owned.flushed_s + interval - monotonic()
         if left > 0 and owned.queue.records < self.settings.chunk_records:
             owned.full.clear()
             timer = asyncio.get_running_loop().call_later(left, owned.full.set)

@@ -1,4 +1,4 @@
-"""The schema of lane topics: a chunk goes to the agent as it is, undecoded."""
+"""The schema of lane topics: chunks go to the agent as they are, undecoded."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import faust
 
 
 class LaneSchema(faust.Schema):  # type: ignore[misc]  # Faust is untyped
-    """Hands the chunk on: decoding is the handler's, a bad record is a reject and no exception."""
+    """Hands the chunks on: decoding is the handler's, a bad record is a reject and no exception."""
 
     def compile(
         self,

@@ -50,12 +50,10 @@ class EngineSettings:
     chunks, before, for as long at most."""
     fill_s: float = 0.2
     """Longest wait for the next chunk of a partition that is behind and has not enough for a transaction."""
-    gather_s: float = 0.022
+    gather_s: float = 0.028
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""
     gather_bytes: int = 256 << 10
-    settle_s: float = 0.003
-    """Wait for the other inputs' chunks of a fetch: they come one by one, and share a transaction."""
     flush_min_s: float = 0.020
     flush_per_partition_s: float = 0.0055
     flush_max_s: float = 1.0

@@ -22,6 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.engine.bare import give_bare
+from streams.engine.bundling import Bundle, bundled
 from streams.engine.cutting import cut
 from streams.engine.partition import Chunk
 
@@ -231,7 +232,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  # Faust's
-        """Yield one message per chunk."""
+        """Yield a message per bundle of chunks."""
         self.parked.clear()
         try:
             async for item in self._chunks(min(timeout, POLL_S)):
@@ -246,10 +247,12 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         # Every chunk gets its number now, also one that is dropped below: the hole is seen.
         session = self.app.lane.session
         generation = self.app.consumer_generation_id
-        for tp, chunk in self._cut(records, session):
+        for bundle in self._cut(records, session):
             if not self.flow_active or session != self.app.lane.session:
                 return
-            last = chunk.records[-1]
+            first = bundle[0]
+            last = first.records[-1]
+            tp = TP(first.topic, first.partition)
             yield (
                 tp,
                 ConsumerMessage(
@@ -260,7 +263,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                     0,
                     None,
                     None,
-                    chunk,
+                    bundle,
                     None,
                     0,
                     0,
@@ -269,10 +272,10 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                 ),
             )
 
-    def _cut(self, records: Any, session: int) -> list[tuple[TP, Chunk]]:
+    def _cut(self, records: Any, session: int) -> list[Bundle]:
         """Return the chunks of a fetch, one of each input in turn."""
         settings = self.app.lane.settings
-        rounds: list[list[tuple[TP, Chunk]]] = []
+        rounds: list[list[Chunk]] = []
         for tp, found in records.items():
             cuts = cut(found, settings.chunk_records, settings.chunk_bytes)
             reach = records.reaches.get(tp)
@@ -286,13 +289,18 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                 self.sequences[tp] += 1
                 if turn == len(rounds):
                     rounds.append([])
-                rounds[turn].append((tp, chunk))
+                rounds[turn].append(chunk)
         self.reaches.update(records.reaches)
-        chunks = [each for turn in rounds for each in turn]
-        if size := sum(chunk.size for _, chunk in chunks):
-            number = sum(len(chunk.records) for _, chunk in chunks)
-            self.most_records = max(1, settings.queue_bytes * number // size)
-        return chunks
+        self._expect(rounds)
+        bounds = settings.chunk_records, settings.chunk_bytes
+        return [bundle for turn in rounds for bundle in bundled(turn, *bounds)]
+
+    def _expect(self, rounds: Iterable[Iterable[Chunk]]) -> None:
+        """Bound the next fetches by the size of these records."""
+        chunks = [chunk for turn in rounds for chunk in turn]
+        if size := sum(chunk.size for chunk in chunks):
+            number = sum(len(chunk.records) for chunk in chunks)
+            self.most_records = max(1, self.app.lane.settings.queue_bytes * number // size)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP]]:  # noqa: ASYNC109  # Faust's
         if not self.flow_active:

@@ -11,8 +11,10 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.utils.locks import Event
 
+from streams.engine.bundling import bundled
 from streams.engine.cutting import cut
 from streams.engine.memory import MemoryRecord
+from streams.engine.partition import Chunk
 from streams.engine.settings import EngineSettings
 from streams.engine.transport import SCHEME, Fetched, LaneConsumer, LaneThread, Reach, register
 
@@ -52,6 +54,33 @@ def test_nothing_makes_no_run() -> None:
 def test_tombstones_and_keyless_records_have_a_size() -> None:
     """None counts as no bytes."""
     assert shapes(cut([MemoryRecord(None, None, (), 7, 0)], 10, 10)) == [([7], 0)]
+
+
+def chunk(topic: str, partition: int, *sizes: int) -> Chunk:
+    """Return a chunk of records of these sizes."""
+    return Chunk(topic, partition, records(*sizes), len(sizes), 0, 0, sum(sizes))
+
+
+def places(bundles: list[list[Chunk]]) -> list[list[tuple[str, int]]]:
+    """Return topic and partition of each chunk of each bundle."""
+    return [[(each.topic, each.partition) for each in bundle] for bundle in bundles]
+
+
+def test_the_chunks_of_a_topic_go_together() -> None:
+    """A message costs the same whatever it carries; each topic has its own agent."""
+    fetch = [chunk(topic, number, 5) for number in (0, 1) for topic in ("web", "calls")]
+    assert places(bundled(fetch, 100, 100)) == [[("web", 0), ("web", 1)], [("calls", 0), ("calls", 1)]]
+
+
+@pytest.mark.parametrize("bounds", [(3, 1000), (1000, 30)])
+def test_a_bundle_is_bounded(bounds: tuple[int, int]) -> None:
+    """What waits in Faust's queues is so many chunks, as if they came one by one; a large one goes alone."""
+    fetch = [
+        chunk("web", number, *sizes)
+        for number, sizes in enumerate([(10,), (10, 10), (10,), (10,) * 9, (10,)])
+    ]
+    first, second, third, fourth = places(bundled(fetch, *bounds))
+    assert (len(first), len(second), len(third), len(fourth)) == (2, 1, 1, 1)
 
 
 def test_a_fetch_knows_how_far_it_reached() -> None:
