@@ -16,8 +16,6 @@ FOLDS_INTO: Final[dict[int, tuple[Rule, ...]]] = {
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
 _GRAVER: Final = [[int(graver) for graver in FOLDS_INTO.get(rule, ())] for rule in (0, *Rule)]
 """`FOLDS_INTO` by the number of a rule."""
-NONE_OPEN: Final[list[Episode | None]] = [None] * len(_GRAVER)
-"""No open episodes; not to be changed."""
 
 
 @mypyc_attr(acyclic=True)
@@ -79,38 +77,28 @@ class Decision:
 
 @mypyc_attr(acyclic=True)
 class Turn:
-    """One evaluation of the rules: the row with its figures, which of its episodes are open, and the steps.
+    """One evaluation of the rules: the row with its figures, and the steps."""
 
-    `open_ones` are those of `open_episodes`: every rule asks for its own and for graver ones.
-    """
+    __slots__ = ("_by_rule", "absent", "at_s", "glance", "state", "steps", "strong")
 
-    __slots__ = ("_open", "absent", "at_s", "glance", "state", "steps", "strong")
-
-    def __init__(
-        self,
-        state: CustomerState,
-        glance: Glance,
-        open_ones: list[Episode | None],
-        *,
-        absent: bool,
-        strong: bool,
-    ) -> None:
+    def __init__(self, state: CustomerState, glance: Glance, *, absent: bool, strong: bool) -> None:
         self.state = state
         self.glance = glance
         self.at_s = glance.at_s
         self.absent = absent
         self.strong = strong
         self.steps: list[Decision] = []
-        self._open = open_ones
+        self._by_rule = state.by_rule
 
     def open_of(self, rule: int) -> Episode | None:
         """Return the rule's open episode, None if it has none."""
-        return self._open[rule]
+        episode = self._by_rule[rule]
+        return episode if episode is not None and episode.closed_s is None else None
 
     def is_folded(self, rule: int) -> bool:
         """Tell whether a graver rule is open that tells what `rule` would."""
         for graver in _GRAVER[rule]:  # noqa: SIM110  # a generator costs more than the loop
-            if self._open[graver] is not None:
+            if self.open_of(graver) is not None:
                 return True
         return False
 
@@ -121,9 +109,8 @@ class Turn:
         number = before.number + 1 if before is not None else 1
         last_day = state.rhythm.last_day if state.rhythm is not None else 0
         episode = Episode(number, self.at_s, None, cause.value, severity, last_day)
-        if self._open is NONE_OPEN:
-            self._open = NONE_OPEN[:]
-        state.episodes[rule] = self._open[rule] = episode
+        state.episodes[rule] = episode
+        self._by_rule = state.by_rule
         self.steps.append(Decision(rule, number, "opened", severity, cause, None, self.glance))
 
     def escalate(self, rule: Rule, episode: Episode, severity: int) -> None:
@@ -135,7 +122,6 @@ class Turn:
     def resolve(self, rule: Rule, episode: Episode, because: Because) -> None:
         """Close an open episode."""
         episode.closed_s = self.at_s
-        self._open[rule] = None
         self._step(rule, episode, "resolved", because)
 
     def _step(self, rule: Rule, episode: Episode, step: str, because: Because | None) -> None:
@@ -143,32 +129,19 @@ class Turn:
         self.steps.append(Decision(rule, number, step, severity, cause, because, self.glance))
 
 
-def open_episodes(state: CustomerState) -> list[Episode | None]:
-    """Return the open episodes by the numbers of their rules, `NONE_OPEN` itself where there is none."""
-    found = NONE_OPEN
-    if not state.has_episodes:
-        return found
-    for rule, episode in state.episodes.items():
-        if episode.closed_s is None:
-            if found is NONE_OPEN:
-                found = NONE_OPEN[:]
-            found[rule] = episode
-    return found
-
-
 def any_open(state: CustomerState) -> bool:
     """Tell whether an episode of any rule is open."""
     if not state.has_episodes:
         return False
-    for episode in state.episodes.values():  # noqa: SIM110  # a generator costs more than the loop
-        if episode.closed_s is None:
+    for episode in state.by_rule:  # noqa: SIM110  # a generator costs more than the loop
+        if episode is not None and episode.closed_s is None:
             return True
     return False
 
 
-def open_of(state: CustomerState, rule: Rule) -> Episode | None:
+def open_of(state: CustomerState, rule: int) -> Episode | None:
     """Return the rule's open episode, None if it has none."""
-    episode = state.episodes.get(rule)
+    episode = state.by_rule[rule]
     return episode if episode is not None and episode.closed_s is None else None
 
 

@@ -10,13 +10,11 @@ from typing import Final
 
 from streams.scoring.churn import Churn, sigmoid
 from streams.scoring.episodes import (
-    NONE_OPEN,
     Decision,
     Glance,
     Turn,
     any_open,
     engaged_since,
-    open_episodes,
 )
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
@@ -134,18 +132,17 @@ class Rules:
     ) -> list[Decision]:
         """Do what `evaluate` does with figures that the caller has read already."""
         absent = self._absent(state, glance.at_s, absence_until_s)
-        open_ones = open_episodes(state)
         if not (
-            open_ones is not NONE_OPEN
-            or absent
+            absent
             or glance.terms >= self._churn_terms
             or glance.band is _CRITICAL
             or glance.trend <= self._drop_open
             or glance.failures
             or self._advocates
+            or any_open(state)
         ):
             return []
-        turn = Turn(state, glance, open_ones, absent=absent, strong=strong)
+        turn = Turn(state, glance, absent=absent, strong=strong)
         self._churn_risk(turn)
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
@@ -319,7 +316,7 @@ class Rules:
         longer where nothing was lived through since, up to that of the score.
         """
         for rule in (_SERVICE_FAILURE, _PROMISE_BROKEN):
-            episode = state.episodes.get(rule)
+            episode = state.by_rule[rule]
             if episode is None:
                 continue
             closed_s = at_s if episode.closed_s is None else episode.closed_s
@@ -337,7 +334,7 @@ class Rules:
 
     def _resting(self, turn: Turn, rule: Rule) -> bool:
         """Tell whether the rule's last episode was closed too recently to open another."""
-        before = turn.state.episodes.get(rule)
+        before = turn.state.by_rule[rule]
         if before is None or before.closed_s is None:
             return False
         return turn.at_s - before.closed_s < self._limits.reopen_after_days * DAY_S

@@ -18,6 +18,7 @@ from streams.scoring.entries import Entries
 from streams.scoring.entry import Case
 from streams.scoring.rings import ID_BYTES, NO_RINGS, rings_of
 from streams.scoring.sums import Sums
+from streams.scoring.vocabulary import Rule
 
 VERSION: Final = 3
 """2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
@@ -63,6 +64,7 @@ class Peak:
 
 
 _NO_PEAKS: Final[list[Peak | None]] = [None] * PEAKS
+_RULES: Final = max(Rule) + 1
 
 
 @mypyc_attr(acyclic=True)
@@ -218,6 +220,9 @@ class Episode:
         """Its alert was taken off `cx.alerts`, some time after it was closed."""
 
 
+_NO_EPISODES: Final[list[Episode | None]] = [None] * _RULES
+
+
 @mypyc_attr(acyclic=True)
 class Published:
     """What `cx.scores` last said. Not to be changed."""
@@ -267,6 +272,7 @@ class CustomerState:
     """Everything kept of one customer; bounded, whatever is sent."""
 
     __slots__ = (
+        "_by_rule",
         "_episodes",
         "_profile",
         "baked",
@@ -310,6 +316,7 @@ class CustomerState:
         self.packed_rings = NO_RINGS
         """The last 8 state-changing ids of each source topic (`streams.scoring.rings`)."""
         self._episodes: dict[int, Episode] | None = None
+        self._by_rule: list[Episode | None] | None = None
         self.published: Published | None = None
         self._profile: dict[int, tuple[float, Any]] | None = None
         self.packed_profile = b""
@@ -342,11 +349,25 @@ class CustomerState:
 
     @property
     def episodes(self) -> dict[int, Episode]:
-        """The newest episode of each rule that ever opened one."""
+        """The newest episode of each rule that ever opened one: whoever asks may enter another."""
+        self._by_rule = None
         episodes = self._episodes
         if episodes is None:
             episodes = self._episodes = {}
         return episodes
+
+    @property
+    def by_rule(self) -> list[Episode | None]:
+        """The newest episode of each rule, by its number; not to be changed."""
+        by_rule = self._by_rule
+        if by_rule is None:
+            if not self._episodes:
+                return _NO_EPISODES
+            by_rule = [None] * _RULES
+            for rule, episode in self._episodes.items():
+                by_rule[rule] = episode
+            self._by_rule = by_rule
+        return by_rule
 
     @property
     def profile(self) -> dict[int, tuple[float, Any]]:
