@@ -50,6 +50,7 @@ DIGITS: Final = 5
 SCALED: Final = (
     "experience_per_10_points",
     "trend_per_10_points",
+    "cancelled",
     "cancel_page",
     "complaint",
     "unsubscribe",

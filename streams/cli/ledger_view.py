@@ -29,6 +29,7 @@ RISK_REASONS: Final = {
     "spend": "how much an occasion brings, against the typical one",
     "open_issue": "what went wrong and is not mended yet",
     "broken_promise": "what was promised and not kept",
+    "intent_cancelled": "cancelled",
     "intent_cancel_page": "looked at how to leave",
     "intent_complaint": "complained",
     "intent_unsubscribe": "wants no more messages",

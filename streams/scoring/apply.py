@@ -50,7 +50,9 @@ class Applied(Enum):
 
 
 _rank: Final = msgspec.json.encode
-_CANCEL_PAGE: Final = Intent.CANCEL_PAGE
+_CANCELLED: Final = Intent.CANCELLED
+_SILENT: Final = (Intent.CANCEL_PAGE, _CANCELLED)
+"""Intents whose events are no moment, and yet what an alert may be raised by."""
 
 
 def event_hash(source: str, event_id: str) -> bytes:
@@ -139,7 +141,7 @@ class Scorer:
         at_s: float,
         event: bytes,
     ) -> bool:
-        """Count an admitted event; True if it gave a bad signal of the policy's `reopen_weight`."""
+        """Count an admitted event; True if it gave a signal of the `reopen_weight`, or cancelled."""
         # Never back: a long late event weighs nothing, while sums as of its time would overflow.
         if at_s - state.ref_s > self._reach_s:
             self._move_reference(state, at_s)
@@ -154,8 +156,7 @@ class Scorer:
             signals = self.register.take(state, arrival.event, at_s, event, signals)
         for signal in signals:
             self.weigher.add(state, signal, at_s, arrival.source, arrival.id, event)
-        self._count_beside_signals(state, arrival, kind, at_s)
-        return strong
+        return self._count_beside_signals(state, arrival, kind, at_s) or strong
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
         """Break the promises that are overdue at `now_s`; True if one was, so that the row changed.
@@ -180,18 +181,20 @@ class Scorer:
             return self.rules.evaluate(state, at_s, absence_until_s=absence_until_s, strong=True)
         return self.rules.evaluate_silence(state, at_s, absence_until_s=absence_until_s)
 
-    def _count_beside_signals(self, state: CustomerState, arrival: Arrival, kind: Kind, at_s: float) -> None:
-        """Count engagement, declared intent and the profile."""
+    def _count_beside_signals(self, state: CustomerState, arrival: Arrival, kind: Kind, at_s: float) -> bool:
+        """Count engagement, declared intent and the profile; True if the customer cancelled."""
         if kind.engages and not is_outbound(arrival.data):
             engage(state, at_s, self._half_lives_s, self._spent(arrival.data, kind))
-        if kind.declares:
-            intent = intent_of(arrival.event)
-            if intent is not None:
-                self.churn.declare(state, intent, at_s)
-            if intent is _CANCEL_PAGE:  # no moment, and yet what an alert may be raised by
-                name_cause(state, at_s, arrival.source, arrival.id)
         if kind.updates:
             _update_profile(state, arrival.data, at_s)
+        if not kind.declares:
+            return False
+        intent = intent_of(arrival.event)
+        if intent is not None:
+            self.churn.declare(state, intent, at_s)
+        if intent in _SILENT:
+            name_cause(state, at_s, arrival.source, arrival.id)
+        return intent is _CANCELLED
 
     def _spent(self, data: Any, kind: Kind) -> float:
         """Return an engagement's amount in minor units of the policy's currency, 0 where none is known."""

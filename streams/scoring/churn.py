@@ -45,8 +45,11 @@ INTENT_NAMES: Final = {
     Intent.CANCEL_PAGE: "intent_cancel_page",
     Intent.COMPLAINT: "intent_complaint",
     Intent.UNSUBSCRIBE: "intent_unsubscribe",
+    Intent.CANCELLED: "intent_cancelled",
 }
 NO_ENGAGEMENT: Final = "no_engagement"
+FRESH_INTENT: Final = 0.25
+"""What is left of a declared intent after two half-lives: it no longer opens, holds or weighs an alert."""
 
 
 @mypyc_attr(acyclic=True)
@@ -107,6 +110,7 @@ class Churn:
             Intent.CANCEL_PAGE: section.cancel_page,
             Intent.COMPLAINT: section.complaint,
             Intent.UNSUBSCRIBE: section.unsubscribe,
+            Intent.CANCELLED: section.cancelled,
         }
 
     def declare(self, state: CustomerState, intent: Intent, at_s: float) -> None:
@@ -135,6 +139,13 @@ class Churn:
             self._open_issue * min(issues, self._most),
             self._broken_promise * min(promises, self._most),
         )
+
+    def is_fresh(self, state: CustomerState, intent: Intent, at_s: float) -> bool:
+        """Tell whether an intent was declared within the last two half-lives."""
+        if not state.intents:
+            return False
+        decay = exp2((state.ref_s - at_s) / self.intent_half_life_s)
+        return state.intents.get(intent) * decay >= FRESH_INTENT
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[int, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""

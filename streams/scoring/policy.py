@@ -101,6 +101,7 @@ class ChurnSection(_Section, frozen=True, kw_only=True):
     trend_per_10_points: NonNegative
     terms_cap: NonNegative
     intent_half_life_days: Positive
+    cancelled: NonNegative
     cancel_page: NonNegative
     complaint: NonNegative
     unsubscribe: NonNegative

@@ -30,8 +30,10 @@ _EXPERIENCE_DROP: Final = Rule.EXPERIENCE_DROP
 _PROMISE_BROKEN: Final = Rule.PROMISE_BROKEN
 _SERVICE_FAILURE: Final = Rule.SERVICE_FAILURE
 _SILENCE: Final = Rule.SILENCE
-_CRITICAL: Final = Cause.CRITICAL
+_COMPLAINT: Final = Cause.COMPLAINT
+_TREND: Final = Cause.TREND
 _LOST: Final = Cause.LOST
+_LEAVING: Final = Cause.LEAVING
 _RECOVERED: Final = Because.RECOVERED
 
 
@@ -68,10 +70,7 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
     if decision.rule is _ADVOCATE:
         return f"Delighted: experience {whole(found.experience.score)} of 100, and much is known"
     if decision.rule is _CHURN_RISK and decision.cause != _LOST:
-        chance = found.churn.probability if found.churn else 0.0
-        risk = f"Churn risk within {horizon} days is {whole(chance * 100.0)}%"
-        causes = " and ".join(_raising(found.churn.parts) if found.churn else ())
-        return risk + (f", driven by {causes}" if causes else "")
+        return _why_at_risk(decision, found, horizon)
     return _why_silent(scorer, state, decision, found, horizon)
 
 
@@ -82,6 +81,15 @@ def _why_over(scorer: Scorer, state: CustomerState, decision: Decision, because:
         if scorer.rules.grievances.outlived(rule, state, opened_s):
             return "Resolved: nobody mended it, and it is too old to stand"
     return _RESOLVED[because]
+
+
+def _why_at_risk(decision: Decision, found: Assessment, horizon: int) -> str:
+    churn = found.churn
+    risk = "" if churn is None else f"risk within {horizon} days is {whole(churn.probability * 100.0)}%"
+    if decision.cause == _LEAVING:
+        return "The customer cancelled" + (f": churn {risk}" if risk else "")
+    causes = " and ".join(_raising(churn.parts) if churn is not None else ())
+    return f"Churn {risk}" + (f", driven by {causes}" if causes else "")
 
 
 def _raising(parts: Parts) -> list[str]:
@@ -107,12 +115,14 @@ def _raising(parts: Parts) -> list[str]:
 def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> str:
     causes = " and ".join(words(driver) for driver in found.worst(TOP_DRIVERS))
     score = found.experience.score
-    if decision.cause != _CRITICAL:
+    if decision.cause == _TREND:
         what = f"is falling, {whole(abs(found.trend))} points below the usual"
-    elif score >= critical_below:
-        what = f"fell to critical and is {whole(score)} of 100 now"
-    else:
+    elif score < critical_below:
         what = f"fell to critical, {whole(score)} of 100"
+    elif decision.cause == _COMPLAINT:
+        return f"Experience after a complaint is {whole(score)} of 100"
+    else:
+        what = f"fell to critical and is {whole(score)} of 100 now"
     return f"Experience {what}" + (f", driven by {causes}" if causes else "")
 
 

@@ -21,6 +21,7 @@ from streams.scoring.ledger import Ledger
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import season_open
 from streams.scoring.severity import Gravity
+from streams.scoring.signals import Intent
 from streams.scoring.standing import failing
 from streams.scoring.state import WORST, WORST_ENDED, CustomerState, Episode
 from streams.scoring.value import Value
@@ -70,6 +71,9 @@ _PROMISE_BROKEN: Final = Rule.PROMISE_BROKEN
 _ADVOCATE: Final = Rule.ADVOCATE
 _LOST: Final = Cause.LOST
 _EXPERIENCE: Final = Cause.EXPERIENCE
+_LEAVING: Final = Cause.LEAVING
+_CANCELLED: Final = Intent.CANCELLED
+_COMPLAINT: Final = Intent.COMPLAINT
 
 
 class Rules:
@@ -123,7 +127,8 @@ class Rules:
         """Open, escalate and resolve episodes at `at_s` (seconds), and return the steps in order.
 
         `absence_until_s` is the time up to which every input was read: silence opens nothing for a later
-        time. `strong` tells that a bad signal of the policy's `reopen_weight` was just applied.
+        time. `strong` tells that a bad signal of the policy's `reopen_weight` was just applied, or that the
+        customer cancelled.
         """
         return self.decide(state, self.glance(state, at_s), absence_until_s=absence_until_s, strong=strong)
 
@@ -134,6 +139,7 @@ class Rules:
         absent = self._absent(state, glance.at_s, absence_until_s)
         if not (
             absent
+            or strong
             or glance.terms >= self._churn_terms
             or glance.band is _CRITICAL
             or glance.trend <= self._drop_open
@@ -210,34 +216,45 @@ class Rules:
         state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
         episode, rhythm, terms = turn.open_of(_CHURN_RISK), state.rhythm, glance.terms
         lost = turn.absent and rhythm is not None and rhythm.repeats >= 1
-        if episode is None and (
-            not (lost or terms >= self._churn_terms)
-            or churn.surely_below(state, at_s, terms, self._index, self._open_logit)
+        leaving = turn.strong and churn.is_fresh(state, _CANCELLED, at_s)
+        if (
+            episode is None
+            and not leaving
+            and (
+                not (lost or terms >= self._churn_terms)
+                or churn.surely_below(state, at_s, terms, self._index, self._open_logit)
+            )
         ):
             return
         logit = churn.logit(state, at_s, terms, self._index)
-        if logit is None or rhythm is None:
-            return
-        probability = sigmoid(logit)
+        # Who never engaged, and yet cancelled, has no probability: then the intent alone is the risk.
+        probability = 0.0 if logit is None else sigmoid(logit)
         if episode is not None:
-            if episode.cause == _LOST and engaged_since(rhythm, episode):
-                turn.resolve(_CHURN_RISK, episode, Because.ENGAGED)
-            elif probability <= self._churn_close:
-                turn.resolve(_CHURN_RISK, episode, Because.RECOVERED)
-            else:
-                severity = self.gravity.of_risk(probability, glance.band)
-                self._escalate(turn, _CHURN_RISK, episode, severity)
-            return
-        if probability < self._churn_open:
-            return
-        severity = self.gravity.of_risk(probability, glance.band)
-        self._open(turn, _CHURN_RISK, _LOST if lost else _EXPERIENCE, severity)
+            self._go_on_with_risk(turn, episode, probability)
+        elif leaving or probability >= self._churn_open:
+            severity = self.gravity.of_risk(probability, glance.band)
+            cause = _LEAVING if leaving else _LOST if lost else _EXPERIENCE
+            self._open(turn, _CHURN_RISK, cause, severity)
+
+    def _go_on_with_risk(self, turn: Turn, episode: Episode, probability: float) -> None:
+        """Close the risk of churn, or make it graver.
+
+        Who cancelled is at risk for as long as that is fresh, whatever the rhythm says, or until they engage.
+        """
+        if _is_back(turn.state, episode):
+            turn.resolve(_CHURN_RISK, episode, Because.ENGAGED)
+        elif probability <= self._churn_close and not self.churn.is_fresh(turn.state, _CANCELLED, turn.at_s):
+            turn.resolve(_CHURN_RISK, episode, Because.RECOVERED)
+        else:
+            severity = self.gravity.of_risk(probability, turn.glance.band)
+            self._escalate(turn, _CHURN_RISK, episode, severity)
 
     def _experience_drop(self, turn: Turn, *, grieved: bool) -> None:
         """Open and close the rule of a falling experience.
 
         What falls because something stands broken is told by the rule about that, which closes when it is
-        mended; only the critical band is an alert of its own then.
+        mended; only the critical band is an alert of its own then. A complaint is told where it leaves the
+        experience at risk: where no usual is known, nothing falls.
         """
         glance = turn.glance
         episode = turn.open_of(_EXPERIENCE_DROP)
@@ -245,7 +262,8 @@ class Rules:
         severity = HIGH if critical or grieved else MEDIUM
         if episode is not None:
             # The score, not the band: a row that fades to `unknown` tends to the prior and closes too.
-            if glance.trend > self._drop_close and glance.score >= self._recovered:
+            recovered = glance.trend > self._drop_close and glance.score >= self._recovered
+            if recovered and not self._complains(turn):
                 turn.resolve(_EXPERIENCE_DROP, episode, Because.RECOVERED)
             else:
                 self._escalate(turn, _EXPERIENCE_DROP, episode, severity)
@@ -258,6 +276,17 @@ class Rules:
             and (turn.strong or not self._told_lately(turn.state, turn.at_s))
         ):
             self._open(turn, _EXPERIENCE_DROP, Cause.TREND, severity)
+        elif turn.strong and not grieved and self._complains(turn):
+            self._open(turn, _EXPERIENCE_DROP, Cause.COMPLAINT, severity)
+
+    def _complains(self, turn: Turn) -> bool:
+        """Tell whether a fresh complaint stands beside an experience at risk."""
+        glance = turn.glance
+        return (
+            glance.score < self._at_risk_below
+            and glance.coverage >= self._min_coverage
+            and self.churn.is_fresh(turn.state, _COMPLAINT, turn.at_s)
+        )
 
     def _grievance(self, turn: Turn, rule: Rule, cause: Cause | None) -> None:
         """Open and close a rule about what stands in the register; `cause` is None where nothing does."""
@@ -338,6 +367,19 @@ class Rules:
         if before is None or before.closed_s is None:
             return False
         return turn.at_s - before.closed_s < self._limits.reopen_after_days * DAY_S
+
+
+def _is_back(state: CustomerState, episode: Episode) -> bool:
+    """Tell whether an engagement ended the risk of who fell silent, or who cancelled on an earlier day.
+
+    Of the order before a cancellation may be heard after it.
+    """
+    rhythm = state.rhythm
+    if rhythm is None:
+        return False
+    if episode.cause == _LEAVING:
+        return rhythm.last_day * DAY_S > episode.opened_s
+    return episode.cause == _LOST and engaged_since(rhythm, episode)
 
 
 def _logit(probability: float) -> float:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from streams.scoring.churn import Churn
+from streams.scoring.churn import FRESH_INTENT, Churn
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
 from streams.scoring.state import CustomerState
@@ -11,7 +11,6 @@ from streams.scoring.vocabulary import CRITICAL_SEVERITY, HIGH, LOW, MEDIUM, Ban
 
 HIGH_RISK: Final = 0.9
 _CRITICAL: Final = Band.CRITICAL
-FRESH_INTENT: Final = 0.25  # two half-lives after it was declared, an intent no longer sets the severity
 
 
 class Gravity:

@@ -39,6 +39,7 @@ class Intent(IntEnum):
     CANCEL_PAGE = 0
     COMPLAINT = 1
     UNSUBSCRIBE = 2
+    CANCELLED = 3
 
 
 @mypyc_attr(acyclic=True)
@@ -343,7 +344,7 @@ READERS: Final[dict[type[Touchpoint], Reader]] = {
 }
 INTENTS: Final[dict[type[Touchpoint], Intent]] = {
     web.CancelPageViewed: Intent.CANCEL_PAGE,
-    orders.SubscriptionCancelled: Intent.CANCEL_PAGE,
+    orders.SubscriptionCancelled: Intent.CANCELLED,
     store.ComplaintRaised: Intent.COMPLAINT,
     customers.MessageUnsubscribed: Intent.UNSUBSCRIBE,
 }

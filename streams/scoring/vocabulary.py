@@ -46,8 +46,10 @@ class Cause(StrEnum):
 
     LOST = "lost"
     EXPERIENCE = "experience"
+    LEAVING = "leaving"
     TREND = "trend"
     CRITICAL = "critical"
+    COMPLAINT = "complaint"
     UNANSWERED = "unanswered"
     FAILURE = "failure"
     TARGET = "target"

@@ -22,7 +22,7 @@ from tests.agreement import close, unlike
 from tests.customers import DAY, DEFAULT, event, line, row, seconds
 from tests.lives import evidence
 
-BOTH = ["complaint", "failed_delivery"]
+BOTH = ["failed_delivery", "payment_failed"]
 
 
 def changed(line: bytes, **changes: Any) -> bytes:
@@ -138,15 +138,15 @@ def failures(*named: tuple[str, str, str]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("lines", "known"),
     [
-        (failures(("delivery.failed", "/a", "2"), ("complaint.raised", "/b", "1")), ["failed_delivery"]),
-        (failures(("delivery.failed", "/b", "1"), ("complaint.raised", "/a", "2")), BOTH),
-        (failures(("delivery.failed", "/a", "1"), ("complaint.raised", "/a", "2")), ["failed_delivery"]),
-        (failures(("delivery.failed", "/a", "2"), ("complaint.raised", "/a", "1")), BOTH),
+        (failures(("delivery.failed", "/a", "2"), ("payment.failed", "/b", "1")), ["failed_delivery"]),
+        (failures(("delivery.failed", "/b", "1"), ("payment.failed", "/a", "2")), BOTH),
+        (failures(("delivery.failed", "/a", "1"), ("payment.failed", "/a", "2")), ["failed_delivery"]),
+        (failures(("delivery.failed", "/a", "2"), ("payment.failed", "/a", "1")), BOTH),
     ],
     ids=["source", "source, other way", "id", "id, other way"],
 )
 def test_events_of_one_time_are_applied_by_source_then_id(lines: list[bytes], known: list[str]):
-    """A failed delivery opens a case at once, a complaint does not: the first step tells the order."""
+    """A failed delivery opens a case at once, a refused payment does not: the first step tells the order."""
     assert lived(lines)[0] == known
     assert lived(lines[::-1]) == lived(lines)
 

@@ -86,13 +86,19 @@ def test_an_alert_is_a_case():
     assert found["announced"] is True
 
 
-@pytest.mark.parametrize("leaving", ["cancel_page.viewed", "subscription.cancelled"])
-def test_who_says_that_they_leave_is_evidence(leaving: str):
+@pytest.mark.parametrize(
+    ("leaving", "reason"),
+    [
+        ("cancel_page.viewed", "declared intent to leave"),
+        ("subscription.cancelled", "The customer cancelled"),
+    ],
+)
+def test_who_says_that_they_leave_is_evidence(leaving: str, reason: str):
     """What raised an alert about who declares to leave is among its evidence, though it is no moment."""
     wary = scorer(rules={"churn_open": 0.08, "churn_close": 0.05})
     found = alert([*LOYAL, event(leaving, 346)], by=wary)
 
-    assert "declared intent to leave" in found["reason"]
+    assert reason in found["reason"]
     assert found["evidence"] == [
         {"source": "/test", "id": f"{leaving}@346"},
         {"source": "/test", "id": "order.placed@345"},

@@ -191,7 +191,7 @@ def test_the_edge_of_critical_is_one_alert():
     """Who complains monthly and lives at the edge of critical is one alert, not one a month."""
     weekly = [event("order.placed", 7 * n) for n in range(52)]
     life = [*weekly, *(event("complaint.raised", 30 * n) for n in range(1, 12))]
-    flicker = scorer(rules={"critical_margin": 0, "drop_close": -9.0})
+    flicker = scorer(rules={"critical_margin": 0, "drop_close": -9.0}, bands={"at_risk_below": 36})
 
     drops = [step for step in lived(life, 360, every=1.0) if step.step == "opened"]
     assert len(drops) == 1

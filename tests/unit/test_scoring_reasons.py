@@ -130,8 +130,8 @@ def test_two_intents_are_told_as_one():
 
 def test_a_step_after_the_fall_tells_where_the_customer_is_now():
     """A score that has left the critical band is not called critical."""
-    state, step = decided([event("complaint.raised", 0), event("delivery.failed", 1)])
-    found = assess(DEFAULT, state, step.glance.at_s + 100 * DAY)
+    state, step = decided([event("delivery.failed", 0), event("delivery.failed", 1)])
+    found = assess(DEFAULT, state, step.glance.at_s + 150 * DAY)
 
     assert found.experience.score > DEFAULT.policy.bands.critical_below
     reason = reason_of(DEFAULT, state, but(step, step="snoozed"), found)

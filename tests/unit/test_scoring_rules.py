@@ -115,14 +115,52 @@ CASES = {
         each_day("complaint.raised", 1, 4),
         200,
         [
-            ("experience_drop", 1, "opened", "high", "critical", None),
-            ("experience_drop", 1, "resolved", "high", "critical", "recovered"),
+            ("experience_drop", 1, "opened", "high", "complaint", None),
+            ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
         ],
     ),
     "declared intent to leave is grave": Case(
         [*orders(30, 3), *each_day("cancel_page.viewed", 61, 3)],
         100,
         [("churn_risk", 1, "opened", "high", "experience", None)],
+    ),
+    "who is delighted and cancels is a risk at once": Case(
+        [*LOYAL, event("subscription.cancelled", 350)],
+        360,
+        [("churn_risk", 1, "opened", "high", "leaving", None)],
+    ),
+    "who cancels and comes back": Case(
+        [*LOYAL, event("subscription.cancelled", 350), event("order.placed", 352)],
+        352,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "resolved", "high", "leaving", "engaged"),
+        ],
+    ),
+    "who cancels without ever having engaged, and is no risk two months later": Case(
+        [event("subscription.cancelled")],
+        61,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "resolved", "high", "leaving", "recovered"),
+        ],
+    ),
+    "who cancels and lives through more is a graver risk": Case(
+        [*orders(1, 1), event("subscription.cancelled", 2), *each_day("delivery.failed", 3, 4)],
+        10,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "escalated", "critical", "leaving", None),
+            ("experience_drop", 1, "opened", "high", "critical", None),
+        ],
+    ),
+    "a complaint of somebody of whom nothing else is known": Case(
+        [event("complaint.raised")],
+        100,
+        [
+            ("experience_drop", 1, "opened", "high", "complaint", None),
+            ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
+        ],
     ),
     "one rage click": Case([event("rage.clicked")], 100, []),
 }
@@ -132,6 +170,14 @@ CASES = {
 def test_steps(case: Case):
     """A life raises exactly the steps of its case."""
     assert [in_full(step) for step in live(case.life, until=case.until, every=0.5)[1]] == case.steps
+
+
+@pytest.mark.parametrize(
+    "bands", [{"critical_below": 30, "at_risk_below": 36}, {"min_coverage": 0.9}], ids=["steady", "unknown"]
+)
+def test_a_complaint_that_leaves_nobody_at_risk_is_no_alert(bands: dict[str, float]):
+    """A complaint raises nothing where the experience is not at risk, or too little is known of it."""
+    assert live([event("complaint.raised")], scorer(bands=bands), until=100, every=0.5)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -151,6 +197,16 @@ def test_bands(score: float, coverage: float, band: Band):
     """A band begins at its lower bound, and little coverage is no band at all."""
     assert DEFAULT.rules.band_of(score, coverage) is band
     assert band.label == band.name.lower()
+
+
+def test_an_order_before_the_cancellation_is_no_return():
+    """Of an order that was placed before a customer cancelled may be heard after it."""
+    state, _ = live([*orders(15, 23), event("subscription.cancelled", 350)])
+    DEFAULT.apply(state, event("order.placed", 345), seconds(345), 0)
+
+    assert evaluate(state, 351) == []
+    DEFAULT.apply(state, event("order.placed", 352), seconds(352), 0)
+    assert evaluate(state, 352) == [("churn_risk", "resolved")]
 
 
 def evaluate(
@@ -370,7 +426,7 @@ def test_numbers_count_up():
 def test_the_risk_of_the_angry_grows_in_silence():
     """Who complained and then stays away becomes a churn risk before silence alone would say so."""
     angry = [event("complaint.raised", 45 * n + 1) for n in range(1, 8)]
-    edge = scorer(rules={"critical_margin": 0})
+    edge = scorer(rules={"critical_margin": 0}, bands={"at_risk_below": 36})
     state, _ = live([*orders(20, 18), *angry], edge)
     assert not any(episode.closed_s is None for episode in state.episodes.values())
 

@@ -241,8 +241,8 @@ def test_bad_routine_moments_do_not_saturate():
     ("kind", "data", "expected"),
     [
         ("cancel_page.viewed", {}, Intent.CANCEL_PAGE),
-        ("subscription.cancelled", {}, Intent.CANCEL_PAGE),
-        ("subscription.cancelled", {"by": "customer"}, Intent.CANCEL_PAGE),
+        ("subscription.cancelled", {}, Intent.CANCELLED),
+        ("subscription.cancelled", {"by": "customer"}, Intent.CANCELLED),
         ("subscription.cancelled", {"by": "company"}, None),
         ("complaint.raised", {}, Intent.COMPLAINT),
         ("complaint.raised", OUTBOUND, None),
