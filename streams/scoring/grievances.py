@@ -3,7 +3,7 @@
 from typing import Final
 
 from streams.scoring.entry import Case
-from streams.scoring.facts import COMPLAINT, ISSUE, REASON, THOUSANDTHS
+from streams.scoring.facts import COMPLAINT, ISSUE, REASON, REOPENED, THOUSANDTHS, TICKET
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.standing import failing
 from streams.scoring.state import CustomerState
@@ -69,6 +69,13 @@ class Grievances:
                 if best is None or order < best:
                     best, found = order, (_CAUSES[rank], case)
         return found
+
+    def reopened_since(self, failures: list[Case], at_s: float, since_s: float) -> bool:
+        """Tell whether a ticket was reopened after `since_s` and stands at `at_s`."""
+        for case in failures:  # noqa: SIM110  # a generator costs more than the loop
+            if case.kind == TICKET and case.known(REOPENED) > since_s and self._stands(case, at_s):
+                return True
+        return False
 
     def _breaks(self, key: int) -> bool:
         """Tell whether a failure of that key is a broken promise."""

@@ -362,11 +362,18 @@ class Rules:
         return last is not None and last.at_s > at_s
 
     def _resting(self, turn: Turn, rule: Rule) -> bool:
-        """Tell whether the rule's last episode was closed too recently to open another."""
+        """Tell whether the rule's last episode was closed too recently to open another.
+
+        A ticket that was reopened since then ends the rest: what was told to be over is not.
+        """
         before = turn.state.by_rule[rule]
         if before is None or before.closed_s is None:
             return False
-        return turn.at_s - before.closed_s < self._limits.reopen_after_days * DAY_S
+        if turn.at_s - before.closed_s >= self._limits.reopen_after_days * DAY_S:
+            return False
+        return rule != _SERVICE_FAILURE or not self.grievances.reopened_since(
+            turn.glance.failures, turn.at_s, before.closed_s
+        )
 
 
 def _is_back(state: CustomerState, episode: Episode) -> bool:
