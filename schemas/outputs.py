@@ -14,6 +14,8 @@ Rule = Literal["churn_risk", "experience_drop", "silence", "service_failure", "p
 PromiseStatus = Literal["pending", "kept", "late", "broken", "withdrawn"]
 Severity = Literal["low", "medium", "high", "critical"]
 Step = Literal["opened", "escalated", "announced", "acknowledged", "snoozed", "resolved", "closed"]
+OVER: Final = frozenset({"resolved", "closed"})
+"""Steps after which an alert is no longer open."""
 Outcome = Literal["churned", "retained", "saved", "false_alarm"]
 
 REASON_MAX_CHARS: Final = 140

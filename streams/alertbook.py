@@ -2,18 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
 
+from schemas.outputs import OVER
 from streams.delivery.log import partitions_of, reader, records
 from streams.scoring.rules import SEVERITIES
 from streams.settings import Settings
 from streams.topics import ALERTS, INCIDENTS
-
-OVER: Final = frozenset({"resolved", "closed"})
-"""Steps after which an alert is no longer open."""
 
 Alert = Mapping[str, Any]
 """The document of a step, as `schemas.outputs.ChurnAlert` describes it."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from schemas.outputs import OVER
 from schemas.times import at_time
 from streams.engine.handler import Effects, Output, Standing, Work
 from streams.engine.loader import read_newest
@@ -25,16 +26,8 @@ from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import SEVERITIES, Rule
 from streams.scoring.state import CustomerState, Episode
 
-RESERVED: Final = b"\x00"
-"""Keys of rows that are no customers begin so; no touchpoint brings such a row back."""
-OVER: Final = frozenset({"resolved", "closed"})
 BECAUSE: Final = "rebuilt"
 _RULES: Final = {rule.label: rule for rule in Rule}
-
-
-def is_reserved(key: bytes) -> bool:
-    """Tell whether a row stays through a rebuild."""
-    return key.startswith(RESERVED)
 
 
 class Quiet:
@@ -128,6 +121,9 @@ class Alerts:
             "resolved_because": BECAUSE,
             "reason": "Closed: the history was replayed, and the rule does not hold in it",
             "announced": False,
+            "act_by": None,
+            "do": [],
+            "do_not": [],
             "at": at_time(self.now_s),
         }
         value = orjson.dumps(closing, option=orjson.OPT_SORT_KEYS)

@@ -18,9 +18,9 @@ from streams.scoring.rules import Rule
 from streams.scoring.state import CustomerState
 from streams.settings import Settings, read_secret
 
-PREFIX: Final = b"\x00cx-forgotten"
-"""Keys of the changelog that begin like this are no customers'. No producer can send one: the byte 0 is kept
-for the engine."""
+RESERVED: Final = b"\x00"
+"""Keys of rows that are no customers begin so. No producer can send one, no touchpoint brings one back."""
+PREFIX: Final = RESERVED + b"cx-forgotten"
 GUARD: Final = PREFIX
 """Key of the row that says by which key the forgotten are remembered; there once anybody was forgotten."""
 FORGOTTEN: Final = b"\x01"
@@ -89,7 +89,7 @@ def build_suppression(settings: Settings) -> Suppression:
 
 def is_reserved(key: bytes) -> bool:
     """Tell whether a row of the table is no customer's."""
-    return key.startswith(PREFIX)
+    return key.startswith(RESERVED)
 
 
 class Forgetting:

@@ -15,8 +15,9 @@ from streams.engine.rebuild import Orders, Progress, rebuild
 from streams.engine.settings import engine_settings
 from streams.errors import CxError, Exit
 from streams.processing import build_processor
-from streams.rebuilding import Alerts, Quiet, is_reserved
+from streams.rebuilding import Alerts, Quiet
 from streams.settings import Settings, load_settings
+from streams.suppression import is_reserved
 from streams.topics import ALERTS
 
 TELL_EVERY_S = 2.0

@@ -14,7 +14,7 @@ from schemas.times import at_time
 from streams.delivery.alert import Alert, decode, message_id, trace_headers
 from streams.delivery.book import Book, Memory
 from streams.delivery.courier import Courier, Message, Outcome, Shared
-from streams.delivery.payload import OVER
+from streams.delivery.payload import IN_HAND
 from streams.delivery.routes import NOWHERE, Routes
 from streams.scoring.vocabulary import Because
 
@@ -84,7 +84,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             self._begin(_Job(record), self._refuse(record, str(error)))
             return
-        over = alert.step in OVER and not _goes_on(alert) and self._withdraw(alert.alert_id)
+        over = alert.step in IN_HAND and not _goes_on(alert) and self._withdraw(alert.alert_id)
         known = message_id(alert)
         if not alert.announced or known in self._known:
             return

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import orjson
 
+from schemas.outputs import OVER
 from schemas.times import at_time
 from streams.delivery.alert import Alert
 
@@ -17,7 +18,7 @@ SIGNS: Final = {
     "high": ":large_orange_circle:",
     "medium": ":large_yellow_circle:",
 }
-OVER: Final = frozenset({"acknowledged", "snoozed", "resolved", "closed"})
+IN_HAND: Final = OVER | {"acknowledged", "snoozed"}
 """After such a step nobody needs to be told of what went before, or what to do."""
 SLACK_ESCAPES: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 
@@ -48,7 +49,7 @@ def _slack(alert: Alert) -> dict[str, Any]:
     if alert.step != "announced":
         title += f" ({alert.step})"
     advice = [f"• {each}" for each in alert.do] + [f"• _{each}_" for each in alert.do_not]
-    if alert.step in OVER:
+    if alert.step in IN_HAND:
         advice = []
     lines = [f"*{_escaped(alert.customer_id)}*", *map(_escaped, (alert.reason, *advice))]
     text = "\n".join(lines)

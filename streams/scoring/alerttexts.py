@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from schemas import outputs
+from schemas.outputs import OVER
 from streams.scoring.apply import Scorer, profile_of
 from streams.scoring.drivers import Driver, Parts
 from streams.scoring.entry import Case
@@ -193,7 +194,7 @@ class AlertTexts:
         decision, episode = it.decision, it.episode
         text.time(b'{"acknowledged_at":', episode.acknowledged_s)
         act_by_s = it.at_s + self._act_within_s[decision.severity]
-        text.time(b',"act_by":', act_by_s if decision.because is None else None)
+        text.time(b',"act_by":', None if decision.step in OVER else act_by_s)
         text.put(b',"alert_id":"')
         text.put(key.encode())
         text.put(b'","allowed_contact":')
@@ -237,15 +238,29 @@ class AlertTexts:
         text.number(b',"gap":')
 
     def _play(self, it: Telling) -> bytes:
-        """Return the playbook of the worst driver that has one, else of the rule.
+        """Return the playbook of the worst driver that has one, else of the rule; none of what is over.
 
         What was made good needs no mending, though it is still felt.
         """
+        if it.decision.step in OVER:
+            return _NO_PLAY
         worst: str | None = None
         if it.decision.rule is not _ADVOCATE:
-            good = self._grievances.made_good(it.state, it.at_s)
-            worst = worst_of(it.found.experience.parts, self._plays, good)
+            worst = worst_of(it.found.experience.parts, self._plays, self._made_good(it))
         return self._plays.get(worst or RULE_LABELS[it.decision.rule], _NO_PLAY)
+
+    def _made_good(self, it: Telling) -> set[int]:
+        """Return the drivers of which nothing waits to be mended.
+
+        Of what the register does not know, such as a failure without an id, nobody can say that it was.
+        """
+        scorer, experience = self._scorer, it.found.experience
+        scale = scorer.ledger.mean_share / experience.denominator
+        return {
+            code
+            for code in self._grievances.made_good(it.state, it.at_s)
+            if scale * scorer.weigher.beside_register(it.state, code, it.at_s) > OWNED_POINTS
+        }
 
     def _put_from_holdout(self, text: Text, it: Telling, customer_id: str, *, holdout: bool) -> None:
         """Write the last experience, and what silence has cost."""

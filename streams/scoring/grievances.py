@@ -72,7 +72,7 @@ class Grievances:
 
     def reopened_since(self, failures: list[Case], at_s: float, since_s: float) -> bool:
         """Tell whether a ticket was reopened after `since_s` and stands at `at_s`."""
-        for case in failures:  # noqa: SIM110  # a generator costs more than the loop
+        for case in failures:  # a generator costs more than the loop
             if case.kind == TICKET and case.known(REOPENED) > since_s and self._stands(case, at_s):
                 return True
         return False

@@ -159,6 +159,18 @@ class Weigher:
                 if case.key & 1:
                     self._challenge(peaks, WORST_SERVICE_ENDED, code, m, log2_m, at_s, case.name)
 
+    def beside_register(self, state: CustomerState, code: int, at_s: float) -> float:
+        """Return the A at `at_s` that the sums hold of a driver beside the failures of the register."""
+        points, total = state.points, 0.0
+        for place, key in enumerate(points.keys):
+            if key >> 3 == code:
+                total += points.amounts[place]
+        total *= exp2((state.ref_s - at_s) / self.half_life_s)
+        for case in state.entries.failures:
+            if case.settled != NOT_SETTLED and case.key >> 3 == code:
+                total += self._settled_m(case) * exp2((case.until_s - at_s) / self.half_life_s)
+        return total
+
     def _settled_m(self, case: Case) -> float:
         """Return the magnitude of a failure that lies in the sums; 0 where a policy's repair is complete."""
         weight = self.failures.weight(case, repaired=case.settled == SETTLED_REPAIRED)

@@ -18,11 +18,11 @@ from streams.engine.rebuild import Orders, Progress, rebuild
 from streams.engine.settings import engine_settings
 from streams.observe.placement import partition_of
 from streams.processing import build_processor
-from streams.rebuilding import Alerts, Quiet, is_reserved
+from streams.rebuilding import Alerts, Quiet
 from streams.replay import Customer
 from streams.scoring.rows import unpack
 from streams.settings import Settings
-from streams.suppression import GUARD
+from streams.suppression import GUARD, is_reserved
 from streams.topics import ALERTS, DEAD_LETTERS, SCORES, WEB
 from tests.agreement import close
 from tests.customers import DAY, DEFAULT

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.rebuilding import Alerts, is_reserved
+from streams.rebuilding import Alerts
 from streams.scoring.cases import alert_id
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Rule
@@ -38,6 +38,9 @@ def old(number: int = 1, *, generation: str = GENERATION, **changes: Any) -> dic
         "acknowledged_at": None,
         "snoozed_until": None,
         "outcome": None,
+        "act_by": TOLD,
+        "do": ["Call her"],
+        "do_not": ["Send a voucher"],
     } | changes
 
 
@@ -47,6 +50,7 @@ def settled(rows: dict[bytes, bytes], *documents: dict[str, Any]) -> tuple[Episo
     closings = [orjson.loads(each.value or b"") for each in effects.outputs]
     assert all((each["step"], each["resolved_because"]) == ("resolved", "rebuilt") for each in closings)
     assert not any(each["announced"] for each in closings)
+    assert all((each["act_by"], each["do"], each["do_not"]) == (None, [], []) for each in closings)
     changed = effects.rows.get(b"c")
     episode = unpack(changed).episodes[Rule.SILENCE] if changed else None
     return episode, [each["alert_id"] for each in closings]
@@ -113,8 +117,3 @@ def test_an_alert_of_an_earlier_table_is_closed_and_remembered_as_told() -> None
 def test_a_rule_that_is_gone_is_passed_over() -> None:
     """What another release wrote is not ours to close."""
     assert settled({b"c": row()}, old(rule="moon_phase")) == (None, [])
-
-
-def test_reserved_rows_are_told_from_customers() -> None:
-    """A customer's key never begins with the byte 0."""
-    assert [is_reserved(key) for key in (b"\x00cx", b"c", b"")] == [True, False, False]

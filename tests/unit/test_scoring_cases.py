@@ -187,6 +187,13 @@ def test_a_resolution_says_because():
     assert alert([LOYAL[0], event("order.placed", 200)])["resolved_because"] == "engaged"
 
 
+def test_of_what_is_over_nothing_is_to_be_done():
+    """A step that ends an alert gives no advice and no time to act by, whatever is still felt."""
+    found = alert([LOYAL[0], event("order.placed", 200)])
+
+    assert (found["act_by"], found["do"], found["do_not"]) == (None, [], [])
+
+
 @pytest.mark.parametrize(
     ("tables", "dropped", "owner"),
     [

@@ -451,6 +451,11 @@ ADVICE: dict[str, tuple[Life, str]] = {
     "never came": ([FAILED], SAY_WHEN),
     "one of two came": ([FAILED, CAME, event("delivery.failed", 349, order_id="q")], SAY_WHEN),
     "failed, of no order": ([event("delivery.failed", 346)], SAY_WHEN),
+    "one came, the other was of no order": ([FAILED, CAME, event("delivery.failed", 348)], SAY_WHEN),
+    "one came, of the other no order was known long ago": (
+        [event("delivery.failed", -200), FAILED, CAME],
+        REMIND,
+    ),
     "a complaint": ([COMPLAINED], LISTEN),
     "a complaint that was solved": ([COMPLAINED, ticket("solved", 347)], REMIND),
     "came again": ([call(346), call(347)], CALL_BACK),

@@ -198,3 +198,8 @@ def test_the_proof_names_customer_request_and_alerts():
     assert made != ours.proof("anna", "f1", ())
     document = orjson.loads(request(1.0))
     assert CustomerForgotten.__struct_config__.tag == document["type"]
+
+
+def test_reserved_rows_are_told_from_customers() -> None:
+    """A customer's key never begins with the byte 0."""
+    assert [is_reserved(key) for key in (b"\x00cx", b"c", b"")] == [True, False, False]
