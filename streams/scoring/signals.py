@@ -19,6 +19,8 @@ from streams.scoring.maths import log2
 from streams.scoring.policy import DAY_S, DriverSection, Policy
 
 SERVICE_ASPECTS: Final = frozenset({"people", "speed", "service", "support", "staff"})
+ASPECT_DRIVERS: Final = {"price": "csat_price", "product": "csat_product"}
+"""Aspects of CSAT with a driver of their own; others that are not of the service are `csat_other`."""
 
 
 class Group(IntEnum):
@@ -290,10 +292,14 @@ def _complaint(table: SignalTable, data: store.ComplaintRaisedData, _: Arrival) 
 
 
 def _survey(table: SignalTable, data: voice.SurveyAnsweredData, _: Arrival) -> Signals:
-    service = data.scope == "transactional" and (data.aspect is None or data.aspect in SERVICE_ASPECTS)
+    about_service = data.aspect is None or data.aspect in SERVICE_ASPECTS
+    service = data.scope == "transactional" and about_service
     if data.survey == "nps":
         return table.graded("nps", _nps_value(data.goodness, table.policy.ledger.prior), service=service)
-    return table.graded(data.survey, 100.0 * data.goodness, service=service)
+    driver: str = data.survey
+    if driver == "csat" and data.aspect is not None and not about_service:
+        driver = ASPECT_DRIVERS.get(data.aspect, "csat_other")
+    return table.graded(driver, 100.0 * data.goodness, service=service)
 
 
 def _nps_value(goodness: float, prior: float) -> float:

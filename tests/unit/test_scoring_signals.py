@@ -131,7 +131,10 @@ READ: list[tuple[str, dict[str, Any], list[tuple[str, float, float, bool]]]] = [
     ("review.posted", {"rating": 5, "sentiment": -1}, [("public_praise", 100, 1, False)]),
     ("survey.answered", {"survey": "csat", "score": 5}, [("csat", 100, 2, True)]),
     ("survey.answered", {"survey": "csat", "score": 1, "aspect": "people"}, [("csat", 0, 2, True)]),
-    ("survey.answered", {"survey": "csat", "score": 3, "aspect": "price"}, [("csat", 50, 2, False)]),
+    ("survey.answered", {"survey": "csat", "score": 3, "aspect": "price"}, [("csat_price", 50, 2, False)]),
+    ("survey.answered", {"survey": "csat", "score": 1, "aspect": "product"}, [("csat_product", 0, 2, False)]),
+    ("survey.answered", {"survey": "csat", "score": 1, "aspect": "parking"}, [("csat_other", 0, 2, False)]),
+    ("survey.answered", {"survey": "ces", "score": 1, "aspect": "price"}, [("ces", 0, 1, False)]),
     ("survey.answered", {"survey": "csat", "score": 3, "scope": "relational"}, [("csat", 50, 2, False)]),
     ("survey.answered", {"survey": "ces", "score": 7}, [("ces", 100, 1, True)]),
     (
