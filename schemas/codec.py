@@ -22,7 +22,7 @@ LATEST_S: Final = 4_294_967_296.0
 SURELY_FITS: Final = ID_MAX_BYTES // 4
 """A character has at most four bytes."""
 RESERVED_PREFIX: Final = b"\x00"
-"""Keys that start so belong to the engine: its marker lives among the rows."""
+"""Keys that start so are no customers': the engine's marker and the forgotten live among the rows."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Headers of a record; Kafka lets one have no value."""

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from schemas.codec import RESERVED_PREFIX
 from schemas.families.customers import CustomerForgotten
 from streams.errors import CxError, Exit
 from streams.scoring.cases import alert_id
@@ -18,9 +19,7 @@ from streams.scoring.rules import Rule
 from streams.scoring.state import CustomerState
 from streams.settings import Settings, read_secret
 
-RESERVED: Final = b"\x00"
-"""Keys of rows that are no customers begin so. No producer can send one, no touchpoint brings one back."""
-PREFIX: Final = RESERVED + b"cx-forgotten"
+PREFIX: Final = RESERVED_PREFIX + b"cx-forgotten"
 GUARD: Final = PREFIX
 """Key of the row that says by which key the forgotten are remembered; there once anybody was forgotten."""
 FORGOTTEN: Final = b"\x01"
@@ -89,7 +88,7 @@ def build_suppression(settings: Settings) -> Suppression:
 
 def is_reserved(key: bytes) -> bool:
     """Tell whether a row of the table is no customer's."""
-    return key.startswith(RESERVED)
+    return key.startswith(RESERVED_PREFIX)
 
 
 class Forgetting:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
@@ -27,15 +27,19 @@ from streams.scoring.policy import load_policy
 from streams.scoring.reasons import words
 from streams.scoring.signals import Intent, Signal, intent_of
 from streams.scoring.state import CustomerState
+from streams.strays import strays
 from streams.topics import INPUTS
 
 INTENT_WORDS = {
+    Intent.CANCELLED: "leaves",
     Intent.CANCEL_PAGE: "wants to leave",
     Intent.COMPLAINT: "complains",
     Intent.UNSUBSCRIBE: "wants no messages",
 }
 EVERY_LINES = 1000
 """Lines between two movements of the progress bar."""
+MOST_UNKNOWN: Final = 10
+"""So many kinds of fields that nobody reads are counted in the summary; each stands at its event."""
 Document = dict[str, Any]
 
 
@@ -52,8 +56,8 @@ def check(
 
     Each is accepted, with its signals and the points by which they move a customer of whom nothing else is
     known; or neutral; or rejected, with the place, what was seen there and what to send instead; or a
-    duplicate; or of a visitor not yet known. Exit codes: 0 nothing rejected, 1 something rejected,
-    2 unreadable file or policy.
+    duplicate; or of a visitor not yet known. A field in `data` that its type does not know is named: nobody
+    reads it. Exit codes: 0 nothing rejected, 1 something rejected, 2 unreadable file or policy.
     """
     checker = Checker(Scorer(load_policy(policy_path)))
     with open_events(file) as lines:
@@ -73,6 +77,7 @@ class Checker:
     scorer: Scorer
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
     _customers: dict[str, CustomerState] = field(default_factory=dict)
     _lines: dict[tuple[str, bytes], int] = field(default_factory=dict)
 
@@ -95,6 +100,15 @@ class Checker:
                 "seen": event.seen,
                 "mend": event.mend,
             }
+        return self._read(event, number) | self._unread(line, event)
+
+    def _unread(self, line: bytes, event: Touchpoint) -> Document:
+        """Return the fields that a worker ignores, with what was probably meant."""
+        found = strays(line, event)
+        self.unknown.update(f"{stray.path.removeprefix('$.')} of {_kind(event.type)}" for stray in found)
+        return {"unknown": [stray._asdict() for stray in found]} if found else {}
+
+    def _read(self, event: Touchpoint, number: int) -> Document:
         topic = topic_for(event.type, event.channel)
         about = {"type": event.type, "topic": topic.name, "customer_id": event.subject, "id": event.id}
         if event.subject is None:
@@ -157,10 +171,21 @@ def in_words(found: Document) -> str:
         return printable(
             f"{head}  {found['reason']} at {found['path']}: saw {found['seen']}. {found['mend']}"
         )
-    about = f"{head}  {found['type'].removeprefix('cx.')}"
+    about = f"{head}  {_kind(found['type'])}"
     if found["outcome"] == "anonymous":
-        return printable(f"{about}  counted, not scored: no subject")
-    return printable(f"{about}  {found['customer_id']}  {_told(found)}".rstrip())
+        told = f"{about}  counted, not scored: no subject"
+    else:
+        told = f"{about}  {found['customer_id']}  {_told(found)}".rstrip()
+    return printable(told + "".join(_unread(each) for each in found.get("unknown", ())))
+
+
+def _kind(name: str) -> str:
+    return name.removeprefix("cx.")
+
+
+def _unread(stray: Document) -> str:
+    meant = f": {stray['meant']}" if stray["meant"] else ""
+    return f"; IGNORED: no field {stray['path']}{meant}"
 
 
 def _told(found: Document) -> str:
@@ -184,11 +209,19 @@ def _signal(each: Document) -> str:
 
 
 def summary(checker: Checker) -> str:
-    """Return how many events came to what, in one line."""
+    """Return how many events came to what, and which fields nobody reads, in one line."""
     told = [f"{count:,} {outcome}" for outcome, count in checker.outcomes.most_common()]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in checker.reasons.most_common())
     total = counted(checker.outcomes.total(), "event", "events")
-    return f"{total}: {', '.join(told)}" + (f" ({reasons})" if reasons else "") if told else "no events"
+    if not told:
+        return "no events"
+    unknown = ", ".join(f"{count:,} {name}" for name, count in checker.unknown.most_common(MOST_UNKNOWN))
+    more = ", ..." if len(checker.unknown) > MOST_UNKNOWN else ""
+    return (
+        f"{total}: {', '.join(told)}"
+        + (f" ({reasons})" if reasons else "")
+        + (printable(f"; ignored fields: {unknown}{more}") if unknown else "")
+    )
 
 
 def _watched(lines: Iterable[bytes], file: str) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from streams.cli import check as module
 from streams.cli.check import check
 from streams.errors import CxError, Exit
 from streams.scoring.rings import RING_IDS
+from streams.scoring.signals import Intent
 from tests.customers import line
 
 
@@ -330,3 +331,54 @@ def test_progress_only_where_a_person_looks(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
     assert list(module._watched(lines, str(path))) == lines
     assert seen == [sum(map(len, lines[:-1]))]
+
+
+def test_a_field_that_nobody_reads_is_told_and_counted():
+    """A worker loses a misspelled field silently: its publisher hears of it, with what was probably meant."""
+    lost = line("call.ended", id="a", waits_s=900, wombat=1)
+    found = run(b"\n".join([lost, line("call.ended", id="b", waits_s=1), line("page.viewed", id="c")]))
+    first, _, last, summary = found.stdout.splitlines()
+
+    assert found.exit_code == 0
+    assert first.endswith(
+        "; IGNORED: no field $.data.waits_s: did you mean `wait_s`?; IGNORED: no field $.data.wombat"
+    )
+    assert "IGNORED" not in last
+    assert summary == (
+        "3 events: 2 accepted, 1 neutral; ignored fields: 2 data.waits_s of call.ended.v1, "
+        "1 data.wombat of call.ended.v1"
+    )
+
+
+def test_unknown_fields_within_a_list_are_told_once():
+    """The lines of an order have fields of their own, and a thousand of them one mistake."""
+    goods = [{"sku": "a", "quantiy": 1}, {"sku": "b", "quantiy": 2}]
+    (found,) = documents(line("order.placed", lines=goods))
+
+    assert found["outcome"] == "accepted"
+    assert found["unknown"] == [{"path": "$.data.lines[].quantiy", "meant": "did you mean `quantity`?"}]
+
+
+def test_an_ignored_field_of_a_visitor_or_a_repeat_is_told_too():
+    """Also an event that counts for nothing tells its publisher what is wrong with it."""
+    lost = line("call.ended", waits_s=900)
+    visitor = orjson.dumps(
+        {k: v for k, v in orjson.loads(lost).items() if k != "subject"} | {"anonymousid": "x"}
+    )
+    assert all("IGNORED" in each for each in told(lost, lost, visitor))
+    assert ["unknown" in each for each in documents(b"[]", line("page.viewed"))] == [False, False]
+
+
+def test_the_summary_names_the_most_frequent_unknown_fields():
+    """However many fields are unknown, the summary is one line."""
+    lost = line("page.viewed", **{f"field_{number}": 1 for number in range(12)})
+    summary = run(lost).stdout.splitlines()[-1]
+
+    assert summary.count(" of page.viewed.v1") == 10
+    assert summary.endswith(", ...")
+
+
+@pytest.mark.parametrize("intent", Intent)
+def test_every_intent_has_words(intent: Intent):
+    """What a customer declares is said in words."""
+    assert module.INTENT_WORDS[intent]
