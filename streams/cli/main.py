@@ -3,14 +3,16 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from typing import Any
 
 import click
 
 from streams import __version__
 from streams.errors import CxError, Exit
-from streams.words import tell, tell_of_a_bug
+from streams.words import FORM, tell, tell_of_a_bug
 
 COMMANDS = {
     "alerts": "streams.cli.alerts:alerts",
@@ -35,8 +37,30 @@ COMMANDS = {
 }
 
 
+@contextmanager
+def _in_our_form() -> Iterator[None]:
+    """Tell of wrong options as of any other error where programs listen: click has lines of its own."""
+    try:
+        yield
+    except click.UsageError as error:
+        if not FORM.is_json or isinstance(error, click.exceptions.NoArgsIsHelpError):
+            raise
+        mend = f"{error.ctx.command_path} -h" if error.ctx is not None else ""
+        raise CxError(error.format_message(), mend=mend, code=Exit.USAGE) from error
+
+
 class LazyGroup(click.Group):
     """A click group whose commands live in modules of their own."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of `cx` itself."""
+        with _in_our_form():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read the options of a command, and run it."""
+        with _in_our_form():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the signature is click's
         """Return the names of all commands, sorted."""
@@ -69,7 +93,7 @@ def main() -> None:
         # what it was told. As the first process of a container it would not even hear it by default.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
-        cx.main(standalone_mode=True)
+        cx.main(prog_name="cx")
     except CxError as error:
         tell("error", error.message, error.mend)
         sys.exit(error.code)
