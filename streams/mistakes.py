@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec.structs import fields
 
 _AT = " - at `$"
 """How msgspec begins to tell a place below the value that it was given."""
@@ -21,11 +22,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def ill_formed(value: Any, hint: Any, path: str = "") -> Iterator[str]:
-    """Yield each value that `hint` does not allow. msgspec itself tells one, and not the key of its table."""
-    below = list(_below(value, hint, path))
+    """Yield each value that `hint` does not allow, and each that is missing; unknown keys are passed over.
+
+    msgspec itself tells one, and not the key of its table.
+    """
+    below, missing = list(_below(value, hint, path)), list(_missing(value, hint, path))
+    yield from missing
     for inner in below:
         yield from ill_formed(*inner)
-    if not below:
+    if not below and not missing:
         try:
             msgspec.convert(value, hint)
         except msgspec.ValidationError as error:
@@ -35,12 +40,10 @@ def ill_formed(value: Any, hint: Any, path: str = "") -> Iterator[str]:
 
 def _below(value: Any, hint: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
     """Yield the values in a table that are looked at one by one, each with what it has to be."""
-    if get_origin(hint) is UnionType and isinstance(value, dict):
-        hint = next(filter(_is_struct, get_args(hint)), hint)
-    if _is_struct(hint) and isinstance(value, Mapping):
-        hints = get_type_hints(hint, include_extras=True)
-        named = dict(zip(hint.__struct_encode_fields__, hint.__struct_fields__, strict=True))
-        yield from ((inner, hints[named[key]], _join(path, key)) for key, inner in value.items())
+    if (struct := _struct_of(value, hint)) is not None:
+        hints = get_type_hints(struct, include_extras=True)
+        known = {each.encode_name: hints[each.name] for each in fields(struct)}
+        yield from ((inner, known[key], _join(path, key)) for key, inner in value.items() if key in known)
     elif get_origin(hint) is dict and isinstance(value, dict):
         keys, values = get_args(hint)
         yield from ((key, keys, path) for key in value)
@@ -50,8 +53,20 @@ def _below(value: Any, hint: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         yield from ((inner, inner_hint, f"{path}[{number}]") for number, inner in enumerate(value))
 
 
-def _is_struct(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+def _missing(value: Any, hint: Any, path: str) -> Iterator[str]:
+    """Yield the keys that a table has to have and does not."""
+    struct = _struct_of(value, hint)
+    for each in fields(struct) if struct is not None else ():
+        if each.required and each.encode_name not in value:
+            yield f"missing key `{_join(path, each.encode_name)}`"
+
+
+def _struct_of(value: Any, hint: Any) -> type[msgspec.Struct] | None:
+    """Return what a table is to be read as; None where a value is no table, or not of named keys."""
+    if not isinstance(value, Mapping):
+        return None
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return next((each for each in hints if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
 
 
 def _join(path: str, key: str) -> str:

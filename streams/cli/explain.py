@@ -1,6 +1,7 @@
 """`cx explain`: one customer's ledger in words and numbers."""
 
 import difflib
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -122,7 +123,7 @@ def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
             raise _refused(worker, customer, error) from error
     except (URLError, OSError, orjson.JSONDecodeError) as error:
         msg = f"no worker answers at {worker}: {getattr(error, 'reason', error)}"
-        raise CxError(msg, mend="cx doctor") from error
+        raise CxError(msg, mend=_examine(worker)) from error
     if at_s is not None and datetime.fromisoformat(found["at"]).timestamp() > at_s + CLOSE_S:
         msg = f"the worker at {worker} has counted events of {printable(customer)} up to {found['at']}"
         raise CxError(msg, mend="give a later --at, or --events FILE to leave events out", code=Exit.USAGE)
@@ -144,4 +145,8 @@ def _refused(worker: str, customer: str, error: HTTPError) -> CxError:
         HTTPStatus.MISDIRECTED_REQUEST: "give the address of another worker",
         HTTPStatus.UNAUTHORIZED: "set CX_API_TOKEN_FILE to the file of the worker's token",
     }
-    return CxError(f"the worker at {worker} refuses: {said}", mend=mend.get(error.code, "cx doctor"))
+    return CxError(f"the worker at {worker} refuses: {said}", mend=mend.get(error.code, _examine(worker)))
+
+
+def _examine(worker: str) -> str:
+    return f"cx doctor --worker {shlex.quote(worker)}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,9 @@ def show(type_name: str, *, as_json: bool) -> None:
 @click.option("--binary", is_flag=True, help="As key, headers and value of CloudEvents' binary mode.")
 def example(type_name: str, *, pretty: bool, binary: bool) -> None:
     """Print a valid event of TYPE."""
+    if type_name in contract.OUTPUTS:
+        msg = f"{type_name} is what the product writes: nobody sends one"
+        raise CxError(msg, mend=f"cx schema show {type_name}", code=Exit.USAGE)
     name = _resolve(type_name)
     text = contract.example(name)
     if not binary:
@@ -173,7 +177,8 @@ def _resolve(name: str) -> str:
     for candidate in (name, f"cx.{name}", f"{name}.v1", f"cx.{name}.v1"):
         if candidate in TYPES:
             return candidate
-    close = suggest(name)
+    near = get_close_matches(name, contract.OUTPUTS, n=1, cutoff=0.8)
+    close = near[0] if near else suggest(name)
     mend = f"did you mean {close}? `cx schema list` has all types" if close else "cx schema list"
     msg = f"no type is named {name}"
     raise CxError(msg, mend=mend, code=Exit.USAGE)

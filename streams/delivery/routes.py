@@ -138,16 +138,12 @@ def load_routes(path: Path) -> Routes:
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"
         raise _wrong(msg, f"mend {path} at the line named") from error
-    found = list(_unknown(tables))
+    found = [*_unknown(tables), *ill_formed(tables, Routes)]
     if not found:
-        try:
-            routes = msgspec.convert(tables, Routes)
-        except msgspec.ValidationError as error:
-            found = list(ill_formed(tables, Routes)) or [str(error)]
-        else:
-            found = list(lint(routes))
-            if not found:
-                return routes
+        routes = msgspec.convert(tables, Routes)
+        found = list(lint(routes))
+        if not found:
+            return routes
     lines = "".join(f"\n  {line}" for line in found)
     msg = f"{path} is not right:{lines}"
     raise _wrong(msg, "docs/operations.md, Delivering alerts, has an example")

@@ -1,5 +1,6 @@
 """The routes file: linted as a whole, and the first route that fits decides."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,22 @@ def test_every_value_that_cannot_be_is_named_at_once(tmp_path: Path):
     said = refused(tmp_path, text)
     assert "`$.quiet_hours.from`" in said
     assert "`$.endpoints.care.timeout_s`" in said
+
+
+def test_what_is_missing_is_named_with_what_is_wrong(tmp_path: Path):
+    """A key that a file has to have is told beside misspelled keys and values of a wrong form."""
+    text = (
+        GOOD.replace('default = "care"\n', "")
+        .replace('endpoint = "stores"\n', "", 1)
+        .replace('"21:00"', '"25:00"')
+        .replace("passes =", "pases =")
+    )
+    said = refused(tmp_path, text)
+
+    assert "missing key `default`" in said
+    assert re.search(r"missing key `routes\[\d\]\.endpoint`", said)
+    assert "unknown key `quiet_hours.pases`" in said
+    assert "`$.quiet_hours.from`" in said
 
 
 def test_a_hundred_endpoints_are_enough(tmp_path: Path):

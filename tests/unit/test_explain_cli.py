@@ -367,10 +367,10 @@ REFUSALS: list[tuple[int, bytes, str, str, Exit]] = [
     (404, b"<html>", "refuses: 404 Not Found", "a worker serves metrics", Exit.ENVIRONMENT),
     (421, b'{"error": "partition 3 is not here"}', "partition 3 is not here", "another", Exit.ENVIRONMENT),
     (401, b'{"error": "a token is needed"}', "a token is needed", "CX_API_TOKEN_FILE", Exit.ENVIRONMENT),
-    (503, b"<html>", "503 Service Unavailable", "cx doctor", Exit.ENVIRONMENT),
-    (503, b"[]", "503 Service Unavailable", "cx doctor", Exit.ENVIRONMENT),
-    (200, b"<html>", "no worker answers", "cx doctor", Exit.ENVIRONMENT),
-    (599, b"{}", "599", "cx doctor", Exit.ENVIRONMENT),
+    (503, b"<html>", "503 Service Unavailable", "cx doctor --worker http://", Exit.ENVIRONMENT),
+    (503, b"[]", "503 Service Unavailable", "cx doctor --worker http://", Exit.ENVIRONMENT),
+    (200, b"<html>", "no worker answers", "cx doctor --worker http://", Exit.ENVIRONMENT),
+    (599, b"{}", "599", "cx doctor --worker http://", Exit.ENVIRONMENT),
 ]
 
 
@@ -399,7 +399,7 @@ def test_no_worker():
     error = failed("bea", "--worker", "http://127.0.0.1:9")
 
     assert "no worker answers at http://127.0.0.1:9" in error.message
-    assert (error.mend, error.code) == ("cx doctor", Exit.ENVIRONMENT)
+    assert (error.mend, error.code) == ("cx doctor --worker http://127.0.0.1:9", Exit.ENVIRONMENT)
 
 
 def test_a_close_id_steers_no_terminal(tmp_path: Path):

@@ -19,6 +19,14 @@ class Inner(msgspec.Struct, frozen=True, rename={"start": "from"}):
     days: tuple[int, ...] = ()
 
 
+class Need(msgspec.Struct, frozen=True, rename={"end": "to"}):
+    """A table with keys that it has to have."""
+
+    end: Share
+    name: str
+    days: int = 0
+
+
 class Whole(msgspec.Struct):
     """A file."""
 
@@ -26,6 +34,7 @@ class Whole(msgspec.Struct):
     maybe: Inner | None = None
     named: dict[Short, Inner] = {}
     several: list[Inner] = []
+    need: Need | None = None
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,16 @@ def test_a_word_is_answered_with_the_one_meant(word: str, said: str):
         ({"named": {"abcd": {}}}, ["Expected `str` of length <= 3 - at `$.named`"]),
         ({"several": [{}, {"from": 3.0}]}, ["Expected `float` <= 1.0 - at `$.several[1].from`"]),
         ([], ["Expected `object`, got `array`"]),
+        ({"one": {"form": 2.0}}, []),
+        ({"need": {}}, ["missing key `need.to`", "missing key `need.name`"]),
+        (
+            {"need": {"to": 2.0, "days": ""}},
+            [
+                "missing key `need.name`",
+                "Expected `float` <= 1.0 - at `$.need.to`",
+                "Expected `int`, got `str` - at `$.need.days`",
+            ],
+        ),
         ({"several": 3}, ["Expected `array`, got `int` - at `$.several`"]),
         (
             {"one": {"from": 2.0, "days": 1}, "maybe": 1},

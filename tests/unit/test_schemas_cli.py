@@ -119,9 +119,18 @@ def test_example_in_binary_mode():
     assert found == decode_line(run("example", "call.ended"))
 
 
+def test_nobody_sends_an_output():
+    """There is no example of what the product writes, but its fields can be shown."""
+    error = failed("example", "ScoreUpdated")
+
+    assert "nobody sends one" in error.message
+    assert (error.mend, error.code) == ("cx schema show ScoreUpdated", Exit.USAGE)
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
+        ("ScoreUpdate", "ScoreUpdated"),
         ("cal.ended", "cx.call.ended.v1"),
         ("cx.order.plcaed.v1", "cx.order.placed.v1"),
         ("zzz", "cx schema list"),
