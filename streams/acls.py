@@ -19,6 +19,7 @@ from streams.topics import (
     SCORES,
     TOPICS,
     changelog_of,
+    delivery_group,
 )
 
 Resource = Literal["topic", "group", "transactional-id"]
@@ -102,7 +103,7 @@ def _deliver(settings: Settings) -> Iterator[Grant]:
     yield _topic(settings, ALERTS.name, "Read", why="hears of alerts")
     yield _topic(settings, DELIVERY.name, "Read", "Write", why="remembers how each message ended")
     yield _topic(settings, DEAD_LETTERS.name, "Write", why="keeps what no receiver takes")
-    yield Grant("group", f"{settings.app_id}-delivery", ("Read",), "its place; --shadow", prefixed=True)
+    yield Grant("group", delivery_group(settings.app_id), ("Read",), "its place; --shadow", prefixed=True)
 
 
 def _reader(settings: Settings) -> Iterator[Grant]:
@@ -123,6 +124,7 @@ def _operator(settings: Settings) -> Iterator[Grant]:
     yield _changelog(settings, "Read", "Write", "DescribeConfigs", why="`cx topics adopt` writes the marker")
     yield Grant("transactional-id", f"{settings.app_id}-", ("Write",), "`cx topics adopt`", prefixed=True)
     yield Grant("group", settings.app_id, ("Describe",), "`cx doctor` looks at the workers' group")
+    yield Grant("group", delivery_group(settings.app_id), ("Describe",), "`cx doctor`: what is not delivered")
 
 
 _GRANTS: Final = {

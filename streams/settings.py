@@ -117,7 +117,8 @@ class Settings:
     routes: str = _setting("", "Path of the routes file of `cx deliver`: who is told of which alert.")
     ready_lag_s: float = _setting(
         0.0,
-        "A worker that is further behind answers /readyz with 503; 0: however far it is behind.",
+        "A worker that is further behind answers /readyz with 503, and so does a delivery that heard of no "
+        "broker for so long; 0: neither does.",
         unit="s",
         ge=0,
     )

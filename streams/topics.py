@@ -44,6 +44,11 @@ def changelog_of(app_id: str) -> str:
     return f"{app_id}-{TABLE}-changelog"
 
 
+def delivery_group(app_id: str) -> str:
+    """Return the consumer group of an application's `cx deliver`."""
+    return f"{app_id}-delivery"
+
+
 def memory_days(half_life_days: float) -> int:
     """Return for how many days events matter by the ledger's half-life: inputs are kept as long.
 

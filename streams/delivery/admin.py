@@ -1,5 +1,6 @@
 """Metrics and health of a running delivery, served as a worker's are."""
 
+import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ class DeliveryServer(LoopServer):
 
     def __init__(self, settings: Settings, figures: Figures, health: Health) -> None:
         self._health = health
+        self._most_silent_s = settings.ready_lag_s
         super().__init__(settings, figures.registry)
 
     def answer(self, path: str) -> Answer:
@@ -32,7 +34,9 @@ class DeliveryServer(LoopServer):
         return failure(HTTPStatus.NOT_FOUND, "there are /metrics, /healthz and /readyz")
 
     def _ready(self) -> Answer:
-        health = self._health
-        status = HTTPStatus.OK if health.joined else HTTPStatus.SERVICE_UNAVAILABLE
+        health, most_s = self._health, self._most_silent_s
         document = {"ready": health.joined, "partitions": list(health.partitions), "paused": health.paused}
-        return Answer(status, document)
+        silent_s = 0.0 if health.answered_s is None else time.time() - health.answered_s
+        if most_s and silent_s > most_s:
+            document |= {"ready": False, "broker_silent_s": round(silent_s, 1), "most_silent_s": most_s}
+        return Answer(HTTPStatus.OK if document["ready"] else HTTPStatus.SERVICE_UNAVAILABLE, document)

@@ -25,12 +25,11 @@ from streams.delivery.routes import Routes
 from streams.errors import CxError
 from streams.reach import unreachable
 from streams.settings import Settings
-from streams.topics import ALERTS, DEAD_LETTERS, DELIVERY
+from streams.topics import ALERTS, DEAD_LETTERS, DELIVERY, delivery_group
 
 log = logging.getLogger(__name__)
 
-GROUP: Final = "-delivery"
-SHADOW_GROUP: Final = "-delivery-shadow"
+SHADOW: Final = "-shadow"
 POLL_MS: Final = 200
 COMMIT_S: Final = 1.0
 """Positions only say where a restart reads on: what was sent is known by its ending."""
@@ -48,6 +47,8 @@ class Health:
     partitions: tuple[int, ...] = ()
     joined: bool = False
     paused: bool = False
+    answered_s: float | None = None
+    """When the broker last answered for every partition that is read, seconds since the epoch."""
 
 
 class Delivery:
@@ -72,7 +73,7 @@ class Delivery:
         self._shared = shared
         self._book = book
         self._topic = settings.topic_prefix + ALERTS.name
-        self._group = settings.app_id + (SHADOW_GROUP if shadow else GROUP)
+        self._group = delivery_group(settings.app_id) + (SHADOW if shadow else "")
         self._couriers = {name: Courier(each, shared) for name, each in receivers.items()}
         self._longest_s = max((each.endpoint.max_age_s for each in receivers.values()), default=0.0)
         self._desks: dict[TopicPartition, Desk] = {}
@@ -117,7 +118,7 @@ class Delivery:
         self._consumer = AIOKafkaConsumer(
             **options,
             group_id=self._group,
-            group_instance_id=f"{settings.static_id}{GROUP}" if settings.static_id else None,
+            group_instance_id=delivery_group(settings.static_id) if settings.static_id else None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -241,8 +242,13 @@ class Delivery:
         figures.answered.clear()
         for tp, records in waiting.items():
             figures.lag.labels(str(tp.partition)).set(records)
-        for tp in waiting.keys() - self._consumer.paused():
-            figures.answered.labels(str(tp.partition)).set(self._consumer.last_poll_timestamp(tp) / 1000)
+        answered = {
+            tp: self._consumer.last_poll_timestamp(tp) / 1000
+            for tp in waiting.keys() - self._consumer.paused()
+        }
+        for tp, at_s in answered.items():
+            figures.answered.labels(str(tp.partition)).set(at_s)
+        self.health.answered_s = min(answered.values(), default=None)
 
     def _is_alive(self) -> bool:
         """Tell whether this process has been at work lately: after a standstill it may have been replaced."""

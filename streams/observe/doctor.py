@@ -7,10 +7,11 @@ from streams.admin import describe_topics
 from streams.engine.versions import installed, moved_seams
 from streams.errors import CxError
 from streams.observe import doctor_cluster, doctor_log
+from streams.observe.doctor_delivery import delivery
 from streams.observe.doctor_worker import worker
 from streams.observe.findings import Finding, error, ok
 from streams.settings import Settings, read_secret
-from streams.topics import TOPICS, changelog_of
+from streams.topics import ALERTS, TOPICS, changelog_of
 
 
 async def examine(settings: Settings, worker_url: str) -> AsyncIterator[Finding]:
@@ -52,3 +53,5 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
     yield doctor_cluster.group(cluster, settings)
     async for each in doctor_log.read(settings, states):
         yield each
+    if any(state.topic is ALERTS and state.partitions for state in states):
+        yield await delivery(settings)

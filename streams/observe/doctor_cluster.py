@@ -61,7 +61,9 @@ async def look(settings: Settings, topics: Collection[str]) -> Cluster:
         existing = set(await admin.list_topics())
         names = [name for name in (*topics, *INTERNAL) if name in existing]
         described = await admin.describe_topics(names) if names else []
-        return Cluster(brokers, transactions, tuple(_copies(described)), await _group(admin, settings.app_id))
+        return Cluster(
+            brokers, transactions, tuple(_copies(described)), await group_of(admin, settings.app_id)
+        )
 
 
 def _copies(described: Sequence[Mapping[str, Any]]) -> Iterator[Copies]:
@@ -72,7 +74,8 @@ def _copies(described: Sequence[Mapping[str, Any]]) -> Iterator[Copies]:
             )
 
 
-async def _group(admin: Any, name: str) -> Mapping[str, Any] | None:
+async def group_of(admin: Any, name: str) -> Mapping[str, Any] | None:
+    """Return state and members of a consumer group; None without the right to look at it."""
     try:
         [response] = await admin.describe_consumer_groups([name])
     except GroupAuthorizationFailedError:

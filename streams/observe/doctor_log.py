@@ -57,7 +57,7 @@ async def read(settings: Settings, states: Collection[TopicState]) -> AsyncItera
         return
     changelog = changelog_of(settings.app_id)
     try:
-        async with _consumer(settings, "read_committed") as consumer:
+        async with consuming(settings, "read_committed") as consumer:
             look = await _look(consumer, inputs, changelog, there.get(changelog, 0))
         hanging = await _hanging(settings, [tp for tp in look.ends if tp.topic in there])
     except KafkaError as problem:
@@ -81,7 +81,8 @@ async def _look(consumer: Any, inputs: Mapping[str, int], changelog: str, partit
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings, isolation: str) -> AsyncIterator[Any]:
+async def consuming(settings: Settings, isolation: str) -> AsyncIterator[Any]:
+    """Start a consumer without a group, and stop it afterwards."""
     options = {"isolation_level": isolation, "request_timeout_ms": REQUEST_TIMEOUT_MS}
     consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False, **options)
     try:
@@ -190,9 +191,9 @@ async def _hanging(settings: Settings, tps: Collection[TopicPartition]) -> list[
 
 async def _open(settings: Settings, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
     """Return where the first open transaction of a partition begins, for those that have one."""
-    async with _consumer(settings, "read_uncommitted") as consumer:
+    async with consuming(settings, "read_uncommitted") as consumer:
         _, ends = await bounds(consumer, tps)
-    async with _consumer(settings, "read_committed") as consumer:
+    async with consuming(settings, "read_committed") as consumer:
         _, stable = await bounds(consumer, tps)
     return {tp: stable[tp] for tp in tps if stable[tp] < ends[tp]}
 

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ from streams.delivery.receivers import read_receivers
 from streams.delivery.routes import load_routes
 from streams.delivery.service import Delivery
 from streams.errors import CxError
+from streams.observe.doctor_delivery import delivery
+from streams.observe.findings import Finding, Status
 from streams.settings import Settings
 from streams.topics import ALERTS, DEAD_LETTERS, DELIVERY
 from tests.delivering import SECRET, alert_bytes, receiving
@@ -469,3 +471,29 @@ async def test_a_broker_that_is_away_is_told():
     """The address is named, for the pauses as for the delivery."""
     with pytest.raises(CxError, match=r"127\.0\.0\.1:1"):
         await read_pauses(Settings(bootstrap_servers="127.0.0.1:1"))
+
+
+async def test_the_doctor_tells_what_is_not_delivered(place: Place):
+    """None has ever run; one at work; steps that wait for a receiver, and steps that wait for a delivery."""
+    never = await delivery(place.settings)
+    assert (never.status, "none has ever run" in never.message) == (Status.OK, True)
+
+    await place.announce(0, 1)
+    async with place.delivering():
+        await until(lambda: len(place.ids) == 2, "the first are sent")
+        await until_async(lambda: delivery(place.settings), "1 at work: nothing waits")
+        place.status = 500
+        await place.announce(2, age_s=900)
+        late = await until_async(lambda: delivery(place.settings), "waits for 15 min")
+        assert (late.status, "receiver" in late.mend) == (Status.WARNING, True)
+    left = await until_async(lambda: delivery(place.settings), "none runs")
+    assert (left.status, left.mend) == (Status.WARNING, "cx deliver --routes FILE")
+
+
+async def until_async(look: Callable[[], Awaitable[Finding]], words: str) -> Finding:
+    """Return the first finding that says `words`."""
+    deadline_s = time.monotonic() + WAIT_S
+    while words not in (found := await look()).message:
+        assert time.monotonic() < deadline_s, found
+        await asyncio.sleep(0.2)
+    return found

@@ -278,7 +278,7 @@ def test_the_doctor_finds_a_worker_at_work_well(world: World, monkeypatch: pytes
     assert [each["subject"] for each in found if each["status"] == "ok"] == [
         *("versions", "broker", "credentials", "topics", "replication", "retention"),
         *("workers", "producers", "clock"),
-        *("positions", "lag", "transactions", "worker", "lag"),
+        *("positions", "lag", "transactions", "delivery", "worker", "lag"),
     ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -251,6 +252,27 @@ async def test_readiness_is_membership(url: str, health: Health):
     ready = {"ready": True, "partitions": [0, 2], "paused": True}
     assert await asyncio.to_thread(fetch, url + "/readyz") == (200, ready)
     assert (await asyncio.to_thread(fetch, url + "/customers/anna"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("most_s", "silent_s", "status"), [(0, 900, 200), (60, 900, 503), (60, 1, 200), (60, None, 200)]
+)
+async def test_readiness_needs_a_broker_where_that_is_asked_for(
+    health: Health, most_s: float, silent_s: float | None, status: int
+):
+    """With `ready_lag_s` a delivery whose broker is away is not ready; without it that is no fault."""
+    health.joined = True
+    health.answered_s = None if silent_s is None else time.time() - silent_s
+    settings = Settings(deliver_metrics_port=0, ready_lag_s=most_s)
+    server = DeliveryServer(settings, Figures(["care"]), health)
+    server.start(asyncio.get_running_loop())
+    try:
+        found, said = await asyncio.to_thread(fetch, server.url + "/readyz")
+    finally:
+        server.stop()
+
+    assert (found, said["ready"]) == (status, status == 200)
+    assert ("broker_silent_s" in said) is (status == 503)
 
 
 def test_every_metric_of_the_table_is_exposed():

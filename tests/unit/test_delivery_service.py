@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from streams.delivery.figures import Figures
-from streams.delivery.service import Delivery
+from streams.delivery.service import Delivery, Health
 
 READ, EMPTY, NEW = (TopicPartition("cx.alerts", number) for number in range(3))
 
@@ -40,6 +40,7 @@ def noting(consumer: _Consumer) -> tuple[Any, Figures]:
     figures = Figures()
     delivery._consumer, delivery._desks = consumer, {}
     delivery._shared = SimpleNamespace(figures=figures)
+    delivery.health = Health()
     return delivery, figures
 
 
@@ -60,6 +61,7 @@ async def test_when_the_broker_last_answered_is_told():
     delivery, figures = noting(_Consumer())
     await delivery._note_lag()
     assert shown(figures, "cx_delivery_answered_timestamp_seconds") == [1.5, 2.5, None]
+    assert delivery.health.answered_s == 1.5
 
 
 async def test_a_broker_that_is_not_asked_is_not_away():
