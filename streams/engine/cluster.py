@@ -49,9 +49,17 @@ async def bounds(
     return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
 
 
-def new_producer(settings: EngineSettings, partition: int) -> AIOKafkaProducer:
+class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
+    """The producer of a partition's transactions."""
+
+    async def begin_transaction(self) -> None:
+        """Begin at once: the producer has had its id since it was started. Stock asks for it in a task."""
+        self._txn_manager.begin_transaction()
+
+
+def new_producer(settings: EngineSettings, partition: int) -> LaneWriter:
     """Return the one producer that may write for `partition`; its start fences every earlier one."""
-    return AIOKafkaProducer(
+    return LaneWriter(
         bootstrap_servers=settings.bootstrap_servers,
         client_id=f"{settings.app_id}-writer-{partition}",
         transactional_id=settings.transactional_id(partition),

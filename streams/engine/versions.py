@@ -53,6 +53,7 @@ SEAMS: dict[Any, dict[str, str]] = {
     },
     driver.AIOKafkaConsumerThread: {
         "_create_worker_consumer": "self, transport",
+        "getmany": "self, active_partitions, timeout",
         "_fetch_records": "self, consumer, active_partitions, timeout, max_records",
         "_commit": "self, offsets",
         "verify_event_path": "self, now, tp",

@@ -1,5 +1,7 @@
-"""uvloop and a connection that was reset."""
+"""uvloop, a connection that was reset, and answers that do not come."""
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -36,10 +38,47 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(monkeypatch: pytest.
     assert connection.closed == [CloseReason.CONNECTION_BROKEN]
 
 
-def test_an_open_connection_sends_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing else is changed."""
+def test_what_wants_no_answer_is_sent_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for."""
     monkeypatch.setattr(loop, "_send", lambda _, request, expect: (request, expect))
     assert loop.send(PaperConnection(), "request", False) == ("request", False)  # noqa: FBT003  # aiokafka's
+
+
+class Waiting:
+    """A connection with time-outs of 10 ms, and a request for which stock would wait in a coroutine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._request_timeout = 0.01
+        self.asked: asyncio.Future[str] = self._loop.create_future()
+        self._requests = [(1, "request", self.asked)]
+        monkeypatch.setattr(loop, "_send", lambda *_: asyncio.sleep(0))
+
+
+async def test_an_answer_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stock's coroutine is closed, and the time-out goes with the answer."""
+    connection = Waiting(monkeypatch)
+    answer = loop.send(connection, "request")
+    connection.asked.set_result("answer")
+    assert await answer == "answer"
+
+
+async def test_an_answer_that_does_not_come_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As aiokafka's client expects it: it closes the connection then."""
+    with pytest.raises(TimeoutError):
+        await loop.send(Waiting(monkeypatch), "request")
+
+
+async def test_an_answer_at_the_last_moment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that is due in the same turn of the loop has come too late."""
+    connection = Waiting(monkeypatch)
+    wrong: list[Any] = []
+    connection._loop.set_exception_handler(lambda _, context: wrong.append(context))
+    answer = loop.send(connection, "request")
+    time.sleep(0.02)  # noqa: ASYNC251  # the answer and the timer become due in the same turn
+    connection._loop.call_soon(connection.asked.set_result, "answer")
+    assert await answer == "answer"
+    assert not wrong
 
 
 def test_installing_guards_aiokafka(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """How fetches become chunks."""
 
 import asyncio
+import threading
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -198,3 +199,31 @@ async def test_a_fetch_is_no_more_than_may_wait(monkeypatch: pytest.MonkeyPatch)
         consumer._cut(Fetched({WEB: records(*sizes)}, {}), 0)
     await thread._fetch_records(unassigned, {WEB}, max_records=100)
     assert asked == [3, 100, 4, 1]
+
+
+async def test_a_fetch_runs_in_the_thread_of_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it finds, or why it finds nothing, comes back to the worker's loop."""
+    lane_thread = object.__new__(LaneThread)
+    vars(lane_thread).update(
+        thread_loop=asyncio.new_event_loop(), _consumer=SimpleNamespace(_max_poll_records=7)
+    )
+    asked: list[tuple[Any, ...]] = []
+
+    async def fetching(*given: Any) -> dict[str, int]:
+        asked.append((threading.current_thread(), *given[1:]))
+        if given[1] is None:
+            raise LaneConsumer.consumer_stopped_errors[0]
+        return {"found": 1}
+
+    monkeypatch.setattr(lane_thread, "_fetch_records", fetching)
+    running = threading.Thread(target=lane_thread.thread_loop.run_forever)
+    running.start()
+    try:
+        assert await lane_thread.getmany({WEB}, 0.1) == {"found": 1}
+        with pytest.raises(LaneConsumer.consumer_stopped_errors[0]):
+            await lane_thread.getmany(None, 0.1)
+    finally:
+        lane_thread.thread_loop.call_soon_threadsafe(lane_thread.thread_loop.stop)
+        running.join()
+        lane_thread.thread_loop.close()
+    assert asked == [(running, {WEB}, 0.1, 7), (running, None, 0.1, 7)]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streams.engine.writer
+from streams.engine.cluster import LaneWriter
 from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Effects, Output
 from streams.engine.marker import MARKER_KEY, new_marker
@@ -62,6 +63,15 @@ def writer(outcome: BaseException | object | None) -> tuple[Writer, Producer]:
     """Return a writer on such a producer."""
     producer = Producer(outcome)
     return Writer(SETTINGS, 0, producer), producer  # type: ignore[arg-type]
+
+
+def test_a_transaction_begins_without_a_turn_of_the_loop() -> None:
+    """The producer's id is known since its start: there is nothing to wait for."""
+    producer = object.__new__(LaneWriter)
+    producer._txn_manager = mock.Mock()
+    with pytest.raises(StopIteration):
+        producer.begin_transaction().send(None)
+    producer._txn_manager.begin_transaction.assert_called_once_with()
 
 
 async def test_what_is_acknowledged_is_committed() -> None:
