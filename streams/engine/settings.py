@@ -50,7 +50,7 @@ class EngineSettings:
     chunks, before, for as long at most."""
     fill_s: float = 0.2
     """Longest wait for the next chunk of a partition that is behind and has not enough for a transaction."""
-    gather_s: float = 0.028
+    gather_s: float = 0.030
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""
     gather_bytes: int = 256 << 10
