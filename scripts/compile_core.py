@@ -79,6 +79,7 @@ MODULES = (
     "streams/scoring/warm.py",
     "streams/scoring/weighing.py",
     "streams/suppression.py",
+    "streams/taken.py",
     "streams/work.py",
 )
 MYPY_INI = """[mypy]

@@ -15,9 +15,10 @@ from streams.scoring.policy import load_policy
 from streams.scoring.warm import WarmStates
 from streams.settings import Settings
 from streams.suppression import Suppression, build_suppression
+from streams.taken import handlings
 from streams.topics import ACTIONS as ACTIONS_TOPIC
 from streams.topics import ALERTS, DEAD_LETTERS, INCIDENTS, INPUTS, SCORES
-from streams.work import PartitionWork, handlings
+from streams.work import PartitionWork
 
 
 class Processor:

@@ -1,10 +1,13 @@
 """When a score goes out on `cx.scores`: when it moved, changed its band, or is a day old."""
 
+from collections.abc import Mapping
+
+from streams.engine.handler import Output
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import assess_at
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published
-from streams.scoring.texts import score_text
+from streams.scoring.texts import score_texts
 
 
 def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
@@ -23,16 +26,23 @@ def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | Non
     return Published(score, service, glance.band, at_s) if is_due else None
 
 
-def publish(scorer: Scorer, key: bytes, state: CustomerState, glance: Glance | None) -> bytes | None:
-    """Return the message to publish of a customer, remembered in the row; None if nothing is due.
+def publish(
+    scorer: Scorer, states: Mapping[bytes, CustomerState], glances: Mapping[bytes, Glance], topic: str
+) -> list[Output]:
+    """Return the scores to publish of some customers, remembered in their states.
 
-    `glance` are the row's figures where they were read already; those older than its newest event are not
-    used.
+    `glances` are the rows' figures where they were read already; those older than their newest event are not
+    used. One stage after another is done for all of them (decision 0025).
     """
-    if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
-        glance = scorer.rules.glance(state, state.newest_s)
-    published = due(scorer, state, glance)
-    if published is None:
-        return None
-    state.published = published
-    return score_text(scorer, key.decode(), state, assess_at(scorer, state, glance))
+    chosen: list[tuple[bytes, CustomerState, Glance]] = []
+    for key, state in states.items():
+        glance = glances.get(key)
+        if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
+            glance = scorer.rules.glance(state, state.newest_s)
+        published = due(scorer, state, glance)
+        if published is not None:
+            state.published = published
+            chosen.append((key, state, glance))
+    found = [(key.decode(), state, assess_at(scorer, state, glance)) for key, state, glance in chosen]
+    texts = score_texts(scorer, found)
+    return [Output(topic, each[0], text) for each, text in zip(chosen, texts, strict=True)]

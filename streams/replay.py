@@ -19,7 +19,7 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
 from streams.routing import topic_for
-from streams.scoring.apply import Scorer
+from streams.scoring.apply import Scorer, admit, identify
 from streams.scoring.cases import alert_step
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Decision
@@ -148,8 +148,8 @@ def _admit(  # one line's way through the file's totals
         customer = result.customers[event.subject] = Customer(scorer.new(event_s))
         admitted[event.subject] = []
     topic, channel = _place(type(event), event.channel)
-    key = scorer.admit(customer.state, *scorer.read(event), topic)
-    if key is None:
+    key = identify(*scorer.read(event))
+    if not admit(customer.state, topic, key):
         result.duplicates += 1
         return
     result.accepted += 1

@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol, cast
 
-from mypy_extensions import mypyc_attr
-
 from schemas.arrivals import Arrival
 from schemas.codec import judge_time, receive
 from schemas.envelope import Touchpoint
@@ -18,49 +16,31 @@ from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject, RejectReason, dead_letter_headers, reject
 from schemas.times import seconds_of
 from schemas.tracing import trace_of
-from streams.aftermath import ACTIONS, act, follow
+from streams.aftermath import act, follow
 from streams.casework import Casework, Office
 from streams.engine.handler import Counts, Output, Record, Standing
 from streams.observe.counted import count_up
 from streams.observe.intake import LATE_S, Meter, is_late
-from streams.observe.kpis import COUNTED
 from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
 from streams.publishing import due, publish
-from streams.scoring.apply import Scorer
-from streams.scoring.kinds import Kind
+from streams.scoring.apply import Scorer, admit
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState
 from streams.scoring.warm import WarmStates
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
+from streams.taken import Handling, Taken
 from streams.topics import INPUTS
 
 log = logging.getLogger(__name__)
 
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
-
-
-@mypyc_attr(acyclic=True)
-class Handling:
-    """How events of one type are handled, found by one look-up each."""
-
-    __slots__ = ("acts", "counting", "forgets", "kind")
-
-    def __init__(self, touchpoint: type[Touchpoint], kind: Kind) -> None:
-        self.kind = kind
-        self.counting = COUNTED.get(touchpoint)
-        self.acts = touchpoint in ACTIONS
-        """It says what somebody did about an alert."""
-        self.forgets = touchpoint is CustomerForgotten
-
-
-def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
-    """Return how the events of each type are handled under the scorer's policy."""
-    return {kind: Handling(kind, scored) for kind, scored in scorer.kinds.items()}
+STAGED: Final = 64
+"""Records that go through each stage together: more would need more memory than a core has close by."""
 
 
 class Shared(Protocol):
@@ -135,77 +115,101 @@ class PartitionWork:
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         began_s = time.perf_counter()
         self._topic = topic
-        index = self._index = self._processor.topics[topic]
-        ancient_s = self._scorer.policy.ancient_before_s
+        self._index = self._processor.topics[topic]
         newest_s = self._done.newest_event_s.get(topic, 0.0)
-        intake = self._intake
-        default_channel = INPUTS[index].default_channel
+        for begin in range(0, len(records), STAGED):
+            newest_s = max(newest_s, self._apply_staged(records[begin : begin + STAGED]))
+        if newest_s:
+            self._done.newest_event_s[topic] = newest_s
+        self._intake.arrived(records)
+        self._tally.compute_s += time.perf_counter() - began_s
+
+    def _apply_staged(self, records: Sequence[Record]) -> float:
+        """Read, judge and count records stage by stage; return the newest event time that was accepted, or 0.
+
+        What is done to many in a row finds its code in the core's cache: each alone would fetch most of it
+        anew (decision 0025).
+        """
+        arrivals: list[Arrival | Reject] = []
         for record in records:
             self._current = record
-            key = record.key
-            arrival = receive(record.value, key, record.headers)
+            arrivals.append(receive(record.value, record.key, record.headers))
+        taken = self._judge(records, arrivals)
+        if not self._anyone_forgotten:
+            self._fetch(taken)
+        newest_s = 0.0
+        for one in taken:
+            self._current = one.record
+            if self._count(one) and one.event_s > newest_s:
+                newest_s = one.event_s
+        return newest_s
+
+    def _judge(self, records: Sequence[Record], arrivals: list[Arrival | Reject]) -> list[Taken]:
+        """Return the events of customers; what else was read has its outcome."""
+        ancient_s, handlings = self._scorer.policy.ancient_before_s, self._handlings
+        default_channel = INPUTS[self._index].default_channel
+        taken: list[Taken] = []
+        for number, arrival in enumerate(arrivals):
+            record = self._current = records[number]
             if not isinstance(arrival, Arrival):
-                self._dead_letter(arrival, topic, record)
+                self._dead_letter(arrival, record)
                 continue
             event_s = seconds_of(arrival.time)
             record_s = record.timestamp / 1000.0
             untrue = judge_time(event_s, record_s, ancient_s)
             if untrue is not None:
-                self._dead_letter(untrue, topic, record)
+                self._dead_letter(untrue, record)
                 continue
             channel = arrival.channel or default_channel
+            key = record.key
             if key is None or arrival.subject is None:
                 self._anonymous += 1
-                intake.seen(arrival.event, channel, "anonymous")
+                self._intake.seen(arrival.event, channel, "anonymous")
                 continue
-            if self._count(arrival, event_s, record_s, record, key, channel):
-                newest_s = max(newest_s, event_s)
-        if newest_s:
-            self._done.newest_event_s[topic] = newest_s
-        intake.arrived(records)
-        self._tally.compute_s += time.perf_counter() - began_s
+            taken.append(Taken(record, key, arrival, event_s, record_s, channel, handlings[arrival.kind]))
+        return taken
 
-    def _count(  # where it came from and what it says
-        self,
-        arrival: Arrival,
-        event_s: float,
-        record_s: float,
-        record: Record,
-        key: bytes,
-        channel: str,
-    ) -> bool:
+    def _fetch(self, taken: list[Taken]) -> None:
+        """Unpack the rows of the customers that events are about to change."""
+        touched, rows, warm = self._touched, self._rows, self._warm
+        for one in taken:
+            key = one.key
+            if key not in touched and not one.handling.forgets:
+                row = rows.get(key)
+                if row is not None:
+                    self._current = one.record
+                    touched[key] = warm.take(key, row)
+
+    def _count(self, one: Taken) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
-        topic, event, handling = self._topic, arrival.event, self._handlings[arrival.kind]
+        arrival, key, channel, handling = one.arrival, one.key, one.channel, one.handling
+        event, record, event_s, signals = arrival.event, one.record, one.event_s, one.signals
         if handling.forgets:
-            self._forget_on_request(cast("CustomerForgotten", event), key, topic, record, channel)
+            self._forget_on_request(cast("CustomerForgotten", event), key, record, channel)
             return False
         if self._anyone_forgotten and self._forgetting.holds(key, self._touched):
             self._suppressed += 1
             self._intake.seen(event, channel, "suppressed")
             return False
-        state = self._state(key, event_s, topic)
+        state = self._state(key, event_s)
         if state is None:
-            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), topic, record)
+            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), record)
             return False
-        scorer = self._scorer
-        kind = handling.kind
-        signals = kind.signals(arrival)
-        admitted = scorer.admit(state, arrival, kind, signals, self._index)
-        if admitted is None:
+        if not admit(state, self._index, one.event):
             self._duplicate += 1
             self._intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        meter = self._meter(arrival, channel, event_s, record_s)
-        counting = handling.counting
+        meter = self._meter(arrival, channel, event_s, one.record_s)
+        scorer, counting = self._scorer, handling.counting
         if counting is not None:
             last = scorer.ledger.last_of(state) if counting.contact else None
             self._kpis.see(counting, arrival, channel, key, event_s, last)
         for signal in signals:
             meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
-        strong = scorer.count(state, arrival, kind, signals, event_s, admitted)
+        strong = scorer.count(state, arrival, handling.kind, signals, event_s, one.event)
         # At a neutral act only time has passed: it mostly changes nothing.
-        if admitted or scorer.rules.stirs(
+        if one.event or scorer.rules.stirs(
             state, state.newest_s, absence_until_s=self._casework.absence_until_s
         ):
             self._decide(key, state, event, record, strong=strong)
@@ -238,7 +242,7 @@ class PartitionWork:
             meter.late += 1
         return meter
 
-    def _state(self, key: bytes, event_s: float, topic: str) -> CustomerState | None:
+    def _state(self, key: bytes, event_s: float) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""
         state = self._touched.get(key)
         if state is not None:
@@ -252,15 +256,15 @@ class PartitionWork:
             state = self._scorer.new(event_s)
             self._created += 1
             if self._created <= CHECKED_ROWS:
-                self._check_place(key, topic)
+                self._check_place(key)
         self._touched[key] = state
         return state
 
-    def _check_place(self, key: bytes, topic: str) -> None:
+    def _check_place(self, key: bytes) -> None:
         """Count a new customer whom the producer's partitioner put on a partition of its own choice."""
         partitions = self._processor.partitions
         if partitions and partition_of(key, partitions) != self._partition:
-            count_up(self._tally.misplaced, topic)
+            count_up(self._tally.misplaced, self._topic)
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
@@ -338,12 +342,10 @@ class PartitionWork:
         self._done.rows[key] = None
         self._done.outputs.append(Output(self._processor.scores_topic, key, None))
 
-    def _forget_on_request(
-        self, event: CustomerForgotten, key: bytes, topic: str, record: Record, channel: str
-    ) -> None:
+    def _forget_on_request(self, event: CustomerForgotten, key: bytes, record: Record, channel: str) -> None:
         """Remove everything kept of a customer and remember that nothing is to be kept."""
-        if topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
-            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), topic, record)
+        if self._topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
+            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), record)
             return
         row = self._rows.get(key)
         state = self._touched.get(key) or (self._warm.take(key, row) if row is not None else None)
@@ -363,18 +365,14 @@ class PartitionWork:
     def settle(self) -> None:
         """Publish the due scores of the customers applied so far, and pack their rows."""
         done, tally, touched = self._done, self._tally, self._touched
-        scorer, glances, rows, outputs = self._scorer, self._glances, done.rows, done.outputs
-        publishing, topic = self._processor.publishing, self._processor.scores_topic
-        scores = written = 0
+        rows, written = done.rows, 0
+        if self._processor.publishing:
+            scores = publish(self._scorer, touched, self._glances, self._processor.scores_topic)
+            done.outputs += scores
+            tally.scores += len(scores)
         for key, state in touched.items():
-            if publishing:
-                message = publish(scorer, key, state, glances.get(key))
-                if message is not None:
-                    outputs.append(Output(topic, key, message))
-                    scores += 1
             packed = rows[key] = pack(state)
             written += len(key) + len(packed)
-        tally.scores += scores
         tally.changelog_bytes += written
         # Those of the groups before are let go: a backlog touches more than can be kept.
         done.states = touched
@@ -398,7 +396,7 @@ class PartitionWork:
             name = SEEN + channel
             tokens[name] = count(before.get(name), meter.number, meter.newest_s)
 
-    def _dead_letter(self, found: Reject, topic: str, record: Record) -> None:
+    def _dead_letter(self, found: Reject, record: Record) -> None:
         """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers.
 
         Of a forgotten customer nothing is kept: the record is suppressed.
@@ -412,7 +410,7 @@ class PartitionWork:
             return
         headers = dead_letter_headers(
             found,
-            topic=topic,
+            topic=self._topic,
             partition=self._partition,
             offset=record.offset,
             timestamp_ms=record.timestamp,
@@ -420,6 +418,6 @@ class PartitionWork:
         self._done.outputs.append(
             Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
         )
-        count_up(self._tally.rejects, (topic, found.reason.value))
+        count_up(self._tally.rejects, (self._topic, found.reason.value))
         self._intake.rejected(record.value, record.headers, found.reason.value)
         self._rejected += 1

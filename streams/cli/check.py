@@ -21,7 +21,7 @@ from streams.demo.words import printable
 from streams.errors import Exit
 from streams.replay import judge
 from streams.routing import topic_for
-from streams.scoring.apply import Scorer, event_hash
+from streams.scoring.apply import Scorer, admit, event_hash, identify
 from streams.scoring.explain import assess
 from streams.scoring.policy import load_policy
 from streams.scoring.reasons import words
@@ -114,12 +114,12 @@ class Checker:
         if event.subject is None:
             return {"outcome": "anonymous", **about}
         state = self._customers.setdefault(event.subject, self.scorer.new(time_s(event)))
-        admitted = self.scorer.admit(state, *self.scorer.read(event), INPUTS.index(topic))
-        identity = topic.name, admitted or event_hash(event.source, event.id)
+        hashed = identify(*self.scorer.read(event))
+        identity = topic.name, hashed or event_hash(event.source, event.id)
         first = self._lines.get(identity)
-        if admitted is None:
+        if not admit(state, INPUTS.index(topic), hashed):
             return {"outcome": "duplicate", **about, "of_line": first}
-        if admitted:
+        if hashed:
             self._lines[identity] = number
         effects = self._effects(event)
         repeats = {} if first is None else {"repeats_line": first}

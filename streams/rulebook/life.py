@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from schemas.envelope import Touchpoint, time_s
 from streams.routing import topic_for
-from streams.scoring.apply import Scorer
+from streams.scoring.apply import Scorer, admit, identify
 from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
 from streams.scoring.facts import all_until
@@ -87,10 +87,10 @@ class Life:
         topic = _TOPIC_INDEX[topic_for(event.type, event.channel).name]
         self._sweep(at_s)
         read = self.scorer.read(event)
-        admitted = self.scorer.admit(self.state, *read, topic)
-        if admitted is None:
+        hashed = identify(*read)
+        if not admit(self.state, topic, hashed):
             return
-        strong = self.scorer.count(self.state, *read, at_s, admitted)
+        strong = self.scorer.count(self.state, *read, at_s, hashed)
         self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong))
 
     def _sweep_until(self, at_s: float) -> None:

@@ -60,6 +60,24 @@ def event_hash(source: str, event_id: str) -> bytes:
     return short_hash(f"{source}\x00{event_id}")
 
 
+def identify(arrival: Arrival, kind: Kind, signals: Signals) -> bytes:
+    """Return the hash of an event, empty for one that changes no evidence.
+
+    `kind` and `signals` are what the policy makes of it (see `Scorer.read`).
+    """
+    return event_hash(arrival.source, arrival.id) if signals or kind.changes else b""
+
+
+def admit(state: CustomerState, topic: int, event: bytes) -> bool:
+    """Remember an event of input `topic` by what `identify` says of it; False for one that is remembered."""
+    if event:
+        rings = remembered(state.packed_rings, topic, event)
+        if not rings:
+            return False
+        state.packed_rings = rings
+    return True
+
+
 class Scorer:
     """The scoring of one policy: everything that is computed from it once, and the functions on rows."""
 
@@ -103,34 +121,18 @@ class Scorer:
         `at_s` is its event time in seconds. A repeat of one of the last 8 state-changing events of the same
         topic changes nothing. Events may come in any order.
         """
-        read = self.read(touchpoint)
-        event = self.admit(state, *read, topic)
-        if event is None:
+        arrival, kind, signals = self.read(touchpoint)
+        event = identify(arrival, kind, signals)
+        if not admit(state, topic, event):
             return Applied.DUPLICATE
-        strong = self.count(state, *read, at_s, event)
+        strong = self.count(state, arrival, kind, signals, at_s, event)
         return Applied.STRONG if strong else Applied.ACCEPTED
 
     def read(self, touchpoint: Touchpoint) -> tuple[Arrival, Kind, Signals]:
-        """Return what `admit` and `count` are to be given of an event."""
+        """Return what `identify` and `count` are to be given of an event."""
         arrival = Arrival(touchpoint)
         kind = self.kinds[arrival.kind]
         return arrival, kind, kind.signals(arrival)
-
-    def admit(
-        self, state: CustomerState, arrival: Arrival, kind: Kind, signals: Signals, topic: int
-    ) -> bytes | None:
-        """Return the hash of a new event, empty for one that changes no evidence; None for a duplicate.
-
-        `kind` and `signals` are what the policy makes of it (see `read`).
-        """
-        if not signals and not kind.changes:
-            return b""
-        event = event_hash(arrival.source, arrival.id)
-        rings = remembered(state.packed_rings, topic, event)
-        if not rings:
-            return None
-        state.packed_rings = rings
-        return event
 
     def count(
         self,

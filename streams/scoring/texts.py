@@ -4,6 +4,7 @@ All numbers are written at once, and each is copied from there to where it belon
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -101,6 +102,12 @@ class Text:
         """Return the text."""
         return self._written.getvalue()
 
+    def taken(self) -> bytes:
+        """Return the text, and begin another of the numbers that are left."""
+        text = self._written.getvalue()
+        self._written.truncate(0)
+        return text
+
 
 def by_a_slice(written: BytesWriter, numbers: bytes, at: i64) -> i64:
     """Copy the number that begins at a place, up to its comma, and return where the next one begins."""
@@ -130,45 +137,68 @@ def by_words(written: BytesWriter, numbers: bytes, at: i64) -> i64:
     return at - skipped + 1
 
 
-def score_text(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> bytes:
-    """Return `score_document` as JSON, its keys in order."""
-    churn, experience, service, last = found.churn, found.experience, found.service, found.last_felt()
-    numbers: list[object] = []
-    causes = _causing(numbers, churn)
-    numbers.append(None if churn is None else churn.probability)
-    numbers.append(experience.coverage)
-    numbers.append(service.coverage)
-    felt = _numbered(numbers, experience.parts, by_name=False)
-    served = _numbered(numbers, service.parts, by_name=False)
-    numbers.append(state.events)
-    numbers.append(experience.score)
-    numbers.append(found.gap)
-    if last is not None:
-        numbers.append(found.at_s - last[0].at_s)
-        numbers.append(last[2])
-    numbers.append(service.score)
-    numbers.append(found.trend)
+Score = tuple[str, CustomerState, Assessment]
+"""Whose score it is, the row, and the row as it was read."""
 
+
+@mypyc_attr(acyclic=True)
+class Drawn:
+    """What a score is written from beside its numbers: the places of its parts, in the document's order."""
+
+    __slots__ = ("causes", "churn", "felt", "last", "served")
+
+    def __init__(self, numbers: list[object], events: int, found: Assessment) -> None:
+        """Add the score's numbers to those to come."""
+        churn, experience, service, last = found.churn, found.experience, found.service, found.last_felt()
+        self.churn = churn
+        self.last = last
+        self.causes = _causing(numbers, churn)
+        numbers.append(None if churn is None else churn.probability)
+        numbers.append(experience.coverage)
+        numbers.append(service.coverage)
+        self.felt = _numbered(numbers, experience.parts, by_name=False)
+        self.served = _numbered(numbers, service.parts, by_name=False)
+        numbers.append(events)
+        numbers.append(experience.score)
+        numbers.append(found.gap)
+        if last is not None:
+            numbers.append(found.at_s - last[0].at_s)
+            numbers.append(last[2])
+        numbers.append(service.score)
+        numbers.append(found.trend)
+
+
+def score_texts(scorer: Scorer, scores: Sequence[Score]) -> list[bytes]:
+    """Return the `score_document` of each as JSON, its keys in order."""
+    numbers: list[object] = []
+    drawn = [Drawn(numbers, state.events, found) for _, state, found in scores]
     text = Text(numbers)
+    written: list[bytes] = []
+    for (customer_id, _, found), each in zip(scores, drawn, strict=True):
+        _put_score(text, scorer, customer_id, found, each)
+        written.append(text.taken())
+    return written
+
+
+def _put_score(text: Text, scorer: Scorer, customer_id: str, found: Assessment, drawn: Drawn) -> None:
     text.time(b'{"at":', found.at_s)
     text.put(_BANDS[found.band])
-    _put_causes(text, churn, causes)
+    _put_causes(text, drawn.churn, drawn.causes)
     text.number(b',"churn_probability":')
-    text.number(_NO_ENGAGEMENT if churn is None else _ENGAGED)
+    text.number(_NO_ENGAGEMENT if drawn.churn is None else _ENGAGED)
     text.number(b',"service":')
     text.put(b'},"customer_id":')
     text.put(dumps(customer_id))
     text.put(b',"drivers":')
-    _put_points(text, found, felt, served)
+    _put_points(text, found, drawn.felt, drawn.served)
     text.number(b',"events":')
     text.number(b',"experience":')
     text.number(b',"gap":')
     text.put(scorer.heads.after_gap)
-    put_last(text, last)
+    put_last(text, drawn.last)
     text.number(scorer.heads.after_last)
     text.number(b',"trend":')
     text.put(b"}")
-    return text.whole()
 
 
 def drivers_text(found: Assessment) -> bytes:

@@ -17,7 +17,7 @@ from streams.scoring import texts
 from streams.scoring.apply import Scorer
 from streams.scoring.drivers import Driver, Parts, by_insertion, by_sorting
 from streams.scoring.explain import assess, score_document
-from streams.scoring.texts import by_a_slice, by_words, churn_drivers_text, drivers_text, score_text
+from streams.scoring.texts import by_a_slice, by_words, churn_drivers_text, drivers_text, score_texts
 from tests.customers import DEFAULT, event, row, scorer, seconds
 from tests.lives import days, lives
 
@@ -35,17 +35,27 @@ CODE_OF_NONE = 999
 STRANGE = 'Zoë, "the" \U0001f98a\n'
 
 
-@given(lives(), st.sampled_from(POLICIES), days(0, 800), st.text())
-def test_the_text_is_that_of_the_document(life: Life, under: Scorer, day: float, customer_id: str):
-    """A score is written byte for byte as its document would be, keys in order, whoever the customer is."""
-    state = row(life, under)
-    found = assess(under, state, seconds(day))
-    document = score_document(under, customer_id, state, found)
+@given(
+    st.lists(st.tuples(st.text(), lives()), min_size=1, max_size=3),
+    st.sampled_from(POLICIES),
+    days(0, 800),
+)
+def test_the_texts_are_those_of_the_documents(customers: list[tuple[str, Life]], under: Scorer, day: float):
+    """Scores are written byte for byte as their documents would be, keys in order, whoever they are of."""
+    rows = [(customer_id, row(life, under)) for customer_id, life in customers]
+    scores = [(customer_id, state, assess(under, state, seconds(day))) for customer_id, state in rows]
+    documents = [score_document(under, *score) for score in scores]
 
-    written = score_text(under, customer_id, state, found)
-    assert written == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    assert drivers_text(found) == orjson.dumps(document["drivers"])
-    assert churn_drivers_text(found) == orjson.dumps(document["churn_drivers"])
+    written = score_texts(under, scores)
+    assert written == [orjson.dumps(document, option=orjson.OPT_SORT_KEYS) for document in documents]
+
+
+@given(lives(), st.sampled_from(POLICIES), days(0, 800))
+def test_the_drivers_of_an_alert_are_those_of_the_document(life: Life, under: Scorer, day: float):
+    """A step of an alert has the drivers of the customer's score, and they are written once."""
+    found = assess(under, row(life, under), seconds(day))
+    assert drivers_text(found) == orjson.dumps(found.drivers)
+    assert churn_drivers_text(found) == orjson.dumps(found.churn_drivers)
     assert drivers_text(found) is drivers_text(found), "which is kept"
     assert churn_drivers_text(found) is churn_drivers_text(found)
 
@@ -64,7 +74,8 @@ def test_strange_numbers_and_names_are_written_alike(points: float, coverage: fl
 
     assert {"driver": "driver_999", "ledger": "experience", "points": points} in document["drivers"]
     assert {"driver": "nameless", "logit": points} in document["churn_drivers"]
-    assert score_text(DEFAULT, STRANGE, state, found) == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    (written,) = score_texts(DEFAULT, [(STRANGE, state, found)])
+    assert written == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 @pytest.mark.parametrize("copied", [by_a_slice, by_words])

@@ -13,6 +13,7 @@ from streams.processing import Processor, build_processor
 from streams.scoring.rows import unpack
 from streams.settings import Settings
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
+from streams.work import STAGED
 from tests.customers import DEFAULT, event, line, row, scorer, seconds
 from tests.handling import ANNA, LATER_MS, Rec, Rig, changed, documents, numbered, shopper, written
 from tests.lives import evidence
@@ -238,6 +239,17 @@ def test_the_settings_make_the_handler():
     assert found.dead_letters_topic == "p.cx.deadletter"
     assert (found.max_customers, found.office.link_template, found.event_clock) == (7, link, True)
     assert build_processor(Settings()).office.event_clock is False
+
+
+def test_stages_leave_nothing_out():
+    """A run longer than the stages take at once is applied whole, and in order."""
+    number = 2 * STAGED + 1
+    rig = Rig()
+    orders = [line("order.placed", float(day)) for day in range(number)]
+    done = rig.apply(*orders, orders[-1], b"{")
+    assert done.counts == Counts(accepted=number, duplicate=1, rejected=1)
+    assert done.newest_event_s == {WEB.name: seconds(number - 1)}
+    assert unpack(rig.rows[ANNA]).events == number
 
 
 @pytest.mark.sources

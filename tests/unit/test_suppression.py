@@ -145,6 +145,18 @@ def test_only_who_holds_the_key_has_a_customer_forgotten(asked: bytes, topic: st
     assert done.counts == Counts(rejected=1)
     assert dict(written(done, DEAD_LETTERS.name)[0].headers)["cx-reason"] == b"forget_key"
     assert ANNA in partition.rows
+    assert not done.rows, "nor is the row written anew"
+
+
+def test_a_request_divides_the_events_that_it_stands_among():
+    """Of one run of records, those before it go with the customer, those behind it are kept out."""
+    partition = rig()
+    partition.apply(line("order.placed", 1.0), topic=ACTIONS.name)
+    events = line("page.viewed", 2.0), request(3.0), line("page.viewed", 4.0)
+    done = partition.apply(*events, topic=ACTIONS.name)
+    assert done.counts == Counts(accepted=2, suppressed=1)
+    assert done.rows[ANNA] is None
+    assert ANNA not in partition.rows
 
 
 @pytest.mark.parametrize(("secret", "said"), [(b"", "no key"), (OTHER, "another key than theirs")])

@@ -1,0 +1,61 @@
+"""Events that were read and judged and wait to be counted, and how those of each type are handled."""
+
+from typing import final
+
+from mypy_extensions import mypyc_attr
+
+from schemas.arrivals import Arrival
+from schemas.envelope import Touchpoint
+from schemas.families.customers import CustomerForgotten
+from streams.aftermath import ACTIONS
+from streams.engine.handler import Record
+from streams.observe.kpis import COUNTED
+from streams.scoring.apply import Scorer, identify
+from streams.scoring.kinds import Kind
+
+
+@mypyc_attr(acyclic=True)
+class Handling:
+    """How events of one type are handled, found by one look-up each."""
+
+    __slots__ = ("acts", "counting", "forgets", "kind")
+
+    def __init__(self, touchpoint: type[Touchpoint], kind: Kind) -> None:
+        self.kind = kind
+        self.counting = COUNTED.get(touchpoint)
+        self.acts = touchpoint in ACTIONS
+        """It says what somebody did about an alert."""
+        self.forgets = touchpoint is CustomerForgotten
+
+
+def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
+    """Return how the events of each type are handled under the scorer's policy."""
+    return {kind: Handling(kind, scored) for kind, scored in scorer.kinds.items()}
+
+
+@final
+@mypyc_attr(acyclic=True)
+class Taken:
+    """An event of a customer, with what can be said of it before the customer's row is seen."""
+
+    __slots__ = ("arrival", "channel", "event", "event_s", "handling", "key", "record", "record_s", "signals")
+
+    def __init__(
+        self,
+        record: Record,
+        key: bytes,
+        arrival: Arrival,
+        event_s: float,
+        record_s: float,
+        channel: str,
+        handling: Handling,
+    ) -> None:
+        self.record = record
+        self.key = key
+        self.arrival = arrival
+        self.event_s = event_s
+        self.record_s = record_s
+        self.channel = channel
+        self.handling = handling
+        self.signals = handling.kind.signals(arrival)
+        self.event = identify(arrival, handling.kind, self.signals)
