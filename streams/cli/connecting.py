@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -33,6 +34,22 @@ def connection(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def worker_address(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """Return the URL of a worker, of which HOST:PORT is enough (a click callback)."""
+    if given is None:
+        return None
+    url = given if given.startswith(("http://", "https://")) else f"http://{given}"
+    try:
+        parts = urlsplit(url)
+        is_one = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or any(map(str.isspace, given)):
+        msg = f"{given!r} is no address; write it like http://127.0.0.1:9464"
+        raise click.BadParameter(msg)
+    return url.rstrip("/")
 
 
 def mending(command: Command) -> Command:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import orjson
 
-from streams.cli.connecting import as_given, connection
+from streams.cli.connecting import as_given, connection, worker_address
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.doctor import examine
@@ -21,7 +21,13 @@ COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "red"}
 
 @click.command()
 @connection
-@click.option("--worker", "worker_url", metavar="URL", help="A worker's address.  [default: of the settings]")
+@click.option(
+    "--worker",
+    "worker_url",
+    metavar="URL",
+    callback=worker_address,
+    help="A worker's address.  [default: of the settings]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
 def doctor(file: Path | None, worker_url: str | None, *, as_json: bool, **flags: Any) -> None:
     """Look at the broker, the topics, the producers and a worker; say what mends what is wrong.
@@ -29,7 +35,7 @@ def doctor(file: Path | None, worker_url: str | None, *, as_json: bool, **flags:
     Exit code 1 if anything is an error; warnings leave it 0.
     """
     settings = load_settings(flags, file=file)
-    url = (worker_url or _url(settings)).rstrip("/")
+    url = worker_url or _url(settings)
     found = asyncio.run(_examine(settings, url, {**flags, "config": file}, as_json=as_json))
     if as_json:
         click.echo(orjson.dumps([dataclasses.asdict(each) for each in found]))

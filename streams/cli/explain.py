@@ -5,9 +5,10 @@ import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from itertools import islice
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -16,6 +17,7 @@ import orjson
 
 from schemas.times import at_time
 from streams.amounts import counted
+from streams.cli.connecting import worker_address
 from streams.cli.files import at_option, open_events, policy_option
 from streams.cli.ledger_view import render
 from streams.cli.score import document, report_losses, report_outlier
@@ -40,7 +42,12 @@ SEARCHED: Final = 50_000
 @click.command()
 @click.argument("customer")
 @click.option("--events", metavar="FILE", help="Touchpoints as JSON lines; - is standard input.")
-@click.option("--worker", metavar="URL", help="Ask a worker, at the address on which it serves metrics.")
+@click.option(
+    "--worker",
+    metavar="URL",
+    callback=worker_address,
+    help="Ask a worker, at the address on which it serves metrics.",
+)
 @policy_option
 @at_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
@@ -100,16 +107,19 @@ def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxE
     close = difflib.get_close_matches(customer, islice(customers, SEARCHED), n=3)
     names = " or ".join(map(printable, close))
     mend = f"did you mean {names}?" if close else f"cx score {events} --json names them all"
+    mend = (
+        mend
+        if customers
+        else f"cx check {events} tells what becomes of each event; --at leaves out later ones"
+    )
     among = counted(len(customers), "customer", "customers")
     msg = f"no customer {printable(customer)} among {among} in {events}"
     return CxError(msg, mend=mend, code=Exit.USAGE)
 
 
 def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
-    """Return what the worker at the address `worker` says of a customer; CxError where it cannot."""
-    if not worker.startswith(("http://", "https://")):
-        worker = f"http://{worker}"
-    url = f"{worker.rstrip('/')}/customers/{quote(customer, safe='')}"
+    """Return what the worker at the URL `worker` says of a customer; CxError where it cannot."""
+    url = f"{worker}/customers/{quote(customer, safe='')}"
     if at_s is not None:
         url += f"?at={quote(at_time(at_s))}"
     token = read_secret(load_settings().api_token_file)
@@ -121,7 +131,7 @@ def ask(worker: str, customer: str, at_s: float | None) -> dict[str, Any]:
     except HTTPError as error:
         with error:
             raise _refused(worker, customer, error) from error
-    except (URLError, OSError, orjson.JSONDecodeError) as error:
+    except (OSError, HTTPException, orjson.JSONDecodeError) as error:
         msg = f"no worker answers at {worker}: {getattr(error, 'reason', error)}"
         raise CxError(msg, mend=_examine(worker)) from error
     if at_s is not None and datetime.fromisoformat(found["at"]).timestamp() > at_s + CLOSE_S:

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -35,7 +36,7 @@ def worker(url: str, token: str) -> list[Finding]:
     """Look whether the worker at `url` is ready, and at what stands out in its metrics."""
     try:
         ready = _get(f"{url}/readyz", "")
-    except OSError as problem:
+    except (OSError, HTTPException) as problem:
         reason = getattr(problem, "reason", problem)
         mend = "cx worker, or name another: --worker URL"
         return [warning("worker", f"no worker answers at {url}: {reason}", mend)]
@@ -46,7 +47,7 @@ def worker(url: str, token: str) -> list[Finding]:
     found = [_readiness(url, state), *_clock(url, ready.clock_s)]
     try:
         figures = _get(f"{url}/metrics", token)
-    except OSError as problem:
+    except (OSError, HTTPException) as problem:
         return [*found, error("metrics", f"{url}/metrics: {problem}", "look at the worker's log")]
     if figures.status != 200:  # noqa: PLR2004  # the one status of an exposition
         mend = "set CX_API_TOKEN_FILE to the file of the worker's token"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -410,3 +411,42 @@ def test_a_close_id_steers_no_terminal(tmp_path: Path):
     error = failed("customer\x1b[32m", "--events", str(path))
     assert "customer?[32m" in error.message
     assert error.mend == "did you mean customer?[31m?"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[bad", "http://host:port", "", "http://", "a b:1", "http://" + "a" * 64]
+)
+def test_what_is_no_address_is_no_crash(address: str):
+    """A slip in the address is told as a wrong option."""
+    result = CliRunner().invoke(explain, ["bea", "--worker", address])
+
+    assert result.exit_code == Exit.USAGE
+    assert "is no address; write it like http://127.0.0.1:9464" in result.output
+
+
+def test_another_program_is_no_crash():
+    """Where something listens that does not speak HTTP, that is said."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_greet, args=(server,))
+        answering.start()
+        error = failed("bea", "--worker", f"127.0.0.1:{server.getsockname()[1]}")
+        answering.join()
+
+    assert "no worker answers at http://127.0.0.1:" in error.message
+    assert "SSH-2.0" in error.message
+
+
+def _greet(server: socket.socket) -> None:
+    """Speak first, as a server of another protocol."""
+    client, _ = server.accept()
+    with client:
+        client.recv(1 << 16)
+        client.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+
+def test_nobody_in_a_file_is_not_looked_for_among_nobody():
+    """Where no event counts, the customer's name is not what is wrong."""
+    result = CliRunner().invoke(explain, ["bea", "--events", "-"], input=b"[]", standalone_mode=False)
+
+    assert isinstance(result.exception, CxError)
+    assert "cx check -" in result.exception.mend

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 
 from streams.admin import TopicState
 from streams.cli.doctor import doctor
+from streams.errors import Exit
 from streams.observe import doctor as examined
+from streams.observe import doctor_worker
 from streams.observe.doctor import versions
 from streams.observe.doctor_cluster import topics
 from streams.observe.doctor_log import _misplaced as misplaced
@@ -266,3 +269,24 @@ def test_the_workers_address_is_that_of_the_settings(host: str, url: str):
     from streams.cli.doctor import _url  # noqa: PLC0415  # beside its one use
 
     assert _url(Settings(metrics_host=host)) == url
+
+
+@pytest.mark.parametrize(("given", "code"), [("127.0.0.1:1", Exit.FINDING), ("http://[bad", Exit.USAGE)])
+def test_the_workers_address_is_host_and_port(given: str, code: Exit):
+    """As for `cx explain`, the scheme may be left out, and what is no address is a wrong option."""
+    result = CliRunner().invoke(doctor, ["--worker", given, "--bootstrap-servers", "127.0.0.1:1"])
+
+    assert result.exit_code == code
+    assert ("no worker answers at http://127.0.0.1:1" in result.output) is (code is Exit.FINDING)
+    assert "unknown url type" not in result.output
+
+
+def test_a_program_without_http_is_told(monkeypatch: pytest.MonkeyPatch):
+    """Something listens there that does not speak HTTP: no worker, and no crash."""
+
+    def garbled(*_: Any, **__: Any) -> None:
+        raise BadStatusLine("SSH-2.0")  # noqa: EM101  # as http.client does
+
+    monkeypatch.setattr(doctor_worker.urllib.request, "urlopen", garbled)
+    [found] = worker("http://127.0.0.1:1", "")
+    assert (found.status.value, "SSH-2.0" in found.message) == ("warning", True)
