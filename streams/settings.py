@@ -193,7 +193,7 @@ def read_secret(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the secret's file {path} cannot be read: {error}"
+        msg = f"the secret's file {path} cannot be read: {getattr(error, 'strerror', error)}"
         raise CxError(msg, mend=f"check that {path} exists and may be read by this user") from error
 
 
@@ -221,7 +221,7 @@ def _from_file(file: Path | None, env: Mapping[str, str]) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the settings file {path} cannot be read: {error}"
+        msg = f"the settings file {path} cannot be read: {getattr(error, 'strerror', error)}"
         raise _usage(msg, f"check {path}") from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"

@@ -104,14 +104,12 @@ def _steps(customer: str, scorer: Scorer, result: Replay) -> list[Document]:
 
 
 def _unknown(customer: str, events: str, customers: Mapping[str, object]) -> CxError:
+    if not customers:
+        msg = f"no event of {events} counts, so nothing is known of {printable(customer)}"
+        return CxError(msg, mend=f"cx check {events}; --at leaves out later events", code=Exit.USAGE)
     close = difflib.get_close_matches(customer, islice(customers, SEARCHED), n=3)
     names = " or ".join(map(printable, close))
     mend = f"did you mean {names}?" if close else f"cx score {events} --json names them all"
-    mend = (
-        mend
-        if customers
-        else f"cx check {events} tells what becomes of each event; --at leaves out later ones"
-    )
     among = counted(len(customers), "customer", "customers")
     msg = f"no customer {printable(customer)} among {among} in {events}"
     return CxError(msg, mend=mend, code=Exit.USAGE)

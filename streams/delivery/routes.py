@@ -133,7 +133,7 @@ def load_routes(path: Path) -> Routes:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the routes file {path} cannot be read: {error}"
+        msg = f"the routes file {path} cannot be read: {getattr(error, 'strerror', error)}"
         raise _wrong(msg, f"check {path}") from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"

@@ -9,8 +9,10 @@ import orjson
 from schemas.money import money
 from streams.demo.feed import Record
 
-KEPT_MOMENTS = 8
-"""Moments remembered a customer: as many as a case needs, so that a long demo does not grow by its events."""
+TOLD_MOMENTS = 8
+"""Moments told of a customer: as many as a case needs."""
+KEPT_MOMENTS = 8 * TOLD_MOMENTS
+"""Moments remembered a customer: an alert may be of a while ago, and a long demo must stay small."""
 
 BANDS = ("critical", "at_risk", "steady", "delighted", "unknown")
 BAND_STYLES = {
@@ -84,7 +86,7 @@ class Diary:
                     lines.append(moment_in_words(event))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # a bad record: no moment of anybody's life
-        return sorted(dict.fromkeys(lines))
+        return sorted(dict.fromkeys(lines))[-TOLD_MOMENTS:]
 
 
 def _details(data: Mapping[str, Any], time: str) -> Iterator[str | None]:

@@ -5,7 +5,7 @@ import pytest
 
 from streams.demo.feed import Record, record_of
 from streams.demo.generator import Truth, generate
-from streams.demo.words import KEPT_MOMENTS, Diary, ago, clock, day, moment_in_words, plain
+from streams.demo.words import KEPT_MOMENTS, TOLD_MOMENTS, Diary, ago, clock, day, moment_in_words, plain
 
 
 def event(kind: str, time: str = "2024-03-01T10:05:00Z", **data: object) -> dict[str, object]:
@@ -88,12 +88,14 @@ def test_a_diary_is_not_confused_by_bad_records():
 
 def test_a_diary_stays_small():
     """Only the last moments of a customer are kept, however long the demo runs."""
-    times = [f"2024-03-{n:02d}T00:00:00Z" for n in range(1, 29)]
+    times = [f"2024-{month:02d}-{day:02d}T00:00:00Z" for month in range(1, 6) for day in range(1, 29)]
     diary = Diary()
     list(diary.follow(lines(*(event("call.ended", time) for time in times))))
     told = diary.of("c1")
-    assert len(told) == KEPT_MOMENTS
-    assert told[-1].startswith("2024-03-28")
+    assert len(told) == TOLD_MOMENTS
+    assert told[-1].startswith("2024-05-28")
+    assert diary.of("c1", until="2024-04-01")[-1].startswith("2024-03-28")
+    assert diary.of("c1", until=times[-KEPT_MOMENTS - 1]) == []
 
 
 def test_every_generated_moment_has_words():

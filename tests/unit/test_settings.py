@@ -56,7 +56,7 @@ def test_a_file_may_be_named_by_argument_or_variable(tmp_path: Path):
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path):
     """A settings file that was asked for must be there; the default one need not."""
-    with pytest.raises(CxError, match=r"settings file .*gone\.toml cannot be read"):
+    with pytest.raises(CxError, match=r"settings file .*gone\.toml cannot be read: No such file"):
         load_settings(env={}, file=tmp_path / "gone.toml")
 
 
@@ -152,7 +152,7 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path):
 
 def test_a_secret_that_cannot_be_read_is_named_and_not_shown(tmp_path: Path):
     """A missing secret is an error that names the file."""
-    with pytest.raises(CxError, match=r"secret's file .*token cannot be read"):
+    with pytest.raises(CxError, match=r"secret's file .*token cannot be read: No such file"):
         read_secret(str(tmp_path / "token"))
 
 
