@@ -32,7 +32,7 @@ class Delivering:
 
     members: int
     begun: bool
-    """It has read the alerts once."""
+    """It has settled something once: the group has a place on the topic."""
     oldest_s: float | None
     """When the first record came that it has not settled, seconds since the epoch; None where none waits."""
 
@@ -49,7 +49,7 @@ async def delivery(settings: Settings) -> Finding:
 def told(found: Delivering, now_s: float) -> Finding:
     """Tell how far a delivery is."""
     if not found.begun and not found.members:
-        return ok("delivery", f"none has ever run, so nobody is told of alerts: {START}")
+        return ok("delivery", f"none runs, and none has settled an alert so far: {START}")
     waits_s = 0.0 if found.oldest_s is None else max(0.0, now_s - found.oldest_s)
     waiting = "nothing waits" if found.oldest_s is None else f"the oldest record waits for {_span(waits_s)}"
     if not found.members and found.oldest_s is not None:

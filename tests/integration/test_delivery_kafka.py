@@ -474,9 +474,9 @@ async def test_a_broker_that_is_away_is_told():
 
 
 async def test_the_doctor_tells_what_is_not_delivered(place: Place):
-    """None has ever run; one at work; steps that wait for a receiver, and steps that wait for a delivery."""
+    """None so far; one at work; steps that wait for a receiver, and steps that wait for a delivery."""
     never = await delivery(place.settings)
-    assert (never.status, "none has ever run" in never.message) == (Status.OK, True)
+    assert (never.status, "none has settled an alert so far" in never.message) == (Status.OK, True)
 
     await place.announce(0, 1)
     async with place.delivering():

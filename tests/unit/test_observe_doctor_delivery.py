@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
 from streams.observe import doctor_delivery
-from streams.observe.doctor_delivery import Delivering, delivery, told
+from streams.observe.doctor_delivery import START, Delivering, delivery, told
 from streams.observe.findings import Status
 from streams.settings import Settings
 
@@ -16,13 +16,7 @@ NOW_S = 1_000_000.0
 @pytest.mark.parametrize(
     ("members", "begun", "waits_s", "status", "message"),
     [
-        (
-            0,
-            False,
-            None,
-            Status.OK,
-            "none has ever run, so nobody is told of alerts: cx deliver --routes FILE",
-        ),
+        (0, False, None, Status.OK, f"none runs, and none has settled an alert so far: {START}"),
         (1, False, None, Status.OK, "1 at work: nothing waits"),
         (2, True, 30, Status.OK, "2 at work: the oldest record waits for 30 s"),
         (2, True, -5, Status.OK, "2 at work: the oldest record waits for 0 s"),
