@@ -25,6 +25,8 @@ from streams.topics import INPUTS
 
 INTERNAL: Final = ("__transaction_state", "__consumer_offsets")
 """Topics of the broker that a worker cannot do without."""
+GONE: Final = "Dead"
+"""State of a group that nobody has ever joined, or that the broker has forgotten."""
 SAFE_COPIES: Final = 3
 CERTIFICATE_DAYS: Final = 30.0
 
@@ -81,7 +83,7 @@ async def group_of(admin: Any, name: str) -> Mapping[str, Any] | None:
     except GroupAuthorizationFailedError:
         return None
     except KafkaError:  # the cluster has no coordinator yet: nobody has ever joined a group
-        return {"state": "Dead", "members": 0}
+        return {"state": GONE, "members": 0}
     [found] = response.to_object()["groups"]
     return {"state": found["state"], "members": len(found["members"])}
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from streams.admin import admin_client
 from streams.engine.cluster import bounds
-from streams.observe.doctor_cluster import group_of
+from streams.errors import CxError
+from streams.observe.doctor_cluster import GONE, group_of
 from streams.observe.doctor_log import consuming
 from streams.observe.findings import Finding, ok, warning
 from streams.scoring.policy import DAY_S
@@ -23,6 +24,7 @@ POLL_MS: Final = 200
 LOOK_S: Final = 2.0
 HOUR_S: Final = 3600.0
 MINUTE_S: Final = 60.0
+MEND: Final = "where the broker has ACLs: cx topics acls --role operator"
 START: Final = "cx deliver --routes FILE"
 
 
@@ -41,9 +43,10 @@ async def delivery(settings: Settings) -> Finding:
     """Look how far the delivery is."""
     try:
         return told(await _look(settings), time.time())
+    except CxError as problem:
+        return warning("delivery", problem.message, problem.mend)
     except KafkaError as problem:
-        mend = "where the broker has ACLs: cx topics acls --role operator"
-        return warning("delivery", f"it could not be looked at: {problem!r}", mend)
+        return warning("delivery", f"the alerts cannot be read: {problem!r}", MEND)
 
 
 def told(found: Delivering, now_s: float) -> Finding:
@@ -74,9 +77,11 @@ async def _look(settings: Settings) -> Delivering:
     async with admin_client(settings) as admin:
         group = await group_of(admin, name)
         if group is None:
-            msg = f"no right to look at the group {name}"
-            raise GroupAuthorizationFailedError(msg)
-        places = await _places(admin, name, settings.topic_prefix + ALERTS.name)
+            msg = f"the group {name} could not be looked at"
+            raise CxError(msg, mend=MEND)
+        # Of a group that is not there a broker may have no coordinator either, and refuse to answer.
+        known = group["state"] != GONE
+        places = await _places(admin, name, settings.topic_prefix + ALERTS.name) if known else {}
     oldest_s = None
     if places:
         async with consuming(settings, "read_committed") as consumer:

@@ -1,12 +1,15 @@
 """What the doctor says of `cx deliver`; how it looks is tested on a real Kafka (test_delivery_kafka.py)."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError
 
+from streams.errors import CxError
 from streams.observe import doctor_delivery
-from streams.observe.doctor_delivery import START, Delivering, delivery, told
+from streams.observe.doctor_delivery import MEND, START, Delivering, delivery, told
 from streams.observe.findings import Status
 from streams.settings import Settings
 
@@ -34,13 +37,39 @@ def test_what_waits_is_told(members: int, begun: bool, waits_s: float | None, st
     assert bool(found.mend) is (status is Status.WARNING)
 
 
-async def test_without_the_right_the_mend_names_it(monkeypatch: pytest.MonkeyPatch):
-    """Who may not look at the group is told by which role they may."""
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (CxError("the group could not be looked at", mend=MEND), "the group could not be looked at"),
+        (TopicAuthorizationFailedError(), "the alerts cannot be read"),
+    ],
+)
+async def test_without_the_right_the_mend_names_it(
+    problem: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Who may not look is told by which role they may; the doctor goes on."""
 
     async def refuse(_: Any) -> Delivering:
-        raise GroupAuthorizationFailedError
+        raise problem
 
     monkeypatch.setattr(doctor_delivery, "_look", refuse)
     found = await delivery(Settings())
 
-    assert (found.status, "cx topics acls --role operator" in found.mend) == (Status.WARNING, True)
+    assert (found.status, found.mend) == (Status.WARNING, MEND)
+    assert message in found.message
+
+
+async def test_a_group_that_may_not_be_seen_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    """That there is no delivery is not said of one that we may not see."""
+
+    @asynccontextmanager
+    async def admin(_: Any) -> AsyncIterator[None]:
+        yield
+
+    async def unseen(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(doctor_delivery, "admin_client", admin)
+    monkeypatch.setattr(doctor_delivery, "group_of", unseen)
+    found = await delivery(Settings())
+    assert (found.message, found.mend) == ("the group cx-signals-delivery could not be looked at", MEND)
