@@ -351,6 +351,25 @@ def test_a_missed_deadline_opens_a_rule_that_rests():
     assert [(step.step, step.number) for step in steps] == [("opened", 1), ("resolved", 1), ("opened", 2)]
 
 
+REST: dict[str, tuple[Life, list[float]]] = {
+    "reopened": ([ticket("reopened", 349)], [346, 349]),
+    "reopened, solved, and reopened": (
+        [ticket("reopened", 348), ticket("solved", 348.5), ticket("reopened", 349)],
+        [346, 348, 349],
+    ),
+    "another matter": ([call(349, issue_id="i2"), call(349.5, issue_id="i2")], [346]),
+}
+
+
+@pytest.mark.parametrize(("life", "opened"), REST.values(), ids=list(REST))
+def test_a_reopened_ticket_ends_the_rest(life: Life, opened: list[float]):
+    """What was told to be solved and is not is news; what comes up otherwise waits for the 14 days to end."""
+    before = [*LOYAL, ticket("escalated", 346), ticket("solved", 347)]
+    steps = [step for step in lived([*before, *life], 350, CALM) if step.step == "opened"]
+
+    assert [round((step.glance.at_s - seconds(0)) / 86_400, 2) for step in steps] == opened
+
+
 def test_a_reason_outlives_its_case():
     """A step that is told when nothing stands any more names what opened it."""
     steps = lived([*LOYAL, ticket("escalated", 346)], 346.1)

@@ -69,6 +69,19 @@ REASONS: list[tuple[str, Life, float | None, str]] = [
         ),
     ),
     ("engaged", [LOYAL[0], event("order.placed", 200)], None, "Resolved: the customer engaged again."),
+    (
+        "a complaint without a usual",
+        [event("complaint.raised")],
+        None,
+        "Experience after a complaint is 37 of 100; last experience: complaint, just now.",
+    ),
+    (
+        "cancelled",
+        [*LOYAL, event("subscription.cancelled", 346)],
+        None,
+        "The customer cancelled: churn risk within 90 days is 26%; last experience: purchase, 24 h ago.",
+    ),
+    ("cancelled, without an engagement", [event("subscription.cancelled")], None, "The customer cancelled."),
 ]
 
 
