@@ -1,5 +1,6 @@
 """The compiled modules give what their sources give."""
 
+import ctypes
 import runpy
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def test_the_compiled_handler_agrees_to_the_bit():
     command = [sys.executable, "-m", "tests.handled", "5000"]
     compiled = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     assert compiled.decode() == digest(5000)
+
+
+def test_what_is_compiled_can_be_called_directly():
+    """Its functions are nobody else's to call or to replace: else none would be inlined."""
+    skip_unless_compiled()
+    (built,) = ROOT.glob("*__mypyc*.so")
+    assert not hasattr(ctypes.CDLL(str(built)), "CPyDef_ledger___Ledger___read")
 
 
 def test_no_class_is_compiled_whose_options_would_be_lost():
