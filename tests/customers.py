@@ -140,7 +140,7 @@ def parts_of(value: Any) -> list[tuple[str, Any]] | None:
     cases = entries_of(value.entries)
     failures = value.entries.failures if value.entries._read else [case for case in cases if case.key]
     profile = decode(value.profile_bytes() or b"\x80")
-    kept = {"entries", "_profile", "packed_profile", "_episodes", "_by_rule", "packed_rings"}
+    kept = {"entries", "_profile", "packed_profile", "_episodes", "_by_rule", "packed_rings", "calm_s"}
     own = [name for name in names if name not in kept]
     return [
         *(("cases", cases), ("failures", failures), ("profile", profile)),

@@ -151,6 +151,7 @@ class Scorer:
         state.newest_s = max(state.newest_s, at_s)
         if not event:  # a neutral act
             return False
+        state.learn()
         strong = False
         for signal in signals:
             strong = strong or (signal.a < 0.0 and signal.weight >= self._reopen_weight)

@@ -291,6 +291,7 @@ class Register:
                     latest(case.facts, BROKEN, pending_s)
                     broken.append(case)
         if broken:
+            state.learn()
             state.entries.change()
             self._settle(state, broken, [0] * len(broken))  # a deadline is missed: none lies in the sums
         return bool(broken)

@@ -147,6 +147,7 @@ class Rules:
             or self._advocates
             or any_open(state)
         ):
+            state.calm_s = glance.at_s
             return []
         turn = Turn(state, glance, absent=absent, strong=strong)
         self._churn_risk(turn)
@@ -159,6 +160,8 @@ class Rules:
         self._silence(turn)
         if self._advocates:
             self._advocate(turn)
+        if not turn.steps:
+            state.calm_s = glance.at_s
         return turn.steps
 
     def evaluate_silence(
@@ -175,12 +178,12 @@ class Rules:
 
         Silence can open the rules of absence and resolve what is open. Where something bad is remembered it
         can open more: the risk of who was angry grows with each day, and a rule that rested may open again.
+        Where no time has passed since the rules decided nothing, only more inputs may have been read: an act
+        that comes late leaves the row at its newest event.
         """
-        return (
-            any_open(state)
-            or not self._surely_calm(state, at_s)
-            or self._absent(state, at_s, absence_until_s)
-        )
+        if state.calm_s != at_s and (any_open(state) or not self._surely_calm(state, at_s)):
+            return True
+        return self._absent(state, at_s, absence_until_s)
 
     def _surely_calm(self, state: CustomerState, at_s: float) -> bool:
         """Tell in a few operations that no experience rule can open; False says nothing."""

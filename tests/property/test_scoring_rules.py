@@ -1,10 +1,14 @@
 """The rules on any life: the cheap look equals the full one."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint, time_s
-from streams.scoring.apply import Applied, Scorer
+from streams.scoring import lifecycle
+from streams.scoring.apply import Applied, Scorer, admit, identify
+from streams.scoring.episodes import Decision
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
 from tests.customers import DAY, DEFAULT, plain, scorer
@@ -33,6 +37,36 @@ def test_the_cheap_look_before_an_event(life: Life, under: Scorer, later: float)
         strong = under.apply(state, each, at_s, 0) is Applied.STRONG
         under.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
     _compare(under, state, state.newest_s + later * DAY)
+
+
+@given(lives(last=300), scorers, st.randoms(use_true_random=False))
+def test_a_look_that_found_nothing_is_not_repeated(life: Life, under: Scorer, chance: random.Random):
+    """A look only where a row stirs takes the steps that a look after each event takes, in whatever order."""
+    spared, looked = under.new(time_s(life[0])), under.new(time_s(life[0]))
+    until_s = time_s(life[0])
+    for each in chance.sample(life, len(life)):
+        until_s += chance.choice([0.0, 0.0, 40 * DAY])
+        found = _count(under, spared, each, until_s, always=False)
+        assert plain(found) == plain(_count(under, looked, each, until_s, always=True))
+        if chance.random() < 0.1:  # somebody closes what is open
+            for state in (spared, looked):
+                for episode in state.episodes.values():
+                    lifecycle.close(episode, state.newest_s)
+        assert plain(spared) == plain(looked)
+
+
+def _count(
+    under: Scorer, state: CustomerState, each: Touchpoint, until_s: float, *, always: bool
+) -> list[Decision]:
+    """Count an event as the worker does, or with a look after every one; return the steps."""
+    arrival, kind, signals = under.read(each)
+    event = identify(arrival, kind, signals)
+    if not admit(state, 0, event):
+        return []
+    strong, rules = under.count(state, arrival, kind, signals, time_s(each), event), under.rules
+    if always or event or rules.stirs(state, state.newest_s, absence_until_s=until_s):
+        return rules.evaluate(state, state.newest_s, absence_until_s=until_s, strong=strong)
+    return []
 
 
 def _compare(under: Scorer, state: CustomerState, at_s: float) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.envelope import Touchpoint
+from schemas.times import at_time
 from streams.scoring.apply import Scorer
+from streams.scoring.episodes import any_open
+from streams.scoring.facts import all_until
 from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule
 from streams.scoring.state import CustomerState, Episode
 from tests.customers import DEFAULT, START, event, live, row, scorer, seconds, told
@@ -494,3 +497,61 @@ def test_because_is_a_closed_set():
     seen = {step[5] for case in CASES.values() for step in case.steps} - {None}
 
     assert seen == {because.value for because in Because}
+
+
+def looked_at(life: Life, *, absence_until: float) -> CustomerState:
+    """Return a row whose rules found nothing more to decide as of its newest event."""
+    state = row(life)
+    while DEFAULT.rules.evaluate(state, state.newest_s, absence_until_s=seconds(absence_until)):
+        assert stirs(state, absence_until), "what was decided is followed by another look"
+    return state
+
+
+def stirs(state: CustomerState, absence_until: float) -> bool:
+    """Tell whether a row is to be looked at as of its newest event."""
+    return DEFAULT.rules.stirs(state, state.newest_s, absence_until_s=seconds(absence_until))
+
+
+def test_a_row_is_not_looked_at_twice_as_of_one_time():
+    """An act that comes late, while an alert is open, calls for no look that would find the same."""
+    state = looked_at([*LOYAL, FAILED], absence_until=0)
+    assert any_open(state)
+    DEFAULT.apply(state, event("page.viewed", 345.5), seconds(345.5), 0)
+    assert not stirs(state, 0)
+
+    DEFAULT.apply(state, event("page.viewed", 346.5), seconds(346.5), 0)
+    assert stirs(state, 0)
+
+
+def test_a_late_event_calls_for_a_look():
+    """Evidence that comes late is looked at, though the row's time stays."""
+    state = looked_at([*LOYAL, FAILED], absence_until=0)
+    DEFAULT.apply(state, event("rage.clicked", 345.5), seconds(345.5), 0)
+
+    assert stirs(state, 0)
+
+
+def test_an_episode_that_somebody_may_have_changed_calls_for_a_look():
+    """What was closed by hand no longer keeps the other rules from telling."""
+    state = looked_at([*LOYAL, FAILED], absence_until=0)
+    state.episodes[Rule.EXPERIENCE_DROP] = Episode(1, seconds(340), None, "trend", 1, 0)
+
+    assert stirs(state, 0)
+
+
+def test_a_missed_deadline_calls_for_a_look():
+    """A promise that is found broken is looked at, though the row's time stays."""
+    promised = event("order.placed", 1, order_id="o1", promised_at=at_time(seconds(3)))
+    state = looked_at([promised, event("delivery.failed", 10)], absence_until=0)
+    assert not stirs(state, 0)
+
+    assert DEFAULT.expire(state, seconds(20), all_until(seconds(20)))
+    assert stirs(state, 0)
+
+
+def test_inputs_that_were_read_on_call_for_a_look():
+    """Silence says something as of a time once every input was read up to there."""
+    state = looked_at([*orders(1, 1), event("page.viewed", 500)], absence_until=400)
+    assert not stirs(state, 400)
+
+    assert stirs(state, 500)
