@@ -117,23 +117,34 @@ class PartitionWork:
         self._topic = topic
         self._index = self._processor.topics[topic]
         newest_s = self._done.newest_event_s.get(topic, 0.0)
-        for begin in range(0, len(records), STAGED):
-            newest_s = max(newest_s, self._apply_staged(records[begin : begin + STAGED]))
+        begin = 0
+        while begin < len(records):
+            arrivals = self._receive(records[begin : begin + STAGED])
+            end = begin + len(arrivals)
+            newest_s = max(newest_s, self._apply_staged(records[begin:end], arrivals))
+            begin = end
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
         self._intake.arrived(records)
         self._tally.compute_s += time.perf_counter() - began_s
 
-    def _apply_staged(self, records: Sequence[Record]) -> float:
-        """Read, judge and count records stage by stage; return the newest event time that was accepted, or 0.
+    def _receive(self, records: Sequence[Record]) -> list[Arrival | Reject]:
+        """Read records, up to the first request to forget: of rejects behind it nothing may be kept."""
+        arrivals: list[Arrival | Reject] = []
+        for record in records:
+            self._current = record
+            arrival = receive(record.value, record.key, record.headers)
+            arrivals.append(arrival)
+            if isinstance(arrival, Arrival) and arrival.kind is CustomerForgotten:
+                break
+        return arrivals
+
+    def _apply_staged(self, records: Sequence[Record], arrivals: list[Arrival | Reject]) -> float:
+        """Judge and count what was read stage by stage; return the newest event time accepted, or 0.
 
         What is done to many in a row finds its code in the core's cache: each alone would fetch most of it
         anew (decision 0025).
         """
-        arrivals: list[Arrival | Reject] = []
-        for record in records:
-            self._current = record
-            arrivals.append(receive(record.value, record.key, record.headers))
         taken = self._judge(records, arrivals)
         if not self._anyone_forgotten:
             self._fetch(taken)

@@ -172,7 +172,7 @@ def figures(scorer: Scorer, customer_id: str, found: Assessment) -> Document:
 
 
 def score_document(scorer: Scorer, customer_id: str, state: CustomerState, found: Assessment) -> Document:
-    """Return a customer's `ScoreUpdated`, as `cx score --json` writes it; `score_text` does without."""
+    """Return a customer's `ScoreUpdated`, as `cx score --json` writes it; `score_texts` does without."""
     document = figures(scorer, customer_id, found)
     document["drivers"], document["churn_drivers"] = found.drivers, found.churn_drivers
     document["prior"] = found.prior

@@ -159,6 +159,15 @@ def test_a_request_divides_the_events_that_it_stands_among():
     assert ANNA not in partition.rows
 
 
+def test_a_request_divides_the_rejects_that_it_stands_among():
+    """Of what could not be read, nothing is kept behind it: a dead letter would bring the customer back."""
+    partition = rig()
+    records = Rec(b"{1", key=ANNA), request(3.0), Rec(b"{2", key=ANNA), Rec(b"{3", key=b"berta")
+    done = partition.apply(*records, topic=ACTIONS.name)
+    assert done.counts == Counts(accepted=1, suppressed=1, rejected=2)
+    assert [each.value for each in written(done, DEAD_LETTERS.name)] == [b"{1", b"{3"]
+
+
 @pytest.mark.parametrize(("secret", "said"), [(b"", "no key"), (OTHER, "another key than theirs")])
 def test_a_worker_that_would_bring_them_back_stops(secret: bytes, said: str):
     """A lost or changed key ends the worker before it scores a forgotten customer."""
