@@ -18,7 +18,7 @@ from streams.scoring.calibration import Calibration
 from streams.scoring.drivers import Driver, Parts
 from streams.scoring.entry import Case
 from streams.scoring.ledger import Reading
-from streams.scoring.maths import exp2
+from streams.scoring.maths import exp2, log2
 from streams.scoring.policy import DAY_S, Policy
 from streams.scoring.rhythm import Silence, count_half_lives_s
 from streams.scoring.signals import Intent
@@ -146,6 +146,10 @@ class Churn:
             return False
         decay = exp2((state.ref_s - at_s) / self.intent_half_life_s)
         return state.intents.get(intent) * decay >= FRESH_INTENT
+
+    def declared_s(self, state: CustomerState, intent: Intent) -> float:
+        """Return when a fresh intent was declared, seconds; of several times, one after all of them."""
+        return state.ref_s + self.intent_half_life_s * log2(state.intents.get(intent))
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[int, float]]:
         """Return each declared intent with its decayed amount at `at_s`."""

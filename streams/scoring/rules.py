@@ -55,6 +55,7 @@ __all__ = [
 
 CERTAIN: Final = 1.0 - 1e-15
 CERTAIN_LOGIT: Final = 34.0  # from 36.7 on, `sigmoid` is 1
+ROUNDING_S: Final = 1e-3  # a time that is read from a sum is not exact
 MARGIN: Final = 1e-9  # log-odds within which a shortcut leaves the decision to the full evaluation
 
 # Members of an enum are looked up each time they are named.
@@ -219,7 +220,7 @@ class Rules:
         state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
         episode, rhythm, terms = turn.open_of(_CHURN_RISK), state.rhythm, glance.terms
         lost = turn.absent and rhythm is not None and rhythm.repeats >= 1
-        leaving = turn.strong and churn.is_fresh(state, _CANCELLED, at_s)
+        leaving = turn.strong and self._leaves(state, at_s)
         if (
             episode is None
             and not leaving
@@ -244,13 +245,27 @@ class Rules:
 
         Who cancelled is at risk for as long as that is fresh, whatever the rhythm says, or until they engage.
         """
-        if _is_back(turn.state, episode):
+        state, at_s = turn.state, turn.at_s
+        if _is_back(state, episode) and not self._leaves(state, at_s):
             turn.resolve(_CHURN_RISK, episode, Because.ENGAGED)
-        elif probability <= self._churn_close and not self.churn.is_fresh(turn.state, _CANCELLED, turn.at_s):
+        elif probability <= self._churn_close and not self._leaves(state, at_s):
             turn.resolve(_CHURN_RISK, episode, Because.RECOVERED)
         else:
             severity = self.gravity.of_risk(probability, turn.glance.band)
             self._escalate(turn, _CHURN_RISK, episode, severity)
+
+    def _leaves(self, state: CustomerState, at_s: float) -> bool:
+        """Tell whether the customer cancelled lately, and has not come back on a later day.
+
+        Of several cancellations the sum tells a time after the last; the newest cause bounds it.
+        """
+        if not self.churn.is_fresh(state, _CANCELLED, at_s):
+            return False
+        rhythm, cause = state.rhythm, state.cause
+        if rhythm is None or cause is None:
+            return True
+        cancelled_s = min(cause.at_s, self.churn.declared_s(state, _CANCELLED) + ROUNDING_S)
+        return rhythm.last_day * DAY_S <= cancelled_s
 
     def _experience_drop(self, turn: Turn, *, grieved: bool) -> None:
         """Open and close the rule of a falling experience.

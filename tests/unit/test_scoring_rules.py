@@ -140,6 +140,51 @@ CASES = {
             ("churn_risk", 1, "resolved", "high", "leaving", "engaged"),
         ],
     ),
+    "who cancelled and came back did not cancel again by what goes wrong": Case(
+        [
+            *LOYAL,
+            event("subscription.cancelled", 350),
+            event("subscription.cancelled", 351),
+            event("order.placed", 352),
+            event("delivery.failed", 356),
+        ],
+        357,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "resolved", "high", "leaving", "engaged"),
+            ("experience_drop", 1, "opened", "high", "trend", None),
+        ],
+    ),
+    "who cancels, comes back and cancels again": Case(
+        [
+            *LOYAL,
+            event("subscription.cancelled", 350),
+            event("order.placed", 352),
+            event("subscription.cancelled", 354),
+        ],
+        357,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "resolved", "high", "leaving", "engaged"),
+            ("churn_risk", 2, "opened", "high", "leaving", None),
+        ],
+    ),
+    "a risk by experience is over for who cancelled and came back": Case(
+        [
+            event("order.placed"),
+            *each_day("delivery.failed", 1, 2),
+            event("subscription.cancelled", 3),
+            *(event("order.placed", 4 + n) for n in range(25)),
+        ],
+        28,
+        [
+            ("churn_risk", 1, "opened", "medium", "experience", None),
+            ("experience_drop", 1, "opened", "high", "critical", None),
+            ("churn_risk", 1, "escalated", "critical", "experience", None),
+            ("churn_risk", 1, "resolved", "critical", "experience", "recovered"),
+            ("experience_drop", 1, "resolved", "high", "critical", "recovered"),
+        ],
+    ),
     "who cancels without ever having engaged, and is no risk two months later": Case(
         [event("subscription.cancelled")],
         61,
@@ -210,6 +255,23 @@ def test_an_order_before_the_cancellation_is_no_return():
     assert evaluate(state, 351) == []
     DEFAULT.apply(state, event("order.placed", 352), seconds(352), 0)
     assert evaluate(state, 352) == [("churn_risk", "resolved")]
+
+
+def test_a_cancellation_that_is_heard_late_is_none_of_who_came_back_since():
+    """Nobody is told that a customer cancelled who has bought on a later day; on the same day they are."""
+    for bought, opens in ((351, False), (350, True)):
+        state = row([*LOYAL, event("order.placed", bought)])
+        applied = DEFAULT.apply(state, event("subscription.cancelled", 350), seconds(350), 0)
+
+        assert evaluate(state, 352, strong=applied.name == "STRONG") == [("churn_risk", "opened")] * opens
+
+
+def test_an_order_between_two_cancellations_is_no_return():
+    """Of an order that was placed before a second cancellation may be heard after it."""
+    state, _ = live([*LOYAL, event("subscription.cancelled", 350), event("subscription.cancelled", 354)])
+    DEFAULT.apply(state, event("order.placed", 352), seconds(352), 0)
+
+    assert evaluate(state, 355) == []
 
 
 def evaluate(
