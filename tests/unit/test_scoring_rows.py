@@ -23,6 +23,8 @@ from streams.scoring.sums import sums_of
 from tests.customers import DEFAULT, event, plain, row
 from tests.earlier import packed, version_2
 
+BAKED_THEN = 1761958194
+"""Of the default policy when these bytes were written."""
 WRITTEN_BY_VERSION_2 = bytes.fromhex(
     "dc001702ce69055932cb41da556e40000000cb41da55c2a000000002820acb403400000000000050cbc068903e66004fa28500cb4008"
     "2f80646e954c01cb3fe249249249249204cb40081faaed9f0e3306cbc06671da63d917d707cb400d21e5189b3d2c82009401cb403400"
@@ -99,6 +101,7 @@ def test_a_register_is_packed_once():
 def test_a_row_that_version_2_wrote():
     """Bytes that a worker of version 2 wrote are read as the row of these events."""
     state = row([event("order.placed", total=20), event("complaint.raised", 1)])
+    state.baked = BAKED_THEN
 
     assert plain(unpack(WRITTEN_BY_VERSION_2)) == plain(state)
     assert packed(version_2(state)) == WRITTEN_BY_VERSION_2
