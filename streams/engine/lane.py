@@ -86,17 +86,26 @@ class Lane:
     # -- what transport and agents call
 
     def fetchable(self, inputs: Iterable[TP]) -> set[TP]:
-        """Return those of `inputs` that may be fetched: of each little waits, and of all together."""
+        """Return those of `inputs` that may be fetched: of each little waits, and of all together.
+
+        What may wait is shared by the inputs of which the broker has more: on a backlog some end long before
+        others, and what is left of these is to come in transactions as large.
+        """
         queues = {owned.state.number: owned.queue for owned in self.partitions}
         if sum(queue.bytes for queue in queues.values()) >= self.settings.queue_bytes:
             return set()
-        shares = max(1, len(queues) * len(self.settings.inputs))
-        most = max(self.settings.chunk_bytes, self.settings.queue_bytes // shares)
+        shares = sum(self._has_more(TP(topic, number)) for number in queues for topic in self.settings.inputs)
+        most = max(self.settings.chunk_bytes, self.settings.queue_bytes // max(1, shares))
         return {
             tp
             for tp in inputs
             if (queue := queues.get(tp.partition)) is None or queue.waiting(tp.topic) < most
         }
+
+    def _has_more(self, tp: TP) -> bool:
+        """Tell whether the broker may have more of an input than was fetched."""
+        reach = self.app.consumer.reaches.get(tp)
+        return reach is None or reach.end > reach.position
 
     def on_out_of_range(self, topic: str, partition: int, offset: int) -> None:
         """Hear that the broker does not have a position; loading again finds out why."""
@@ -299,8 +308,7 @@ class Lane:
         inputs = [TP(topic, owned.state.number) for topic in self.settings.inputs]
         reaches = self.app.consumer.reaches
         while self._mine(owned) and owned.queue.records < self._most_records() and monotonic() < until_s:
-            more = (reaches.get(tp) for tp in self.fetchable(inputs))
-            if not any(reach.end > reach.position for reach in more if reach is not None):
+            if not any(tp in reaches and self._has_more(tp) for tp in self.fetchable(inputs)):
                 return
             owned.wake.clear()
             try:

@@ -380,6 +380,21 @@ async def test_a_full_queue_stops_fetching(bench: Bench) -> None:
     assert bench.lane.fetchable([first]) == {first}
 
 
+async def test_an_input_that_ended_leaves_its_share_to_the_others(bench: Bench) -> None:
+    """What waits is shared by the inputs of which the broker has more."""
+    first, second = TP(WEB, 0), TP(WEB, 1)
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    await bench.send(1, 5)
+    bench.app.consumer.reaches[second] = Reach(position=8, end=9, seen_s=5000.0)
+    assert bench.lane.fetchable([first, second]) == {second}
+    bench.app.consumer.reaches[second] = Reach(position=9, end=9, seen_s=5000.0)
+    assert bench.lane.fetchable([first, second]) == {first, second}
+    bench.writers[0].gate.set()
+    await bench.settle()
+
+
 async def test_all_queues_together_are_bounded(bench: Bench) -> None:
     """With many partitions little waits of each, and yet too much of all."""
     for writer in bench.writers:
