@@ -51,8 +51,9 @@ async def delivery(settings: Settings) -> Finding:
 
 def told(found: Delivering, now_s: float) -> Finding:
     """Tell how far a delivery is."""
-    if not found.begun and not found.members:
-        return ok("delivery", f"none runs, and none has settled an alert so far: {START}")
+    if not found.begun:  # then nobody knows what waits
+        at_work = f"{found.members} at work" if found.members else f"none runs ({START})"
+        return ok("delivery", f"{at_work}, and none has settled an alert so far")
     waits_s = 0.0 if found.oldest_s is None else max(0.0, now_s - found.oldest_s)
     waiting = "nothing waits" if found.oldest_s is None else f"the oldest record waits for {_span(waits_s)}"
     if not found.members and found.oldest_s is not None:
@@ -110,4 +111,7 @@ async def _oldest_s(consumer: Any, places: Mapping[TopicPartition, int]) -> floa
             found_s.append(records[0].timestamp / 1000.0)
             waiting.discard(tp)
         waiting = {tp for tp in waiting if await consumer.position(tp) < ends[tp]}
+    if waiting and not found_s:
+        msg = f"nothing was read of the alerts within {LOOK_S:.0f} s"
+        raise CxError(msg, mend="cx doctor, once the broker answers faster")
     return min(found_s, default=None)

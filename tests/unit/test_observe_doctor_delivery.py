@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from streams.errors import CxError
@@ -19,8 +20,8 @@ NOW_S = 1_000_000.0
 @pytest.mark.parametrize(
     ("members", "begun", "waits_s", "status", "message"),
     [
-        (0, False, None, Status.OK, f"none runs, and none has settled an alert so far: {START}"),
-        (1, False, None, Status.OK, "1 at work: nothing waits"),
+        (0, False, None, Status.OK, f"none runs ({START}), and none has settled an alert so far"),
+        (1, False, None, Status.OK, "1 at work, and none has settled an alert so far"),
         (2, True, 30, Status.OK, "2 at work: the oldest record waits for 30 s"),
         (2, True, -5, Status.OK, "2 at work: the oldest record waits for 0 s"),
         (1, True, 900, Status.WARNING, "1 at work: the oldest record waits for 15 min"),
@@ -73,3 +74,27 @@ async def test_a_group_that_may_not_be_seen_is_an_error(monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor_delivery, "group_of", unseen)
     found = await delivery(Settings())
     assert (found.message, found.mend) == ("the group cx-signals-delivery could not be looked at", MEND)
+
+
+async def test_alerts_that_cannot_be_read_in_time_are_not_said_to_be_none(monkeypatch: pytest.MonkeyPatch):
+    """Where a broker is slow, nobody knows since when something waits."""
+    alerts = TopicPartition("cx.alerts", 0)
+
+    class Slow:
+        def assign(self, _: Any) -> None: ...
+
+        def seek(self, *_: Any) -> None: ...
+
+        async def getmany(self, *_: Any, **__: Any) -> dict[TopicPartition, Any]:
+            return {}
+
+        async def position(self, _: Any) -> int:
+            return 3
+
+    async def bounds(*_: Any) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        return {alerts: 0}, {alerts: 5}
+
+    monkeypatch.setattr(doctor_delivery, "bounds", bounds)
+    monkeypatch.setattr(doctor_delivery, "LOOK_S", 0.01)
+    with pytest.raises(CxError, match="nothing was read of the alerts"):
+        await doctor_delivery._oldest_s(Slow(), {alerts: 3})
