@@ -40,10 +40,11 @@ def worker_address(_: click.Context, __: click.Parameter, given: str | None) -> 
     """Return the URL of a worker, of which HOST:PORT is enough (a click callback)."""
     if given is None:
         return None
-    url = given if given.startswith(("http://", "https://")) else f"http://{given}"
+    url = given if "://" in given else f"http://{given}"
     try:
         parts = urlsplit(url)
         is_one = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+        is_one = is_one and parts.scheme in {"http", "https"}
     except ValueError:
         is_one = False
     if not is_one or any(map(str.isspace, given)):

@@ -414,7 +414,8 @@ def test_a_close_id_steers_no_terminal(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "address", ["http://[bad", "http://host:port", "", "http://", "a b:1", "http://" + "a" * 64]
+    "address",
+    ["http://[bad", "http://host:port", "", "http://", "a b:1", "http://" + "a" * 64, "ftp://host:1"],
 )
 def test_what_is_no_address_is_no_crash(address: str):
     """A slip in the address is told as a wrong option."""
