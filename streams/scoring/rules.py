@@ -294,7 +294,7 @@ class Rules:
             and (turn.strong or not self._told_lately(turn.state, turn.at_s))
         ):
             self._open(turn, _EXPERIENCE_DROP, Cause.TREND, severity)
-        elif turn.strong and not grieved and self._complains(turn):
+        elif turn.strong and not grieved and self._complains(turn) and not self._told_complaint(turn.state):
             self._open(turn, _EXPERIENCE_DROP, Cause.COMPLAINT, severity)
 
     def _complains(self, turn: Turn) -> bool:
@@ -305,6 +305,15 @@ class Rules:
             and glance.coverage >= self._min_coverage
             and self.churn.is_fresh(turn.state, _COMPLAINT, turn.at_s)
         )
+
+    def _told_complaint(self, state: CustomerState) -> bool:
+        """Tell whether a rule that tells a complaint was open after the last: no other event tells it."""
+        complained_s = self.churn.declared_s(state, _COMPLAINT) + ROUNDING_S
+        for rule in (_EXPERIENCE_DROP, _SERVICE_FAILURE, _PROMISE_BROKEN):
+            episode = state.by_rule[rule]
+            if episode is not None and episode.closed_s is not None and episode.closed_s > complained_s:
+                return True
+        return False
 
     def _grievance(self, turn: Turn, rule: Rule, cause: Cause | None) -> None:
         """Open and close a rule about what stands in the register; `cause` is None where nothing does."""

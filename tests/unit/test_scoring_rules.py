@@ -210,6 +210,35 @@ CASES = {
             ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
         ],
     ),
+    "a complaint that was told and mended is not told by who cancels": Case(
+        [
+            *(event("store.visited", 15 * n) for n in range(24)),
+            *(event("call.ended", 350 + n / 10, direction="inbound", issue_id="i") for n in range(2)),
+            event("complaint.raised", 350.2, issue_id="i"),
+            event("call.ended", 352, direction="inbound", issue_id="i", resolved="yes"),
+            event("subscription.cancelled", 353),
+        ],
+        360,
+        [
+            ("service_failure", 1, "opened", "medium", "repeat", None),
+            ("service_failure", 1, "escalated", "high", "repeat", None),
+            ("service_failure", 1, "resolved", "high", "repeat", "recovered"),
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+        ],
+    ),
+    "a complaint after one that was told is told again": Case(
+        [
+            event("complaint.raised"),
+            *each_day("store.visited", 1, 68),
+            event("complaint.raised", 70),
+        ],
+        72,
+        [
+            ("experience_drop", 1, "opened", "high", "complaint", None),
+            ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
+            ("experience_drop", 2, "opened", "high", "complaint", None),
+        ],
+    ),
     "one rage click": Case([event("rage.clicked")], 100, []),
 }
 
