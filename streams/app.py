@@ -25,7 +25,7 @@ from streams.settings import Settings, load_settings
 from streams.topics import COMPACTED, TABLE
 
 BUFFERED_CHUNKS = 16
-"""Messages here are chunks: Faust's default of 4096 would hold gigabytes."""
+"""Messages here carry chunks: Faust's default of 4096 would hold gigabytes."""
 COMMIT_INTERVAL_S = 2.0
 REQUEST_TIMEOUT_S = 90.0
 
