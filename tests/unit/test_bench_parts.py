@@ -11,6 +11,7 @@ import pytest
 from schemas.codec import decode
 from schemas.envelope import Touchpoint
 from tests.bench import report, soak
+from tests.bench.beside import beside
 from tests.bench.measure import cores, cpu_s, percentile, pinned, rss_bytes
 from tests.bench.processes import READY, RECORDS, Run
 from tests.bench.workload import MIX, Workload, customer_id, probe, weights
@@ -225,3 +226,11 @@ def test_a_soak_is_drawn():
     drawing = ET.fromstring(soak.plot(samples([1, 2, 3, 4], [None, 0.1, 0.2, 0.1])))  # noqa: S314  # our own
 
     assert sum(each.tag.endswith("polyline") for each in drawing) == 2
+
+
+def test_builds_are_measured_side_by_side(tmp_path: Path):
+    """Each checkout has its cost of an event; a folder that is none is named."""
+    root = Path(__file__).resolve().parents[2]
+    assert all(cost > 0.0 for cost in beside([root], 24_000))
+    with pytest.raises(SystemExit, match=f"{tmp_path}: no checkout"):
+        beside([tmp_path], 24_000)
