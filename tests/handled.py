@@ -10,6 +10,7 @@ from streams.engine.settings import EngineSettings
 from streams.processing import build_processor
 from streams.settings import Settings
 from streams.topics import INPUTS, OUTPUTS
+from tests.drained import drain
 
 PARTITIONS = 2
 HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = (
@@ -42,9 +43,9 @@ def digest(events: int) -> str:
         headers = HEADERS[number % len(HEADERS)]
         log.append(record.topic, record.key, record.value, headers=headers, timestamp_ms=1_790_000_000_000)
         if number % 500 == 0:
-            worker.drain()
+            drain(worker)
             worker.sweep_due()
-    worker.drain()
+    drain(worker)
     while worker.sweep_due():
         pass
     found = hashlib.sha256()

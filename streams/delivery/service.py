@@ -48,7 +48,7 @@ class Health:
     joined: bool = False
     paused: bool = False
     answered_s: float | None = None
-    """When the broker last answered for every partition that is read, seconds since the epoch."""
+    """Since when every partition that is read has an answer of the broker, or is asked anew; unix seconds."""
 
 
 class Delivery:
@@ -81,6 +81,8 @@ class Delivery:
         self._stop = asyncio.Event()
         self._polled_s = time.monotonic()
         self._committed_s = 0.0
+        self._asked_s = 0.0
+        """When reading went on after a hold, unix seconds: before it nobody waited for the broker."""
         self._consumer: Any = None
         shared.alive = self._is_alive
 
@@ -198,6 +200,7 @@ class Delivery:
             self._consumer.pause(*assigned)
         elif not full and waiting:
             self._consumer.resume(*waiting)
+            self._asked_s = time.time()
 
     async def _commit(self, tps: Iterable[TopicPartition]) -> None:
         """Copy the desks' positions to the group; where that fails, a restart reads more than it needs."""
@@ -243,7 +246,7 @@ class Delivery:
         for tp, records in waiting.items():
             figures.lag.labels(str(tp.partition)).set(records)
         answered = {
-            tp: self._consumer.last_poll_timestamp(tp) / 1000
+            tp: max(self._asked_s, self._consumer.last_poll_timestamp(tp) / 1000)
             for tp in waiting.keys() - self._consumer.paused()
         }
         for tp, at_s in answered.items():

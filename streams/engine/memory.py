@@ -4,7 +4,7 @@
         worker = MemoryWorker(log, settings, handler)     # creates what is missing
         worker.assign(range(4))
         log.append("cx.touchpoints.web", key, value, timestamp_ms=...)
-        worker.drain()                                    # everything produced is applied
+        worker.step(0)                                    # what was appended to partition 0 is applied
         worker.sweep_due()
 
 A worker here drives the same `Partition`, marker, queue and watermark as the lane on Kafka; only the
@@ -231,13 +231,6 @@ class MemoryWorker:
         self.write(transaction)
         self.confirm(transaction)
         return transaction.records
-
-    def drain(self) -> int:
-        """Apply everything that the log holds; return the records applied."""
-        total = 0
-        while applied := sum(self.step(number) for number in self._held):
-            total += applied
-        return total
 
     def sweep_due(self) -> int:
         """Visit the customers whose turn it is on every partition; return how many."""

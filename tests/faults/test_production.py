@@ -27,6 +27,7 @@ from streams.processing import Processor, build_processor
 from streams.scoring.explain import assess, score_document
 from streams.scoring.rows import unpack
 from streams.topics import ALERTS, DEAD_LETTERS
+from tests.drained import drain
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
@@ -66,7 +67,7 @@ async def recomputed(rig: Rig, log: MemoryLog, processor: Processor) -> MemoryWo
                 timestamp_ms=each.timestamp,
                 partition=each.partition,
             )
-    worker.drain()
+    drain(worker)
     return worker
 
 

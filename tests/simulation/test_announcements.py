@@ -17,6 +17,7 @@ from streams.scoring.policy import policy_from_tables
 from streams.settings import Settings
 from streams.topics import ALERTS
 from tests.customers import DAY, DEFAULT
+from tests.drained import drain
 
 PARTITIONS = 2
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -66,7 +67,7 @@ class World:
 def test_replaying_history_delivers_no_message():
     """A year-old history re-creates every alert's state; no step of it is for people (G7)."""
     world = World(ended_days_ago=365)
-    world.worker.drain()
+    drain(world.worker)
     steps = Counter(each["step"] for each in world.alerts())
     assert min(steps["opened"], steps["resolved"]) >= 10
     assert not world.told()
@@ -75,7 +76,7 @@ def test_replaying_history_delivers_no_message():
 def test_who_is_at_risk_at_go_live_is_told_within_the_budget():
     """The first sweeps that have caught up announce what still holds: one each partition, the rest wait."""
     world = World(ended_days_ago=0.5)
-    world.worker.drain()
+    drain(world.worker)
     world.pass_over_all()
     processor = world.worker.handler
     assert isinstance(processor, Processor)
@@ -87,7 +88,7 @@ def test_who_is_at_risk_at_go_live_is_told_within_the_budget():
 def test_each_announcement_is_made_once_through_crashes():
     """Workers die between computing, writing and hearing of it; people hear of each severity once."""
     world, draw = World(ended_days_ago=0.5, scorer=GENEROUS), Random(5)
-    world.worker.drain()
+    drain(world.worker)
     for _ in range(120):
         number = draw.randrange(PARTITIONS)
         keys = list(world.worker.state(number).rows)

@@ -13,6 +13,7 @@ from streams.scoring.policy import policy_from_tables
 from streams.settings import Settings
 from streams.topics import ALERTS, INCIDENTS, STORE, WEB
 from tests.customers import line, seconds
+from tests.drained import drain
 from tests.handling import changed
 
 PARTITIONS = 2
@@ -45,7 +46,7 @@ class Shop:
                     name = f"c{customer}"
                     value = changed(line("order.placed", day, id=f"{name}@{day}"), subject=name)
                     self.log.append(topic.name, name.encode(), value, timestamp_ms=int(self.now_s * 1000))
-            self.worker.drain()
+            drain(self.worker)
             for partition in range(PARTITIONS):
                 found = self.worker.sweep(partition, list(self.worker.state(partition).rows))
                 if found is not None:

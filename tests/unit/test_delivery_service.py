@@ -1,5 +1,6 @@
 """What a delivery notes of its partitions at the end of a turn."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,12 +34,15 @@ class _Consumer:
     async def position(self, tp: TopicPartition) -> int:
         return {READ: 7, EMPTY: 0}[tp]
 
+    def resume(self, *tps: TopicPartition) -> None:
+        self.held -= set(tps)
+
 
 def noting(consumer: _Consumer) -> tuple[Any, Figures]:
     """Return a delivery without a desk, and its figures."""
     delivery: Any = object.__new__(Delivery)
     figures = Figures()
-    delivery._consumer, delivery._desks = consumer, {}
+    delivery._consumer, delivery._desks, delivery._asked_s = consumer, {}, 0.0
     delivery._shared = SimpleNamespace(figures=figures)
     delivery.health = Health()
     return delivery, figures
@@ -73,6 +77,19 @@ async def test_a_broker_that_is_not_asked_is_not_away():
     await delivery._note_lag()
     assert shown(figures, "cx_delivery_answered_timestamp_seconds") == [None, 2.5, None]
     assert shown(figures, "cx_delivery_lag_records") == [5.0, 0.0, None]
+
+
+async def test_silence_begins_when_the_broker_is_asked_again():
+    """After a long hold nobody is cut off: what was answered before it says nothing of the broker now."""
+    consumer = _Consumer()
+    consumer.held = {READ, EMPTY}
+    delivery, figures = noting(consumer)
+    asked_s = time.time()
+    delivery._make_room()
+    await delivery._note_lag()
+    shown_s = shown(figures, "cx_delivery_answered_timestamp_seconds")
+    assert asked_s <= (delivery.health.answered_s or 0.0) <= time.time()
+    assert shown_s == [delivery.health.answered_s, delivery.health.answered_s, None]
 
 
 async def test_a_partition_that_went_is_not_shown():

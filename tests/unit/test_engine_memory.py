@@ -7,6 +7,7 @@ from streams.engine.errors import Fenced, Inconsistent
 from streams.engine.handler import Effects, Output
 from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.engine.settings import EngineSettings
+from tests.drained import drain
 
 WEB, STORE, ALERTS = "web", "store", "alerts"
 SETTINGS = EngineSettings(
@@ -87,21 +88,21 @@ def test_everything_is_applied_once(log: MemoryLog, worker: MemoryWorker) -> Non
     """Rows and outputs are there, and a second drain finds nothing."""
     for number in range(5):
         log.append(WEB, b"c%d" % number, b"v", timestamp_ms=1000)
-    assert worker.drain() == 5
-    assert worker.drain() == 0
+    assert drain(worker) == 5
+    assert drain(worker) == 0
     assert sorted(everything(log, ALERTS)) == [(b"c%d" % number, b"V") for number in range(5)]
 
 
 def test_a_worker_takes_up_where_another_stopped(log: MemoryLog, worker: MemoryWorker) -> None:
     """State and position come from the log."""
     log.append(WEB, b"c1", b"one", timestamp_ms=1000)
-    worker.drain()
+    drain(worker)
     log.append(STORE, b"c1", b"two", timestamp_ms=2000)
     successor = MemoryWorker(log, SETTINGS, Shout())
     successor.assign(range(2))
     number = log.partition_for(b"c1")
     assert successor.state(number).rows == {b"c1": b"one"}
-    assert successor.drain() == 1
+    assert drain(successor) == 1
     assert successor.state(number).rows == {b"c1": b"two"}
 
 
@@ -128,7 +129,7 @@ def test_memory_is_kept_over_a_rebalance(log: MemoryLog, worker: MemoryWorker) -
     worker.assign([number])
     assert worker.partitions == (number,)
     assert worker.state(number) is state
-    assert worker.drain() == 1
+    assert drain(worker) == 1
 
 
 def test_the_sweep_runs_on_event_time(log: MemoryLog, worker: MemoryWorker) -> None:
@@ -137,7 +138,7 @@ def test_the_sweep_runs_on_event_time(log: MemoryLog, worker: MemoryWorker) -> N
     assert worker.sweep_due() == 0
     assert worker.sweep(number, [b"c1"]) is None
     log.append(WEB, b"c1", b"one", timestamp_ms=60_000)
-    worker.drain()
+    drain(worker)
     assert worker.watermark(number) == 60.0
     assert worker.sweep_due() == 1
     assert worker.state(number).rows == {b"c1": b"60"}
@@ -148,7 +149,7 @@ def test_an_input_behind_holds_the_watermark(log: MemoryLog, worker: MemoryWorke
     """Nothing is said about a time before every input was read up to it."""
     number = log.partition_for(b"c1")
     log.append(WEB, b"c1", b"one", timestamp_ms=60_000)
-    worker.drain()
+    drain(worker)
     before = worker.watermark(number)
     log.append(STORE, b"c1", b"two", timestamp_ms=90_000)
     assert worker.watermark(number) == before

@@ -20,6 +20,7 @@ from streams.scoring.rings import RING_IDS
 from streams.settings import Settings
 from tests.agreement import close, unlike
 from tests.customers import DAY, DEFAULT, event, line, row, seconds
+from tests.drained import drain
 from tests.lives import evidence
 
 BOTH = ["failed_delivery", "payment_failed"]
@@ -196,7 +197,7 @@ def as_sent(records: Sequence[Record], worker: MemoryWorker, _: random.Random) -
     """Everything is there when the worker comes."""
     for each in records:
         worker.log.append(each.topic, each.key, each.value)
-    worker.drain()
+    drain(worker)
 
 
 def topic_by_topic(records: Sequence[Record], worker: MemoryWorker, rng: random.Random) -> None:
@@ -219,7 +220,7 @@ def in_small_steps(records: Sequence[Record], worker: MemoryWorker, rng: random.
             worker.write(transaction)
             worker.confirm(transaction)
         worker.sweep_due()
-    worker.drain()
+    drain(worker)
 
 
 @pytest.mark.parametrize("schedule", [as_sent, topic_by_topic, in_small_steps])

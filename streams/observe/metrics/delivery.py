@@ -40,8 +40,8 @@ _DECLARED: Final = (
         "cx_delivery_answered_timestamp_seconds",
         NOW,
         "partition",
-        "When the broker last said what is new in a partition; left out while the delivery holds as "
-        "much as it may, and does not ask.",
+        "When the broker last said what is new in a partition, or was asked anew after a hold; left out "
+        "while the delivery holds as much as it may, and does not ask.",
         "unix time",
     ),
     gauge("cx_delivery_paused", NOW, "", "1 while all delivery is paused, else 0.", "boolean"),
