@@ -78,6 +78,8 @@ class Delivery:
         self._longest_s = max((each.endpoint.max_age_s for each in receivers.values()), default=0.0)
         self._desks: dict[TopicPartition, Desk] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        """The ends of the partitions that were read up to there, as of the last turn."""
         self._stop = asyncio.Event()
         self._polled_s = time.monotonic()
         self._committed_s = 0.0
@@ -150,10 +152,10 @@ class Delivery:
         for desk in self._desks.values():
             if error := desk.failure():
                 raise error
+        await self._note_lag()
         if self._polled_s - self._committed_s >= COMMIT_S:
             self._committed_s = self._polled_s
-            await self._commit(self._desks)
-        await self._note_lag()
+            await self._commit(self._desks.keys() | self._ends.keys())
 
     async def _desk(self, tp: TopicPartition, offset: int) -> Desk | None:
         """Return the desk of a partition; a new one remembers what was settled before it.
@@ -204,10 +206,11 @@ class Delivery:
 
     async def _commit(self, tps: Iterable[TopicPartition]) -> None:
         """Copy the desks' positions to the group; where that fails, a restart reads more than it needs."""
+        places = {tp: self._place(tp) for tp in tps}
         moved = {
-            tp: desk.position
-            for tp in tps
-            if (desk := self._desks[tp]).next_offset and desk.position != self._committed.get(tp)
+            tp: place
+            for tp, place in places.items()
+            if place is not None and place != self._committed.get(tp)
         }
         if not moved:
             return
@@ -217,6 +220,14 @@ class Delivery:
             log.info("positions were not committed: %r", error)
         else:
             self._committed |= moved
+
+    def _place(self, tp: TopicPartition) -> int | None:
+        """Return where a restart begins with a partition, None where that is not known yet.
+
+        Where nothing waits it is the end: what comes after a delivery has stopped, waits for the next one.
+        """
+        desk = self._desks.get(tp)
+        return desk.position if desk is not None and desk.next_offset else self._ends.get(tp)
 
     async def _leave(self, tps: Iterable[TopicPartition]) -> None:
         """Let partitions go: attempts on their way may end, nothing new is begun."""
@@ -235,11 +246,14 @@ class Delivery:
     async def _note_lag(self) -> None:
         """Note how far behind its partitions are, and when the broker said so: it may be away since."""
         waiting = {}
+        self._ends = {}
         for tp in self._consumer.assignment():
             end = self._consumer.last_stable_offset(tp)
             if end is not None:
                 # The position passes what no record shows: the ends of the workers' transactions.
                 waiting[tp] = max(0, end - await self._consumer.position(tp))
+                if not waiting[tp]:
+                    self._ends[tp] = end
         figures = self._shared.figures
         figures.lag.clear()
         figures.answered.clear()

@@ -34,7 +34,7 @@ class Delivering:
 
     members: int
     begun: bool
-    """It has settled something once: the group has a place on the topic."""
+    """It has settled something, or was at the end, once: the group has a place on the topic."""
     oldest_s: float | None
     """When the first record came that it has not settled, seconds since the epoch; None where none waits."""
 

@@ -490,6 +490,19 @@ async def test_the_doctor_tells_what_is_not_delivered(place: Place):
     assert (left.status, left.mend) == (Status.WARNING, "cx deliver --routes FILE")
 
 
+async def test_the_doctor_warns_of_a_delivery_that_stopped_before_the_first_alert(place: Place):
+    """It has a place on the topic from its start on: what comes after it has stopped, is missed."""
+    async with place.delivering():
+        await until_async(lambda: delivery(place.settings), "1 at work: nothing waits")
+    await place.announce(0, 1, age_s=900)
+    left = await delivery(place.settings)
+    said = "none runs: the oldest record waits for 15 min"
+    assert (left.status, left.message) == (Status.WARNING, said)
+
+    async with place.delivering():
+        await until(lambda: len(place.ids) == 2, "nothing was lost by the stop")
+
+
 async def until_async(look: Callable[[], Awaitable[Finding]], words: str) -> Finding:
     """Return the first finding that says `words`."""
     deadline_s = time.monotonic() + WAIT_S

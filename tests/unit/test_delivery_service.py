@@ -18,6 +18,7 @@ class _Consumer:
     def __init__(self) -> None:
         self.ends: dict[TopicPartition, int | None] = {READ: 12, EMPTY: 0, NEW: None}
         self.held: set[TopicPartition] = set()
+        self.committed: list[dict[TopicPartition, int]] = []
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.ends)
@@ -34,6 +35,9 @@ class _Consumer:
     async def position(self, tp: TopicPartition) -> int:
         return {READ: 7, EMPTY: 0}[tp]
 
+    async def commit(self, places: dict[TopicPartition, int]) -> None:
+        self.committed.append(places)
+
     def resume(self, *tps: TopicPartition) -> None:
         self.held -= set(tps)
 
@@ -43,6 +47,7 @@ def noting(consumer: _Consumer) -> tuple[Any, Figures]:
     delivery: Any = object.__new__(Delivery)
     figures = Figures()
     delivery._consumer, delivery._desks, delivery._asked_s = consumer, {}, 0.0
+    delivery._committed = {}
     delivery._shared = SimpleNamespace(figures=figures)
     delivery.health = Health()
     return delivery, figures
@@ -58,6 +63,16 @@ async def test_a_partition_without_an_alert_has_a_lag_too():
     delivery, figures = noting(_Consumer())
     await delivery._note_lag()
     assert shown(figures, "cx_delivery_lag_records") == [5.0, 0.0, None]
+
+
+async def test_where_nothing_waits_the_place_is_the_end():
+    """It is committed once, and nothing of a partition that waits or is not known yet."""
+    consumer = _Consumer()
+    delivery, _ = noting(consumer)
+    await delivery._note_lag()
+    for _ in range(2):
+        await delivery._commit([READ, EMPTY, NEW])
+    assert consumer.committed == [{EMPTY: 0}]
 
 
 async def test_when_the_broker_last_answered_is_told():
