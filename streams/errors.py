@@ -19,6 +19,8 @@ class Exit(IntEnum):
     """A worker stopped itself because going on would have lost or doubled events."""
     CRASHED = 70
     """An error in `cx` itself: its traceback is on standard error."""
+    UNREAD = 141
+    """Nobody reads the output any more, as of `cx ... | head`: it ends quietly, with the code of SIGPIPE."""
 
 
 class CxError(Exception):

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import click
 import orjson
 from aiokafka.errors import TopicAuthorizationFailedError
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +19,7 @@ from schemas.money import money
 from schemas.outputs import Rule
 from streams.alertbook import Alert, Wanted, find, read, silent_sources, status_of
 from streams.cli.connecting import connection
-from streams.cli.tables import minute, print_tables
+from streams.cli.tables import Screen, minute, print_tables
 from streams.delivery.pauses import pause, read_pauses, resume
 from streams.demo.words import SEVERITY_STYLES, ago, plain, printable
 from streams.errors import CxError, Exit
@@ -152,7 +151,7 @@ def _count(count: int, word: str) -> str:
 
 def _print(found: list[Alert]) -> None:
     """Print a table, or on a narrow terminal each alert's sentence below its facts."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     if console.is_terminal and console.width < TABLE_WIDTH:
         print_tables(*chain.from_iterable(map(_narrow, found)))
     else:

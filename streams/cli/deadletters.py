@@ -19,7 +19,7 @@ from rich.text import Text
 from schemas.rejects import RejectReason
 from streams.cli.connecting import connection
 from streams.cli.files import parse_time
-from streams.cli.tables import print_tables
+from streams.cli.tables import Screen, print_tables
 from streams.demo.words import printable
 from streams.errors import Exit
 from streams.observe.deadletters import DeadLetter, Filter, Replayed, count, read, replay
@@ -107,7 +107,7 @@ def show(
     This shows customers' data as it was sent.
     """
     settings = load_settings(flags, file=file)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Screen(soft_wrap=True, highlight=False)
     show_one = _print_json if as_json else lambda letter: _print_letter(console, letter)
     shown = asyncio.run(_show(settings, _filter(reasons, since_s), limit, show_one))
     if not shown and not as_json:

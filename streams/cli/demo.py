@@ -15,6 +15,7 @@ import orjson
 from rich.console import Console
 from rich.live import Live
 
+from streams.cli.tables import Screen
 from streams.demo.closing import closing, did
 from streams.demo.datasets import DATASETS
 from streams.demo.feed import Pace
@@ -68,7 +69,7 @@ def demo(  # one parameter an option
     """
     diary = Diary()
     play = _play(dataset, seed, rate, limit_s, diary)
-    console = Console(stderr=as_json)
+    console = Screen(stderr=as_json)
     try:
         last, case = asyncio.run(_run(play, console, memory=memory))
     except asyncio.CancelledError:

@@ -1,18 +1,20 @@
 """The command `cx`: commands are imported when they are called, so that `cx --help` is quick."""
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
 
 from streams import __version__
 from streams.errors import CxError, Exit
-from streams.words import FORM, tell, tell_of_a_bug
+from streams.words import FORM, speak, tell, tell_of_a_bug
 
 COMMANDS = {
     "alerts": "streams.cli.alerts:alerts",
@@ -38,10 +40,33 @@ COMMANDS = {
 
 
 @contextmanager
-def _in_our_form() -> Iterator[None]:
-    """Tell of wrong options as of any other error where programs listen: click has lines of its own."""
+def _until_unread() -> Iterator[None]:
+    """End quietly, as programs do in a pipe, where nobody reads the output any more."""
     try:
         yield
+    except BrokenPipeError as error:
+        if not _is_unread():
+            msg = f"a connection was closed by the other side: {error}"
+            raise CxError(msg, mend="cx doctor") from error
+        # Python writes what is left when it ends, and would tell that it cannot.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.UNREAD)
+
+
+def _is_unread() -> bool:
+    """Tell whether the reader of a pipe that we write to has gone."""
+    outputs = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        outputs.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in outputs.poll(0))
+
+
+@contextmanager
+def _in_our_form() -> Iterator[None]:
+    """End as `cx` does where click has ways of its own: by wrong options, by output that nobody reads."""
+    try:
+        with _until_unread():
+            yield
     except click.UsageError as error:
         if not FORM.is_json or isinstance(error, click.exceptions.NoArgsIsHelpError):
             raise
@@ -92,12 +117,29 @@ def main() -> None:
         # Until its loop heeds signals nothing was begun: a worker told to stop while it is imported has done
         # what it was told. As the first process of a container it would not even hear it by default.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if (wanted := _log_format(sys.argv)) is not None:
+        speak(wanted)
+    with _until_unread():
+        _run()
+
+
+def _log_format(arguments: list[str]) -> str | None:
+    """Return what `--log-format` says: its command is never asked where another option is wrong."""
+    found = None
+    for each, following in pairwise([*arguments, ""]):
+        name, _, value = each.partition("=")
+        if name == "--log-format":
+            found = value or following
+    return found
+
+
+def _run() -> None:
     try:
         cx.main(prog_name="cx")
     except CxError as error:
         tell("error", error.message, error.mend)
         sys.exit(error.code)
-    except OSError as error:  # click itself is quiet of a pipe that nobody reads any more
+    except OSError as error:
         tell("error", str(error))
         with suppress(OSError):
             sys.stdout.close()  # what could not be written would fail again when Python ends

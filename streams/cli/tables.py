@@ -1,6 +1,8 @@
-"""Tables that a person reads, on a terminal of any width and through a pipe."""
+"""What a person reads, on a terminal of any width and through a pipe."""
 
-from typing import Final
+from errno import EPIPE
+from os import strerror
+from typing import Final, NoReturn
 
 from rich.console import Console, RenderableType
 
@@ -8,11 +10,19 @@ PIPE_WIDTH: Final = 240
 MINUTE_CHARS: Final = 16  # of an RFC 3339 time, down to the minute
 
 
+class Screen(Console):
+    """A console that says that nobody reads it any more, as any other output does."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave the end to `cx`: by itself a console ends with the exit code of a finding."""
+        raise BrokenPipeError(EPIPE, strerror(EPIPE))
+
+
 def print_tables(*tables: RenderableType) -> None:
     """Print as wide as the terminal, and as wide as the text needs where nobody looks."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH, highlight=False)
+        console = Screen(width=PIPE_WIDTH, highlight=False)
     for table in tables:
         console.print(table)
 
