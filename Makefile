@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 # Compiled where there is a C compiler; one test holds both forms to the same bits.
-$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/engine/*.py streams/observe/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
+$(COMPILED): $(READY) scripts/compile_core.py $(wildcard streams/*.py streams/engine/*.c streams/engine/*.py streams/observe/*.py streams/scoring/*.py schemas/*.py schemas/*/*.py)
 	if command -v cc >/dev/null 2>&1; then $(BIN)/python scripts/compile_core.py; fi
 	touch $@
 

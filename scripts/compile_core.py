@@ -83,6 +83,14 @@ MODULES = (
     "streams/taken.py",
     "streams/work.py",
 )
+PLAIN_C = "streams/engine/_hugepages.c"
+"""Where the interpreter takes its memory from, only C can say (decision 0027)."""
+BUILD_C = """
+import sys
+from setuptools import Extension, setup
+name = sys.argv.pop(1)
+setup(name="cx-signals", ext_modules=[Extension(name.removesuffix(".c").replace("/", "."), [name])])
+"""
 MYPY_INI = """[mypy]
 strict = True
 [mypy-aiokafka.*,mode.*,faust.*]
@@ -117,15 +125,22 @@ def compile_core(root: Path) -> None:
         for name in PACKAGES:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
         (copy / "mypy.ini").write_text(MYPY_INI)
-        command = [sys.executable, "-m", "mypyc", *MODULES]
-        env = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {FLAGS}"}
-        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)  # noqa: S603  # mypyc
-        if done.returncode:
-            tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-            sys.exit(f"the hot modules could not be compiled; the sources work without:\n{tail}")
+        _run(copy, "-m", "mypyc", *MODULES)
+        if sys.platform == "linux":
+            _run(copy, "-c", BUILD_C, PLAIN_C, "build_ext", "--inplace")
         clean(root)
         for built in _extensions(copy):
             shutil.copy2(built, root / built.relative_to(copy))
+
+
+def _run(folder: Path, *arguments: str) -> None:
+    """Run Python in `folder`, and end with the last lines of what it said if it fails."""
+    env = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {FLAGS}"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)  # noqa: S603  # compilers
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        sys.exit(f"the hot modules could not be compiled; the sources work without:\n{tail}")
 
 
 def main() -> None:

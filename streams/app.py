@@ -13,6 +13,7 @@ import faust
 from streams import agents
 from streams.engine import transport
 from streams.engine.handler import Handler
+from streams.engine.hugepages import use_huge_pages
 from streams.engine.lane import Lane
 from streams.engine.loop import install_uvloop
 from streams.engine.monitor import LaneMonitor
@@ -134,6 +135,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     global _app  # noqa: PLW0603  # one application per process, as Faust's CLI wants it
     if _app is None:
+        use_huge_pages()
         install_uvloop()
         _app = _build_for_faust(load_settings())
     return _app

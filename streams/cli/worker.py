@@ -22,6 +22,7 @@ import click
 from streams.admin import AUTHORIZATION, ensure_topics, quiet_client
 from streams.app import build_app, make_data_folder
 from streams.cli.connecting import connection
+from streams.engine.hugepages import use_huge_pages
 from streams.engine.loop import install_uvloop
 from streams.engine.preflight import check_cluster
 from streams.engine.settings import engine_settings
@@ -118,6 +119,7 @@ async def _preflight(settings: Settings) -> int:
 
 
 def _run(app: Any, server: AdminServer, watch: Watch, on_ready: OnReady | None) -> None:
+    use_huge_pages()
     install_uvloop()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
