@@ -102,6 +102,7 @@ class Scorer:
         self._half_lives_s = count_half_lives_s(policy)
         self._rates = {**policy.currencies, policy.currency: 1.0}
         self._reopen_weight = policy.rules.reopen_weight
+        self._reopened = policy.drivers["reopened"].code
         self.kinds = kinds_of(policy, self.signals)
         shortest_s = min(
             self.ledger.half_life_s,
@@ -143,7 +144,10 @@ class Scorer:
         at_s: float,
         event: bytes,
     ) -> bool:
-        """Count an admitted event; True if it gave a signal of the `reopen_weight`, or cancelled."""
+        """Count an admitted event; True if nothing rests after it.
+
+        So it is with a bad signal of the `reopen_weight`, a ticket that is reopened, and who cancels.
+        """
         # Never back: a long late event weighs nothing, while sums as of its time would overflow.
         if at_s - state.ref_s > self._reach_s:
             self._move_reference(state, at_s)
@@ -154,7 +158,8 @@ class Scorer:
         state.learn()
         strong = False
         for signal in signals:
-            strong = strong or (signal.a < 0.0 and signal.weight >= self._reopen_weight)
+            if signal.a < 0.0 and (signal.weight >= self._reopen_weight or signal.code == self._reopened):
+                strong = True
         if kind.stands:
             signals = self.register.take(state, arrival.event, at_s, event, signals)
         for signal in signals:
@@ -197,7 +202,7 @@ class Scorer:
             self.churn.declare(state, intent, at_s)
         if intent in _SILENT:
             name_cause(state, at_s, arrival.source, arrival.id)
-        return intent is _CANCELLED
+        return intent is _CANCELLED and self.churn.cancels
 
     def _spent(self, data: Any, kind: Kind) -> float:
         """Return an engagement's amount in minor units of the policy's currency, 0 where none is known."""

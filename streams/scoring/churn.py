@@ -48,6 +48,7 @@ INTENT_NAMES: Final = {
     Intent.CANCELLED: "intent_cancelled",
 }
 NO_ENGAGEMENT: Final = "no_engagement"
+_CANCELLED: Final = Intent.CANCELLED
 FRESH_INTENT: Final = 0.25
 """What is left of a declared intent after two half-lives: it no longer opens, holds or weighs an alert."""
 
@@ -112,10 +113,19 @@ class Churn:
             Intent.UNSUBSCRIBE: section.unsubscribe,
             Intent.CANCELLED: section.cancelled,
         }
+        self.cancels = section.cancelled > 0.0
+        """Who cancels is at risk; else a policy makes nothing of it."""
 
     def declare(self, state: CustomerState, intent: Intent, at_s: float) -> None:
-        """Count a declared intent to leave at `at_s`."""
-        state.intents.add(intent, exp2((at_s - state.ref_s) / self.intent_half_life_s))
+        """Count a declared intent to leave at `at_s`.
+
+        Who cancels twice leaves once, the last time: so the amount tells when that was.
+        """
+        amount = exp2((at_s - state.ref_s) / self.intent_half_life_s)
+        if intent is _CANCELLED:
+            state.intents.put(intent, max(amount, state.intents.get(intent)))
+        else:
+            state.intents.add(intent, amount)
 
     def terms(
         self, state: CustomerState, failures: list[Case], at_s: float, score: float, trend: float
@@ -148,7 +158,7 @@ class Churn:
         return state.intents.get(intent) * decay >= FRESH_INTENT
 
     def declared_s(self, state: CustomerState, intent: Intent) -> float:
-        """Return when a fresh intent was declared, seconds; of several times, one after all of them."""
+        """Return when a fresh intent was declared, seconds; of those that add up, a time after all."""
         return state.ref_s + self.intent_half_life_s * log2(state.intents.get(intent))
 
     def intents(self, state: CustomerState, at_s: float) -> list[tuple[int, float]]:

@@ -128,8 +128,7 @@ class Rules:
         """Open, escalate and resolve episodes at `at_s` (seconds), and return the steps in order.
 
         `absence_until_s` is the time up to which every input was read: silence opens nothing for a later
-        time. `strong` tells that a bad signal of the policy's `reopen_weight` was just applied, or that the
-        customer cancelled.
+        time. `strong` tells that nothing rests after what was just applied (`Scorer.count`).
         """
         return self.decide(state, self.glance(state, at_s), absence_until_s=absence_until_s, strong=strong)
 
@@ -152,6 +151,8 @@ class Rules:
             return []
         turn = Turn(state, glance, absent=absent, strong=strong)
         self._churn_risk(turn)
+        if strong and self._just_cancelled(state, glance.at_s):
+            turn.strong = False  # the risk of churn tells that, and nothing else is new
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
         self._experience_drop(turn, grieved=grieved)
@@ -255,17 +256,19 @@ class Rules:
             self._escalate(turn, _CHURN_RISK, episode, severity)
 
     def _leaves(self, state: CustomerState, at_s: float) -> bool:
-        """Tell whether the customer cancelled lately, and has not come back on a later day.
-
-        Of several cancellations the sum tells a time after the last; the newest cause bounds it.
-        """
-        if not self.churn.is_fresh(state, _CANCELLED, at_s):
+        """Tell whether the customer cancelled lately, and has not come back on a later day."""
+        if not (self.churn.cancels and self.churn.is_fresh(state, _CANCELLED, at_s)):
             return False
-        rhythm, cause = state.rhythm, state.cause
-        if rhythm is None or cause is None:
-            return True
-        cancelled_s = min(cause.at_s, self.churn.declared_s(state, _CANCELLED) + ROUNDING_S)
-        return rhythm.last_day * DAY_S <= cancelled_s
+        rhythm = state.rhythm
+        return rhythm is None or rhythm.last_day * DAY_S <= self._cancelled_s(state)
+
+    def _just_cancelled(self, state: CustomerState, at_s: float) -> bool:
+        """Tell whether nothing came after the customer cancelled."""
+        return self.churn.is_fresh(state, _CANCELLED, at_s) and self._cancelled_s(state) >= at_s
+
+    def _cancelled_s(self, state: CustomerState) -> float:
+        """Return when the customer cancelled last, if that is fresh."""
+        return self.churn.declared_s(state, _CANCELLED) + ROUNDING_S
 
     def _experience_drop(self, turn: Turn, *, grieved: bool) -> None:
         """Open and close the rule of a falling experience.
@@ -307,13 +310,17 @@ class Rules:
         )
 
     def _told_complaint(self, state: CustomerState) -> bool:
-        """Tell whether a rule that tells a complaint was open after the last: no other event tells it."""
+        """Tell whether the last complaint was told: no other event tells it.
+
+        It was if a rule that tells a complaint was open after it, or if something stood when it came: that
+        was told, by its own rule or by the graver one that it was folded into.
+        """
         complained_s = self.churn.declared_s(state, _COMPLAINT) + ROUNDING_S
         for rule in (_EXPERIENCE_DROP, _SERVICE_FAILURE, _PROMISE_BROKEN):
             episode = state.by_rule[rule]
             if episode is not None and episode.closed_s is not None and episode.closed_s > complained_s:
                 return True
-        return False
+        return self.grievances.both(state.entries.failures, complained_s) != (None, None)
 
     def _grievance(self, turn: Turn, rule: Rule, cause: Cause | None) -> None:
         """Open and close a rule about what stands in the register; `cause` is None where nothing does."""

@@ -52,8 +52,8 @@ class Gravity:
 
     def _floor(self, state: CustomerState, at_s: float) -> int:
         """Return the floor of what stands, of what was just lived through, and of a fresh intent to leave."""
-        for _, amount in self._churn.intents(state, at_s):
-            if amount >= FRESH_INTENT:
+        for intent, amount in self._churn.intents(state, at_s):
+            if amount >= FRESH_INTENT and self._churn.intent_logits[intent]:
                 return HIGH
         floor = self._grievances.floor(state, at_s)
         if floor >= self._highest_last:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from schemas.envelope import Touchpoint, time_s
-from streams.scoring.apply import Scorer
+from streams.scoring.apply import Applied, Scorer
 from streams.scoring.cases import alert_document
 from streams.scoring.facts import all_until
 from streams.scoring.rules import SEVERITIES, Because, Cause, Decision, Rule
-from tests.customers import DEFAULT, event, scorer, seconds
+from tests.customers import DEFAULT, event, live, scorer, seconds
 from tests.register import HOUR, call, day, placed, ticket
 from tests.unit.test_stories import LOYAL
 
@@ -368,6 +368,20 @@ def test_a_reopened_ticket_ends_the_rest(life: Life, opened: list[float]):
     steps = [step for step in lived([*before, *life], 350, CALM) if step.step == "opened"]
 
     assert [round((step.glance.at_s - seconds(0)) / 86_400, 2) for step in steps] == opened
+
+
+def test_a_ticket_that_was_reopened_before_the_newest_event_ends_the_rest():
+    """Of a ticket that was solved and reopened is heard late: what was told to be solved is news even so."""
+    state, _ = live([*LOYAL, ticket("escalated", 346), event("page.viewed", 349)], CALM)
+    steps: list[Decision] = []
+    for late in (ticket("solved", 347), ticket("reopened", 348)):
+        strong = CALM.apply(state, late, time_s(late), 2) is Applied.STRONG
+        steps += CALM.rules.evaluate(state, seconds(349), absence_until_s=0.0, strong=strong)
+
+    assert [(step.rule.label, step.step) for step in steps] == [
+        ("service_failure", "resolved"),
+        ("service_failure", "opened"),
+    ]
 
 
 def test_a_reason_outlives_its_case():

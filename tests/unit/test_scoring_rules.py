@@ -8,8 +8,9 @@ import pytest
 
 from schemas.envelope import Touchpoint
 from schemas.times import at_time
-from streams.scoring.apply import Scorer
+from streams.scoring.apply import Applied, Scorer
 from streams.scoring.episodes import any_open
+from streams.scoring.explain import assess
 from streams.scoring.facts import all_until
 from streams.scoring.rules import SEVERITIES, Band, Because, Cause, Decision, Rule
 from streams.scoring.state import CustomerState, Episode
@@ -155,6 +156,22 @@ CASES = {
             ("experience_drop", 1, "opened", "high", "trend", None),
         ],
     ),
+    "who cancelled twice and came back did not cancel again by how to": Case(
+        [
+            *LOYAL,
+            event("subscription.cancelled", 350),
+            event("subscription.cancelled", 351),
+            event("order.placed", 352),
+            event("cancel_page.viewed", 355),
+            event("delivery.failed", 356),
+        ],
+        357,
+        [
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+            ("churn_risk", 1, "resolved", "high", "leaving", "engaged"),
+            ("experience_drop", 1, "opened", "high", "trend", None),
+        ],
+    ),
     "who cancels, comes back and cancels again": Case(
         [
             *LOYAL,
@@ -226,6 +243,22 @@ CASES = {
             ("churn_risk", 1, "opened", "high", "leaving", None),
         ],
     ),
+    "a fall that was told and mended is not told by who cancels": Case(
+        [
+            *LOYAL,
+            *(event("call.ended", 350 + n / 10, direction="inbound", issue_id="i") for n in range(2)),
+            event("complaint.raised", 350.3),
+            event("call.ended", 352, direction="inbound", issue_id="i", resolved="yes"),
+            event("subscription.cancelled", 353),
+        ],
+        360,
+        [
+            ("service_failure", 1, "opened", "medium", "repeat", None),
+            ("service_failure", 1, "escalated", "high", "repeat", None),
+            ("service_failure", 1, "resolved", "high", "repeat", "recovered"),
+            ("churn_risk", 1, "opened", "high", "leaving", None),
+        ],
+    ),
     "a complaint after one that was told is told again": Case(
         [
             event("complaint.raised"),
@@ -274,6 +307,39 @@ def test_bands(score: float, coverage: float, band: Band):
     """A band begins at its lower bound, and little coverage is no band at all."""
     assert DEFAULT.rules.band_of(score, coverage) is band
     assert band.label == band.name.lower()
+
+
+def test_a_policy_that_makes_nothing_of_cancelling_tells_nobody():
+    """Where a cancelled subscription adds nothing to the risk, it is no alert, no end of a rest, no floor."""
+    deaf = scorer(churn={"cancelled": 0})
+    state, steps = live([*LOYAL, event("subscription.cancelled", 346)], deaf, until=350)
+
+    assert steps == []
+    assert deaf.apply(state, event("subscription.cancelled", 350), seconds(350), 0) is Applied.ACCEPTED
+    assert deaf.rules.gravity.weighed(state, seconds(350), 0) == 0
+
+
+def test_two_cancellations_are_one():
+    """Who cancels twice leaves as who cancels once, the last time; in whatever order that is heard of."""
+    cancelled = [event("subscription.cancelled", day) for day in (350, 354)]
+    once, twice, late = (row([*LOYAL, *each]) for each in (cancelled[1:], cancelled, cancelled[::-1]))
+    risks = [assess(DEFAULT, state, seconds(360)).churn for state in (once, twice, late)]
+
+    assert len({round(risk.probability, 9) for risk in risks if risk is not None}) == 1
+
+
+def test_a_complaint_that_a_graver_alert_told_is_not_told_again():
+    """A complaint while something stands is told with it, if only by the risk that both are folded into."""
+    cancelled = event("subscription.cancelled", 349)
+    calls = [event("call.ended", day, direction="inbound", issue_id="i") for day in (350, 350.5)]
+    complained = event("complaint.raised", 351, issue_id="i")
+    solved = event("call.ended", 353, direction="inbound", issue_id="i", resolved="yes")
+    back = [event("order.placed", 354), event("delivery.failed", 360)]
+    _, steps = live(
+        [*LOYAL, cancelled, *calls, complained, solved, *back], scorer(rules={"drop_open": -60}), until=365
+    )
+
+    assert told(steps) == [("churn_risk", "opened"), ("churn_risk", "resolved")]
 
 
 def test_an_order_before_the_cancellation_is_no_return():
