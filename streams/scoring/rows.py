@@ -1,7 +1,8 @@
 """The bytes of a row, one field after the other; the first byte is the version.
 
-Nothing in them tells one field from the next: whatever changes a field or adds one raises the version. Rows
-of versions 1 and 2 were arrays of msgpack, which begin with no such byte (`streams.scoring.earlier_rows`).
+Nothing in them tells one field from the next: whatever changes a field or adds one raises the version, and so
+does what an earlier build would not know in a field. Rows of version 3 have the same fields as those of 4;
+those of 1 and 2 were arrays of msgpack, which begin with no such byte (`streams.scoring.earlier_rows`).
 """
 
 from typing import Final
@@ -27,6 +28,7 @@ from streams.scoring.state import (
     damaged_row,
 )
 
+_OLDEST: Final = 3
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
 
@@ -192,8 +194,8 @@ def unpack(row: bytes) -> CustomerState:
         version = row[0]
         if version >= _ARRAYS:
             return unpack_earlier(row)
-        if version == VERSION:
-            found = Reader(row)
+        if _OLDEST <= version <= VERSION:
+            found = Reader(row, 1)
             state = _unpacked(found)
             if found.is_at_end():
                 return state
@@ -207,10 +209,10 @@ def unpack(row: bytes) -> CustomerState:
 
 
 def _unpacked(found: Reader) -> CustomerState:
-    """Take every field, in the order of `pack`."""
-    version, baked = found.whole(), found.whole()
+    """Take every field after the version, in the order of `pack`."""
+    baked = found.whole()
     ref_s = found.number()
-    state = CustomerState(version, baked, ref_s, found.number())
+    state = CustomerState(VERSION, baked, ref_s, found.number())
     state.events = found.whole()
     state.points.read(found)
     _take_mass(found, state.mass)

@@ -21,8 +21,11 @@ from streams.scoring.rings import ID_BYTES, NO_RINGS, rings_of
 from streams.scoring.sums import Sums
 from streams.scoring.vocabulary import Rule
 
-VERSION: Final = 3
-"""2 since the register and the spend; 3 since its bytes are no msgpack. Rows of versions 1 and 2 are read."""
+VERSION: Final = 4
+"""2 since the register and the spend; 3 since its bytes are no msgpack; 4 since a cancellation is an intent.
+
+Rows of earlier versions are read.
+"""
 # To make a hash anew costs twice as much as to copy an empty one, and methods are cheaper to call unbound.
 _begin: Final = blake2b(digest_size=ID_BYTES).copy
 _update: Final = blake2b.update

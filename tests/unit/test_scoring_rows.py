@@ -34,6 +34,14 @@ WRITTEN_BY_VERSION_2 = bytes.fromhex(
     "6bf6dfccc50ff00f80c080c000800000c09000"
 )
 """An order of 20 and a complaint the day after."""
+WRITTEN_BY_VERSION_3 = bytes.fromhex(
+    "03fe32590569000000406e55da41000000a0c255da4102020a000000000000344050a24f00663e9068c0d34c956e64802f084092"
+    "2449922449e23f330e9fedaa1f0840d717d963da7166c02c3d9b18e5210d4003010000000000003440000000406e55da4106cb4a"
+    "4c336bf60a0000000000606840000000a0c255da4106dfccc50ff00f04000000000000f03f000000000000f03f000000000000f0"
+    "3ffde64ffde64f00000000000000000001000000000000344001015a4d5b4dbd5ff03f0150000000a0c255da4100000000006068"
+    "c0052f7465737412636f6d706c61696e742e726169736564403101000ccb4a4c336bf6dfccc50ff00f0000000000000000000000"
+)
+"""The same."""
 
 
 def full() -> CustomerState:
@@ -105,6 +113,15 @@ def test_a_row_that_version_2_wrote():
 
     assert plain(unpack(WRITTEN_BY_VERSION_2)) == plain(state)
     assert packed(version_2(state)) == WRITTEN_BY_VERSION_2
+
+
+def test_a_row_that_version_3_wrote():
+    """Bytes that a worker of version 3 wrote are read as the row of these events, and written as of today."""
+    state = row([event("order.placed", total=20), event("complaint.raised", 1)])
+    state.baked = BAKED_THEN
+
+    assert plain(unpack(WRITTEN_BY_VERSION_3)) == plain(state)
+    assert pack(unpack(WRITTEN_BY_VERSION_3)) == bytes([VERSION]) + WRITTEN_BY_VERSION_3[1:]
 
 
 def test_every_field_of_version_2_is_read():
@@ -274,8 +291,8 @@ def test_rows_of_a_newer_version_are_refused():
     state = row([event("order.placed")])
     state.version = VERSION + 1
 
-    with pytest.raises(CxError, match="version 4, and this cx-signals reads rows up to version 3") as caught:
+    with pytest.raises(CxError, match="version 5, and this cx-signals reads rows up to version 4") as caught:
         unpack(pack(state))
     assert "cx rebuild" in caught.value.mend
-    with pytest.raises(CxError, match="version 4"):
+    with pytest.raises(CxError, match="version 5"):
         unpack(pack(state) + b"a field of the newer version")
