@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import fields
 
 _AT = " - at `$"
@@ -19,6 +20,56 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     # The letter that a page gives to what has a longer name in the file: `w` is the weight.
     near = near or [each for each in names if word and each.startswith(word)]
     return f", did you mean `{near[0]}`?" if len(near) == 1 else ""
+
+
+def known_part(value: Any, hint: Any, problems: list[str], path: str = "") -> Any:
+    """Return a value without the keys that no table has and the words that are not of a closed set.
+
+    These are added to the `problems`, and what is left can be checked further. Where nothing is, it is UNSET.
+    """
+    kind = get_origin(hint)
+    if kind is Literal and isinstance(value, str):
+        return _known_word(value, get_args(hint), problems, path)
+    if kind is tuple and isinstance(value, list):
+        found = [known_part(inner, get_args(hint)[0], problems, path) for inner in value]
+        return [inner for inner in found if inner is not UNSET]
+    if kind is dict and isinstance(value, Mapping):
+        return _known_entries(value, get_args(hint), problems, path)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and isinstance(value, Mapping):
+        return _known_fields(value, get_type_hints(hint), problems, path)
+    return value
+
+
+def _known_word(word: str, known: tuple[str, ...], problems: list[str], path: str) -> str | UnsetType:
+    if word in known:
+        return word
+    words = ", ".join(f'"{each}"' for each in known)
+    problems.append(f"{path} can be {words}, not `{word}`" + did_you_mean(word, known))
+    return UNSET
+
+
+def _known_entries(
+    value: Mapping[str, Any], hints: tuple[Any, ...], problems: list[str], path: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        is_known = known_part(name, hints[0], problems, f"a name in {path}") is not UNSET
+        left = known_part(inner, hints[1], problems, _join(path, name))
+        if is_known and left is not UNSET:
+            found[name] = left
+    return found
+
+
+def _known_fields(
+    value: Mapping[str, Any], hints: Mapping[str, Any], problems: list[str], path: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        if name not in hints:
+            problems.append(f"unknown key `{_join(path, name)}`" + did_you_mean(name, hints))
+        elif (left := known_part(inner, hints[name], problems, _join(path, name))) is not UNSET:
+            found[name] = left
+    return found
 
 
 def ill_formed(value: Any, hint: Any, path: str = "") -> Iterator[str]:
@@ -48,8 +99,8 @@ def _below(value: Any, hint: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         keys, values = get_args(hint)
         yield from ((key, keys, path) for key in value)
         yield from ((inner, values, _join(path, key)) for key, inner in value.items())
-    elif get_origin(hint) is list and isinstance(value, list):
-        [inner_hint] = get_args(hint)
+    elif get_origin(hint) in {list, tuple} and isinstance(value, list):
+        inner_hint = get_args(hint)[0]
         yield from ((inner, inner_hint, f"{path}[{number}]") for number, inner in enumerate(value))
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +23,7 @@ from schemas.fields import Channel
 from schemas.outputs import Rule as RuleName
 from schemas.touchpoints import TYPES
 from streams.errors import CxError, Exit
-from streams.mistakes import did_you_mean, ill_formed
+from streams.mistakes import did_you_mean, ill_formed, known_part
 
 DAY_S: Final = 86400.0
 MAX_CODE = 4000
@@ -298,17 +298,16 @@ def load_policy(path: Path | str | None) -> Policy:
 
 def policy_from_tables(tables: Mapping[str, Any], *, name: str = "policy") -> Policy:
     """Lay `tables` over the default policy and check the result; raises CxError with every problem."""
-    problems = [*_unknown(tables, Policy, ""), *_unknown_drivers(tables)]
-    if not problems:
-        merged = _overlay(_default_tables(), tables)
-        try:
-            policy = msgspec.convert(merged, Policy)
-        except msgspec.ValidationError as error:
-            problems = list(ill_formed(merged, Policy)) or [str(error)]
-        else:
-            problems = list(lint(policy))
-            if not problems:
-                return policy
+    problems: list[str] = []
+    merged = _overlay(_default_tables(), _known_tables(tables, problems))
+    try:
+        policy = msgspec.convert(merged, Policy)
+    except msgspec.ValidationError as error:
+        problems += list(ill_formed(merged, Policy)) or [str(error)]
+    else:
+        problems += lint(policy)
+        if not problems:
+            return policy
     msg = f"{name} is not a valid policy:\n" + "\n".join(f"  - {problem}" for problem in problems)
     raise CxError(msg, mend="cx policy show prints every key with its default", code=Exit.USAGE)
 
@@ -321,42 +320,18 @@ def _overlay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _unknown(value: Any, hint: Any, path: str) -> Iterator[str]:
-    """Name the keys that no section has, and the words that are not of a closed set."""
-    kind = get_origin(hint)
-    if kind is Literal and isinstance(value, str):
-        yield from _unknown_word(value, get_args(hint), path)
-    elif kind is tuple and isinstance(value, list):
-        for inner in value:
-            yield from _unknown(inner, get_args(hint)[0], path)
-    elif kind is dict and isinstance(value, dict):
-        names, values = get_args(hint)
-        for name, inner in value.items():
-            yield from _unknown(name, names, f"a name in {path}")
-            yield from _unknown(inner, values, f"{path}.{name}")
-    elif isinstance(hint, type) and issubclass(hint, msgspec.Struct) and isinstance(value, Mapping):
-        hints = get_type_hints(hint)
-        for name, inner in value.items():
-            key = f"{path}.{name}" if path else name
-            if name in hints:
-                yield from _unknown(inner, hints[name], key)
-            else:
-                yield f"unknown key `{key}`" + did_you_mean(name, hints)
+def _known_tables(tables: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return what is known of a policy's tables, so that all else can be checked too; name the rest.
 
-
-def _unknown_word(word: str, known: tuple[str, ...], path: str) -> Iterator[str]:
-    if word not in known:
-        words = ", ".join(f'"{each}"' for each in known)
-        yield f"{path} can be {words}, not `{word}`" + did_you_mean(word, known)
-
-
-def _unknown_drivers(tables: Mapping[str, Any]) -> Iterator[str]:
-    """Name drivers that no touchpoint gives: the reading code refers to drivers by their names."""
-    known = _default_tables()["drivers"]
-    given = tables.get("drivers")
-    for name in given if isinstance(given, dict) else ():
+    Nor is a driver known that no touchpoint gives: the reading code refers to drivers by their names.
+    """
+    found: dict[str, Any] = known_part(tables, Policy, problems)
+    drivers, known = found.get("drivers"), _default_tables()["drivers"]
+    for name in list(drivers) if isinstance(drivers, dict) else ():
         if name not in known:
-            yield f"drivers.{name}: no touchpoint gives this driver" + did_you_mean(name, known)
+            problems.append(f"drivers.{name}: no touchpoint gives this driver" + did_you_mean(name, known))
+            del found["drivers"][name]
+    return found
 
 
 def lint(policy: Policy) -> Iterator[str]:

@@ -154,6 +154,40 @@ def test_lint(toml: str, problem: str):
     assert f"  - {problem}" in refused(**tomllib.loads(toml)).splitlines()
 
 
+def test_whatever_kind_a_problem_is_of():
+    """An unknown key, driver or word keeps no wrong value from being told, and no value the others."""
+    message = refused(
+        ledgr=1,
+        ledger={"prior": "high", "mass": 0},
+        drivers={"purchaze": {"weight": 1}, "complaint": {"severity_floor": "grave", "weight": -1}},
+        promises={"delivery_channels": ["produkt"]},
+        rhythm={"engagement": ["cx.order.placed.v1", 3, 4]},
+        rules={"act_within_hours": {"hi": 1, "high": 0}},
+    )
+
+    assert [line.removeprefix("  - ").split(",")[0] for line in message.splitlines()[1:]] == [
+        "unknown key `ledgr`",
+        'drivers.complaint.severity_floor can be "low"',
+        'promises.delivery_channels can be "web"',
+        'a name in rules.act_within_hours can be "low"',
+        "drivers.purchaze: no touchpoint gives this driver",
+        "Expected `float`",
+        "Expected `float` > 0.0 - at `$.ledger.mass`",
+        "Expected `str`",
+        "Expected `str`",
+        "Expected `float` > 0.0 - at `$.rules.act_within_hours.high`",
+        "Expected `float` > 0.0 - at `$.drivers.complaint.weight`",
+    ]
+
+
+def test_what_contradicts_itself_beside_an_unknown_key():
+    """Values that are each valid alone are held against each other, whatever else is unknown."""
+    assert refused(ledgr=1, rules={"churn_close": 0.9}).splitlines()[1:] == [
+        "  - unknown key `ledgr`, did you mean `ledger`?",
+        "  - rules.churn_close must lie below rules.churn_open",
+    ]
+
+
 def test_all_problems_at_once():
     """A file with several mistakes is told all of them."""
     message = refused(ledgr=1, rules={"xopen": 1}, drivers={"purchse": {"weight": 1}})
