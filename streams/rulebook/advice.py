@@ -16,6 +16,7 @@ STRONG_PEAK: Final = 0.5
 STRONG_ASYMMETRY: Final = 3.0
 STRONG_RETURN: Final = 0.5
 GRAVEST: Final = 4.0
+CSAT_BESIDE_SERVICE: Final = ("csat_price", "csat_product", "csat_other")
 HORIZON_SHARE: Final = 0.5
 """Of the typical gap between engagements: a shorter horizon calls nearly everybody lost."""
 
@@ -167,6 +168,21 @@ def _evidence(policy: Policy, _: Policy) -> Iterator[Advice]:
         )
 
 
+def _satisfaction(policy: Policy, default: Policy) -> Iterator[Advice]:
+    """Name the kinds of CSAT that do not follow who weighs answers about the service otherwise."""
+    csat = policy.drivers["csat"].weight
+    if csat == default.drivers["csat"].weight:
+        return
+    for name in CSAT_BESIDE_SERVICE:
+        held = policy.drivers[name].weight
+        if held == default.drivers[name].weight and held != csat:
+            yield Advice(
+                key=f"drivers.{name}.weight",
+                why=f"it weighs {held:g}: drivers.csat speaks for answers about the service alone",
+                suggestion=f"{csat:g}, as much as drivers.csat",
+            )
+
+
 _CHECKS: Final[tuple[Callable[[Policy, Policy], Iterator[Advice]], ...]] = (
     _ledger,
     _bands,
@@ -175,4 +191,5 @@ _CHECKS: Final[tuple[Callable[[Policy, Policy], Iterator[Advice]], ...]] = (
     _announcements,
     _drivers,
     _evidence,
+    _satisfaction,
 )

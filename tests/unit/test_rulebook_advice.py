@@ -49,3 +49,12 @@ def test_what_is_worth_a_second_look(key: str, tables: dict[str, Any]):
     assert advice.key == key
     assert advice.why
     assert advice.suggestion
+
+
+def test_satisfaction_beside_the_service():
+    """Who weighs CSAT otherwise hears that answers about other things do not follow, until they do."""
+    csat = {name: {"weight": 1.5} for name in ("csat", "csat_price")}
+    advice = advise(policy_from_tables({"drivers": csat}), DEFAULT)
+
+    assert [each.key for each in advice] == ["drivers.csat_product.weight", "drivers.csat_other.weight"]
+    assert advice[0].suggestion == "1.5, as much as drivers.csat"
