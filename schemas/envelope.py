@@ -27,8 +27,14 @@ class Touchpoint(
     recordedtime: Annotated[
         Time | None, says("When the source recorded it; lateness is measured from it.")
     ] = None
-    account_id: Annotated[Id | None, says("The account or household that the customer belongs to.")] = None
-    role: Annotated[Id | None, says("The role in which the customer acts, such as host or guest.")] = None
+    account_id: Annotated[
+        Id | None,
+        says("The account or household of the customer, for other readers: scores are of customers."),
+    ] = None
+    role: Annotated[
+        Id | None,
+        says("The role of the customer, such as host or guest, whose subject is of that role alone."),
+    ] = None
     anonymousid: Annotated[
         Id | None, says("A visitor not yet known; such an event is counted, not scored.")
     ] = None
