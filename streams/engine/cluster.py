@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.engine.sending import LaneWriter
 from streams.engine.settings import EngineSettings
 
 FETCH_PARTITION_BYTES = 4 << 20
@@ -47,14 +48,6 @@ async def bounds(
     # Without its topics in the client's metadata, ListOffsets backs off three times 100 ms.
     await consumer._client.set_topics({tp.topic for tp in partitions})  # noqa: SLF001  # the client's own cache
     return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-
-
-class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
-    """The producer of a partition's transactions."""
-
-    async def begin_transaction(self) -> None:
-        """Begin at once: the producer has had its id since it was started. Stock asks for it in a task."""
-        self._txn_manager.begin_transaction()
 
 
 def new_producer(settings: EngineSettings, partition: int) -> LaneWriter:

@@ -14,7 +14,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.producer.transaction_manager import TransactionManager
 from faust import App, Monitor, Schema, Table
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -117,11 +119,28 @@ SEAMS: dict[Any, dict[str, str]] = {
         "_do_rejoin_group": "self, subscription",
     },
     AIOKafkaProducer: {
-        "send_batch": "self, batch, topic, partition",
-        "begin_transaction": "self",
-        "commit_transaction": "self",
         "start": "self",
         "stop": "self",
+    },
+    TransactionManager: {
+        "begin_transaction": "self",
+        "partitions_to_add": "self",
+        "committing_transaction": "self",
+        "needs_transaction_commit": "self",
+    },
+    MessageAccumulator: {
+        "_append_batch": "self, builder, tp",
+        "drain_by_nodes": "self, ignore_nodes, muted_partitions",
+        "reenqueue": "self, batch",
+    },
+    Sender: {
+        "_maybe_wait_for_pid": "self",
+        "_do_add_partitions_to_txn": "self, tps",
+        "_do_txn_commit": "self, commit_result",
+    },
+    SendProduceReqHandler: {
+        "__init__": "self, sender, batches",
+        "do": "self, node_id",
     },
     BatchBuilder: {
         "append": "self, timestamp, key, value, headers",
@@ -137,6 +156,10 @@ SEAMS: dict[Any, dict[str, str]] = {
         "set_topics": "self, topics",
         "get_random_node": "self",
         "send": "self, node_id, request, group",
+        "bootstrap": "self",
+        "close": "self",
+        "force_metadata_update": "self",
+        "_wait_on_metadata": "self, topic",
     },
 }
 """What is overridden or called from inside, with its parameters; empty where it is no function."""

@@ -5,24 +5,24 @@ import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from time import time
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka import TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Output
 from streams.engine.marker import MARKER_KEY, Marker
 from streams.engine.partition import Transaction
+from streams.engine.sending import LaneWriter
 from streams.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 TIMEOUTS = 2.0
-"""So many transaction timeouts are waited for: the broker has aborted it long since, and a client that lost
-its sender would wait for ever."""
+"""So many transaction timeouts are waited for: the broker has aborted it long since, and aiokafka would ask
+again for ever."""
 
 NO_COMPRESSION = 0
 """As aiokafka names it."""
@@ -33,7 +33,7 @@ Item = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]
 class Writer:
     """Writes transactions of one state partition with the producer that owns it."""
 
-    def __init__(self, settings: EngineSettings, partition: int, producer: AIOKafkaProducer) -> None:
+    def __init__(self, settings: EngineSettings, partition: int, producer: LaneWriter) -> None:
         self.settings = settings
         self.partition = partition
         self.producer = producer
@@ -57,30 +57,31 @@ class Writer:
     async def _in_transaction(self, rows: Iterable[Item], outputs: Iterable[Output]) -> None:
         try:
             async with asyncio.timeout(TIMEOUTS * self.settings.transaction_timeout_s):
-                await self.producer.begin_transaction()
-                sent = await self._send(self.settings.changelog, rows)
-                for topic, group in groupby(sorted(outputs, key=_topic), key=_topic):
-                    sent += await self._send(topic, ((each.key, each.value, each.headers) for each in group))
-                await asyncio.gather(*sent)
-                await self.producer.commit_transaction()
+                await self.producer.transact(self._batches(rows, outputs))
         except (ProducerFenced, InvalidProducerEpoch) as error:
             msg = f"partition {self.partition}: {error!r}"
             raise Fenced(msg) from error
-        except (KafkaError, IllegalOperation, TimeoutError) as error:
+        except (KafkaError, TimeoutError) as error:
             msg = f"partition {self.partition}: {error!r}"
             raise Lost(msg) from error
 
-    async def _send(self, topic: str, items: Iterable[Item]) -> list[Any]:
-        """Send items in batches; return the futures of the batches."""
-        sent = []
+    def _batches(
+        self, rows: Iterable[Item], outputs: Iterable[Output]
+    ) -> Iterator[tuple[TopicPartition, "Batch"]]:
+        """Yield what is to be written, the changelog first."""
+        yield from self._batched(self.settings.changelog, rows)
+        for topic, group in groupby(sorted(outputs, key=_topic), key=_topic):
+            yield from self._batched(topic, ((each.key, each.value, each.headers) for each in group))
+
+    def _batched(self, topic: str, items: Iterable[Item]) -> Iterator[tuple[TopicPartition, "Batch"]]:
+        tp = TopicPartition(topic, self.partition)
         left = iter(items)
         item = next(left, None)
         while item is not None:
             batch = Batch(self.settings.max_batch_bytes, NO_COMPRESSION, is_transactional=True)
             item = batch.fill(item, left)
             batch.close()
-            sent.append(await self.producer.send_batch(batch, topic, partition=self.partition))
-        return sent
+            yield tp, batch
 
 
 class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped

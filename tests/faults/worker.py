@@ -16,6 +16,7 @@ from counting import CountingHandler
 
 from streams.app import build_app
 from streams.engine.loop import install_uvloop
+from streams.engine.sending import LaneWriter
 from streams.engine.writer import Writer
 from streams.settings import load_settings
 from streams.topics import ALERTS, DEAD_LETTERS
@@ -32,16 +33,14 @@ def freeze(path: Path) -> bool:
 
 def freeze_inside_transactions(path: Path) -> None:
     """Send SIGSTOP to this process when `path` exists, after rows were sent and before the commit."""
-    send = Writer._send
+    send = LaneWriter._send_waiting
 
-    async def freezing(self: Writer, topic: str, items: Any) -> Any:
-        sent = await send(self, topic, items)
-        if topic == self.settings.changelog and freeze(path):
-            await asyncio.gather(*sent)
+    async def freezing(self: LaneWriter) -> None:
+        await send(self)
+        if freeze(path):
             os.kill(os.getpid(), signal.SIGSTOP)
-        return sent
 
-    Writer._send = freezing  # type: ignore[method-assign]
+    LaneWriter._send_waiting = freezing  # type: ignore[method-assign]
 
 
 def slow_transactions(seconds: float) -> None:

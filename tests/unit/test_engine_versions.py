@@ -3,7 +3,7 @@
 import pytest
 
 from streams.engine import versions
-from streams.engine.cluster import LaneWriter
+from streams.engine.sending import LaneWriter
 from streams.engine.transport import LaneConsumer, LaneProducer, LaneThread
 from streams.errors import CxError
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import dataclasses
-from typing import Any
+from collections.abc import Iterable
 from unittest import mock
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -13,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streams.engine.writer
-from streams.engine.cluster import LaneWriter
 from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Effects, Output
 from streams.engine.marker import MARKER_KEY, new_marker
@@ -34,29 +34,21 @@ MARKER = new_marker({"in": 0})
 
 
 class Producer:
-    """A producer whose batches end as told; None: never."""
+    """A producer whose transactions end as told; None: never."""
 
     def __init__(self, outcome: BaseException | object | None) -> None:
         self.outcome = outcome
-        self.committed = False
         self.sent: list[tuple[str, Batch]] = []
 
-    async def begin_transaction(self) -> None:
-        """Begin."""
-
-    async def send_batch(self, batch: Batch, topic: str, **_: Any) -> "asyncio.Future[object]":
-        """Return the acknowledgement that is to come."""
-        self.sent.append((topic, batch))
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    async def transact(self, batches: Iterable[tuple[TopicPartition, Batch]]) -> None:
+        """Take what is written."""
+        for tp, batch in batches:
+            assert tp.partition == 0
+            self.sent.append((tp.topic, batch))
         if isinstance(self.outcome, BaseException):
-            future.set_exception(self.outcome)
-        elif self.outcome is not None:
-            future.set_result(self.outcome)
-        return future
-
-    async def commit_transaction(self) -> None:
-        """Commit."""
-        self.committed = True
+            raise self.outcome
+        if self.outcome is None:
+            await asyncio.Event().wait()
 
 
 def writer(outcome: BaseException | object | None) -> tuple[Writer, Producer]:
@@ -65,37 +57,19 @@ def writer(outcome: BaseException | object | None) -> tuple[Writer, Producer]:
     return Writer(SETTINGS, 0, producer), producer  # type: ignore[arg-type]
 
 
-def test_a_transaction_begins_without_a_turn_of_the_loop() -> None:
-    """The producer's id is known since its start: there is nothing to wait for."""
-    producer = object.__new__(LaneWriter)
-    producer._txn_manager = mock.Mock()
-    with pytest.raises(StopIteration):
-        producer.begin_transaction().send(None)
-    producer._txn_manager.begin_transaction.assert_called_once_with()
-
-
-async def test_what_is_acknowledged_is_committed() -> None:
-    """The commit comes after the last acknowledgement."""
-    under_test, producer = writer(object())
-    await under_test.write_marker(MARKER)
-    assert producer.committed
-
-
-async def test_an_acknowledgement_that_never_comes_is_a_loss() -> None:
-    """A client that lost its sender must not hold the partition for ever."""
-    under_test, producer = writer(None)
+async def test_a_commit_that_never_comes_is_a_loss() -> None:
+    """A client that hangs must not hold the partition for ever."""
+    under_test, _ = writer(None)
     with pytest.raises(Lost, match="partition 0"):
         await asyncio.wait_for(under_test.write_marker(MARKER), 10)
-    assert not producer.committed
 
 
 @pytest.mark.parametrize(("error", "kind"), [(KafkaTimeoutError(), Lost), (ProducerFenced(), Fenced)])
 async def test_a_refusal_is_told_by_its_kind(error: BaseException, kind: type[Exception]) -> None:
     """Fenced means another owner; anything else only that nobody can tell."""
-    under_test, producer = writer(error)
+    under_test, _ = writer(error)
     with pytest.raises(kind):
         await under_test.write_marker(MARKER)
-    assert not producer.committed
 
 
 def told(batch: Batch) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
@@ -146,12 +120,12 @@ def test_batches_are_those_of_stock(items: list[Item], size: int) -> None:
             left.pop(0)
         wanted.append(built(batch))
 
-    producer = Producer(object())
-    under_test = Writer(dataclasses.replace(SETTINGS, max_batch_bytes=size), 0, producer)  # type: ignore[arg-type]
+    producer = mock.Mock()
+    under_test = Writer(dataclasses.replace(SETTINGS, max_batch_bytes=size), 0, producer)
     with mock.patch.object(streams.engine.writer, "time", return_value=7.0):
-        asyncio.run(under_test._send("out", items))
+        sent = [batch for _, batch in under_test._batched("out", items)]
 
-    assert [built(batch) for _, batch in producer.sent] == wanted
+    assert [built(batch) for batch in sent] == wanted
 
 
 def built(batch: BatchBuilder) -> bytes:
