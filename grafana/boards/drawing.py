@@ -170,6 +170,10 @@ def _lines(panel: Mapping[str, Any], series: Sequence[Series], width: int, heigh
         return f"{LEFT_PX + (point[0] - first) * across:.1f},{_y(point[1], low, high, tall):.1f}"
 
     parts = [_grid(low, high, width, tall, _unit(panel)[0])]
+    for limit in _limits(panel, low, high):
+        y = _y(limit, low, high, tall)
+        line = f'<line x1="{LEFT_PX}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" stroke-dasharray="6 4"'
+        parts.append(f'{line} stroke="{color_of(panel, limit)}"/>')
     colors = _colors(panel, series)
     for (each, below), color in zip(layers, colors, strict=True):
         path = " ".join(map(at, each.points))
@@ -182,6 +186,15 @@ def _lines(panel: Mapping[str, Any], series: Sequence[Series], width: int, heigh
         else:
             parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
     return f'<svg width="{width}" height="{tall}">{"".join(parts)}</svg>{_legend(series, colors)}'
+
+
+def _limits(panel: Mapping[str, Any], low: float, high: float) -> list[float]:
+    """Return the thresholds that are drawn as lines, those in sight."""
+    defaults = panel["fieldConfig"]["defaults"]
+    if defaults["custom"].get("thresholdsStyle", {}).get("mode") != "dashed":
+        return []
+    values = [step.get("value") for step in defaults["thresholds"]["steps"]]
+    return [value for value in values if value is not None and low <= value <= high]
 
 
 def _stacked(series: Sequence[Series]) -> list[tuple[Series, tuple[tuple[float, float], ...]]]:

@@ -131,6 +131,7 @@ def _machine() -> tuple[Panel, ...]:
             "s",
             (f"histogram_quantile(0.99, {lag})", "{{instance}}"),
             least=0.0,
+            steps=((1.0, "red"),),
         ),
         lines(
             6,
@@ -169,7 +170,9 @@ def _machine() -> tuple[Panel, ...]:
 
 
 def _table() -> tuple[Panel, ...]:
-    moved = f"rate(cx_input_offsets_total{{{WORKER}}}[$__rate_interval])"
+    # After a rebalance two workers may show one partition for a moment.
+    moved = f"max by (topic, partition) (rate(cx_input_offsets_total{{{WORKER}}}[$__rate_interval]))"
+    became = f"max by (outcome, partition) (rate(cx_records_total{{{WORKER}}}[$__rate_interval]))"
     return (
         stack(
             6,
@@ -193,6 +196,7 @@ def _table() -> tuple[Panel, ...]:
             "s",
             (f"max by (instance) (cx_sweep_pass_seconds{{{WORKER}}})", "{{instance}} took"),
             (f"max by (instance) (cx_sweep_age_seconds{{{WORKER}}})", "{{instance}} ago"),
+            (f"60 + max(cx_sweep_interval_seconds{{{WORKER}}})", "promised"),
             least=0.0,
         ),
         lines(
@@ -205,13 +209,13 @@ def _table() -> tuple[Panel, ...]:
         ),
         lines(
             12,
-            "Applied offsets by topic",
-            "From the partitions' markers, exact through crashes.",
+            "Applied offsets by topic, and what became of them",
+            "From the partitions' markers, exact through crashes. Every offset has one outcome: what has none "
+            "stops the worker.",
             "ops",
-            (
-                f"sum by (topic) (max by (topic, partition) ({moved}))",
-                "{{topic}}",
-            ),
+            (f"sum by (topic) ({moved})", "{{topic}}"),
+            (f"sum by (outcome) ({became})", "{{outcome}}"),
+            (f"sum({moved}) - sum({became})", "without an outcome"),
             least=0.0,
         ),
     )

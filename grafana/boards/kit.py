@@ -48,7 +48,7 @@ class Panel:
     most: float | None = None
     decimals: int | None = None
     steps: tuple[tuple[float, str], ...] = ()
-    """Values from which on a colour holds; below the first it is the base's."""
+    """Values from which on a colour holds; below the first it is the base's. Lines show each as a dashed line."""
     base: str = "text"
     colors: tuple[tuple[str, str], ...] = ()
     """Colours of series that mean something, by legend; the others take the palette's."""
@@ -145,6 +145,9 @@ def _panel(panel: Panel, number: int) -> Any:
         builder = builder.decimals(panel.decimals)
     if panel.kind is not Kind.LINES or panel.steps:
         builder = builder.thresholds(_thresholds(panel))
+    if panel.kind is Kind.LINES and panel.steps:
+        dashed = common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
+        builder = builder.thresholds_style(dashed)
     for name, color in panel.colors:
         fixed = model.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
         builder = builder.override_by_name(name, [fixed])

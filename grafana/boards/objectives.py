@@ -12,6 +12,9 @@ from typing import Any, Final
 
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 BUDGET_WINDOW: Final = "30d"
+SCORED_S: Final = 5
+ALERTED_S: Final = 60
+DELIVERED_S: Final = 120
 FAST: Final = (("1h", "5m", 14.4), ("6h", "30m", 6.0))
 SLOW: Final = (("1d", "2h", 3.0), ("3d", "6h", 1.0))
 FEW: Final = 10
@@ -74,14 +77,14 @@ LOST: Final = 'cx_deliveries_total{result=~"refused|gone|expired|undecodable"}'
 
 
 def _undelivered(window: str) -> str:
-    quick = f"sum by (job) (rate(cx_delivery_seconds_bucket{{{le(120)}}}[{window}]))"
+    quick = f"sum by (job) (rate(cx_delivery_seconds_bucket{{{le(DELIVERED_S)}}}[{window}]))"
     accepted = f"sum by (job) (rate(cx_delivery_seconds_count[{window}]))"
     lost = f"sum by (job) (rate({LOST}[{window}]))"
     return f"1 - {quick} / ({accepted} + ({lost} or 0 * {accepted}) > 0)"
 
 
 def _late_or_lost(window: str) -> str:
-    late = _slow("cx_delivery_seconds", 120)(window)
+    late = _slow("cx_delivery_seconds", DELIVERED_S)(window)
     lost = f"sum by (job) (increase({LOST}[{window}]))"
     return f"{late} + ({lost} or 0 * ({late}))"
 
@@ -108,8 +111,8 @@ OBJECTIVES: Final = (
         "Events scored within 5 s",
         "99% of records are scored within 5 s after the broker has them",
         0.99,
-        _slower("cx_event_to_score_seconds", 5),
-        _slow("cx_event_to_score_seconds", 5),
+        _slower("cx_event_to_score_seconds", SCORED_S),
+        _slow("cx_event_to_score_seconds", SCORED_S),
         "Scores and alerts are late: people act on what was true some time ago.",
         "Too few workers for the load; a slow or overloaded broker; a partition in recovery; a stuck input.",
         "Look at lag by topic and at transactions on the internals dashboard; add workers up to the number of "
@@ -120,8 +123,8 @@ OBJECTIVES: Final = (
         "Alerts within 60 s of their event",
         "99% of alerts that an event raises are published within 60 s after the broker has the event",
         0.99,
-        _slower("cx_event_to_alert_seconds", 60),
-        _slow("cx_event_to_alert_seconds", 60),
+        _slower("cx_event_to_alert_seconds", ALERTED_S),
+        _slow("cx_event_to_alert_seconds", ALERTED_S),
         "The retention team hears of a failure when the customer has already gone.",
         "The same as for late scores; an input that is behind holds back the others of its partition.",
         "Mend the lag first: alerts come with the transaction that scores the event.",

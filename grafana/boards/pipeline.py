@@ -1,6 +1,7 @@
 """The dashboard of golden signals: whether the pipeline keeps up, and what is lost on the way."""
 
 from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, lines, rate, share, stack, stats
+from grafana.boards.objectives import ALERTED_S, DELIVERED_S, SCORED_S
 
 
 def _quantile(quantile: float, metric: str) -> str:
@@ -53,7 +54,7 @@ def _figures() -> tuple[Panel, ...]:
             "s",
             f"time() - min(max by (channel) (cx_newest_event_timestamp_seconds{{{WORKER}}}))",
         ),
-        steps=((5.0, "orange"), (60.0, "red")),
+        steps=((SCORED_S, "orange"), (ALERTED_S, "red")),
         base="green",
         decimals=1,
     )
@@ -140,15 +141,19 @@ def _latency() -> tuple[Panel, ...]:
             (_quantile(0.95, "cx_event_to_score_seconds"), "95 of 100"),
             (_quantile(0.99, "cx_event_to_score_seconds"), "99 of 100"),
             least=0.0,
+            steps=((SCORED_S, "red"),),
         ),
         lines(
             8,
-            "Time to alert",
-            "From the broker's timestamp of an event to the commit of the alert that it raised.",
+            "Time to alert, and to its receiver",
+            "From the broker's timestamp of an event to the commit of the alert that it raised, and from there "
+            "to its acceptance, without quiet hours.",
             "s",
             (_quantile(0.5, "cx_event_to_alert_seconds"), "half"),
-            (_quantile(0.95, "cx_event_to_alert_seconds"), "95 of 100"),
+            (_quantile(0.99, "cx_event_to_alert_seconds"), "99 of 100"),
+            (_quantile(0.99, "cx_delivery_seconds"), "99 of 100 to the receiver"),
             least=0.0,
+            steps=((ALERTED_S, "orange"), (DELIVERED_S, "red")),
         ),
         lines(
             8,
@@ -211,6 +216,7 @@ def _work() -> tuple[Panel, ...]:
             "percentunit",
             (rate("cx_compute_seconds_total", "instance"), "{{instance}}"),
             least=0.0,
+            steps=((0.9, "red"),),
         ),
     )
 

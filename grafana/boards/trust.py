@@ -3,7 +3,7 @@
 from typing import Any
 
 from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, increase, lines, rate, share, stack, stats
-from grafana.boards.objectives import OBJECTIVES
+from grafana.boards.objectives import FAST, OBJECTIVES
 
 MONTH = "30d"
 
@@ -61,6 +61,7 @@ def _objectives() -> tuple[Panel, ...]:
             "none",
             (burn, "{{slo}}"),
             least=0.0,
+            steps=((FAST[0][-1], "red"),),
         ),
         lines(
             12,
@@ -86,20 +87,23 @@ def _told() -> tuple[Panel, ...]:
         lines(
             8,
             "Waiting to be told, and what the budget has left",
-            "The budget is the policy's: announcements for 1000 customers a week.",
+            "The budget is the policy's: announcements for 1000 customers a week. What is critical goes past it.",
             "short",
             (f"sum(cx_waiting_alerts{{{WORKER}}})", "waiting"),
             (f"sum(cx_announcements_left{{{WORKER}}})", "left"),
+            (increase("cx_budget_passed_total"), "went past it"),
             least=0.0,
             height=5,
         ),
         _bars(
             8,
             "Told to nobody, and what people did, 30 days",
-            "Episodes that were decided and not announced, by reason; actions of people on alerts, by what became of them.",
+            "Episodes that were decided and not announced, by reason; actions of people on alerts, by what became "
+            "of them; outcomes that they recorded.",
             "short",
             (f"{_month('cx_suppressed_steps_total', 'reason')} > 0", "not told: {{reason}}"),
             (f"{_month('cx_alert_actions_total', 'action, result')} > 0", "{{action}}: {{result}}"),
+            (f"{_month('cx_alert_outcomes_total', 'result')} > 0", "recorded: {{result}}"),
             decimals=0,
         ),
     )
@@ -191,6 +195,7 @@ def _calibration() -> tuple[Panel, ...]:
             (f"max(cx:calibration_error:ratio30d{{{JOB}}})", "calibration error"),
             (f"max(cx:brier_score:ratio30d{{{JOB}}})", "Brier score"),
             least=0.0,
+            steps=((0.1, "red"),),
             height=5,
         ),
     )
@@ -214,12 +219,14 @@ def _delivery() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Delivery: waiting, not read, and breakers that are open",
-            "Alerts that wait for a receiver, alerts not read yet; a breaker that is open counts 1.",
+            "Delivery: waiting, not read, breakers that are open, and pauses",
+            "Alerts that wait for a receiver, alerts not read yet; a breaker that is open counts 1, so does a "
+            "pause.",
             "short",
             (f"sum by (receiver) (cx_delivery_pending{{{WORKER}}})", "{{receiver}} waiting"),
             (f"sum(cx_delivery_lag_records{{{WORKER}}})", "not read yet"),
             (f"max by (receiver) (cx_delivery_breaker_open{{{WORKER}}})", "{{receiver}} breaker"),
+            (f"max(cx_delivery_paused{{{WORKER}}})", "paused"),
             least=0.0,
             height=5,
         ),

@@ -39,6 +39,15 @@ OTHERS = {
     "up",
     "ALERTS",
 }
+SCHEMA = 41
+UNSEEN = {
+    "cx_source_newest_event_timestamp_seconds": "freshness is shown by channel; this finds the source",
+    "cx_sweep_passes_total": "the age and the length of the last pass are shown",
+    "cx_rows_written_total": "their bytes are shown",
+    "cx_kept_partitions_total": "the time without work is shown; this tells why it was short",
+    "cx_recovery_seconds_total": "the time without work is shown; this is the part of it that reads",
+}
+"""Metrics for whoever asks by hand, and why no panel has them."""
 LONG_WINDOWS = {"1h", "2m", "30d", "1d"}
 """Windows that mean something by themselves; all others follow the resolution of the panel."""
 
@@ -77,6 +86,40 @@ def test_every_dashboard_is_there():
     for uid, board in BOARDS.items():
         assert {link["url"] for link in board["links"]} == {f"/d/{other}" for other in TITLES if other != uid}
         assert all(link["includeVars"] and link["keepTime"] for link in board["links"])
+
+
+def test_the_dashboards_are_written_in_the_schema_of_the_grafana_that_shows_them():
+    """The classic model is what Grafana 12.1 reads by default; it migrates what is older, nothing newer."""
+    image = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["image"]
+    assert image.startswith("grafana/grafana:12.1.")
+    assert {board["schemaVersion"] for board in BOARDS.values()} == {SCHEMA}
+    assert {panel["type"] for _, panel in PANELS} <= {"stat", "timeseries", "bargauge"}
+
+
+@pytest.mark.parametrize(
+    ("title", "limits"),
+    [
+        ("Time to score", [5]),
+        ("Time to alert, and to its receiver", [60, 120]),
+        ("Burn rate, last hour", [14.4]),
+        ("Event loop lag, 99 of 100", [1]),
+        ("Calibration error and Brier score, 30 days", [0.1]),
+        ("Computing time", [0.9]),
+    ],
+)
+def test_a_limit_that_alerts_is_a_line_of_its_panel(title: str, limits: list[float]):
+    """Whoever looks sees how far a figure is from the value that its objective or its alert names."""
+    [panel] = [panel for _, panel in PANELS if panel["title"] == title]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
+    assert [step["value"] for step in defaults["thresholds"]["steps"] if step.get("value")] == limits
+
+
+def test_every_metric_of_a_worker_or_a_delivery_is_shown_or_watched():
+    """What nobody looks at need not be counted; each that neither a panel nor a rule names says why."""
+    named = {name for query in every_query() for name in names(query)}
+    bare = {re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
+    assert BY_NAME.keys() - named - bare == UNSEEN.keys()
 
 
 @pytest.mark.parametrize("uid", BOARDS)

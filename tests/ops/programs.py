@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,14 @@ class Monitoring:
             msg = f"{parameters}: {error.read().decode()}"
             raise AssertionError(msg) from error
         return data.get("result", data)
+
+    def evaluated(self) -> None:
+        """Return when each rule has been evaluated once more."""
+        begun = max(self._evaluations())
+        until(lambda: min(self._evaluations()) > begun, "another evaluation of the rules")
+
+    def _evaluations(self) -> list[datetime]:
+        return [datetime.fromisoformat(each["lastEvaluation"]) for each in self.ask("rules")["groups"]]
 
     def backfill(self, lines: list[str]) -> None:
         """Put samples of the past into the database, before it is started."""
