@@ -27,10 +27,12 @@ class Arrival:
     take as long as two.
     """
 
-    __slots__ = ("channel", "data", "event", "id", "kind", "source", "subject", "time")
+    __slots__ = ("channel", "data", "event", "id", "key", "kind", "source", "subject", "time")
 
-    def __init__(self, event: Touchpoint) -> None:
+    def __init__(self, event: Touchpoint, key: bytes | None = None) -> None:
         self.event = event
+        self.key = key
+        """Of the record that it came in."""
         self.kind = type(event)
         fields = _fields_of(event)
         self.id: str = fields[_ID]

@@ -45,11 +45,11 @@ def decode(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Tou
 def receive(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Arrival | Reject:
     """Decode a Kafka record as `decode` does, for those who read on in its envelope."""
     if value is None or len(value) > MAX_BYTES or (headers and _is_binary(headers)):
-        return _arrived(_decode_odd(value, key, headers))
+        return _arrived(_decode_odd(value, key, headers), key)
     try:
-        arrival = Arrival(_decode(value))
+        arrival = Arrival(_decode(value), key)
     except _UNREADABLE as error:
-        return _arrived(_second_look(value, key, error))
+        return _arrived(_second_look(value, key, error), key)
     subject = arrival.subject
     # The one test that all good events pass: what fails it is judged rule by rule.
     if (
@@ -61,7 +61,7 @@ def receive(value: bytes | None, key: bytes | None, headers: Headers = ()) -> Ar
         and _fits(arrival.source)
     ):
         return arrival
-    return _arrived(_judge_ids(arrival.event, key))
+    return _arrived(_judge_ids(arrival.event, key), key)
 
 
 def decode_line(line: bytes | str) -> Touchpoint | Reject:
@@ -109,8 +109,8 @@ def judge_time(happened_s: float, recorded_s: float, ancient_before_s: float) ->
     return None
 
 
-def _arrived(found: Touchpoint | Reject) -> Arrival | Reject:
-    return found if isinstance(found, Reject) else Arrival(found)
+def _arrived(found: Touchpoint | Reject, key: bytes | None) -> Arrival | Reject:
+    return found if isinstance(found, Reject) else Arrival(found, key)
 
 
 def _too_large(value: bytes) -> Reject:

@@ -32,7 +32,7 @@ FAR_GAPS: Final = 20.0
 """An event is far beyond all others from both: in days, and in mean gaps between two of the others."""
 LEAST_OTHERS: Final = 3
 """Of fewer events nobody can tell how far apart they usually are."""
-_Admitted = tuple[float, str, str, int, Touchpoint | None, bytes]
+_Admitted = tuple[float, str, str, int, Touchpoint | None, bytes | None]
 
 
 @dataclass(slots=True)
@@ -158,7 +158,7 @@ def _admit(  # one line's way through the file's totals
     customer.state.newest_s = max(customer.state.newest_s, event_s)
     if event_s > result.newest_s.get(channel, 0.0):
         result.newest_s[channel] = event_s
-    kept = event if key else None  # of a neutral act only its time counts: its event need not be kept
+    kept = None if key is None else event  # of a neutral act only its time counts: its event need not be kept
     admitted[event.subject].append((event_s, event.source, event.id, number, kept, key))
 
 

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
@@ -12,15 +12,18 @@ from streams.engine.handler import Record
 from streams.observe.kpis import COUNTED
 from streams.scoring.apply import Scorer, identify
 from streams.scoring.kinds import Kind
+from streams.scoring.state import CustomerState  # noqa: TC001  # an attribute of a compiled class
 
 
 @mypyc_attr(acyclic=True)
 class Handling:
     """How events of one type are handled, found by one look-up each."""
 
-    __slots__ = ("acts", "counting", "forgets", "kind")
+    __slots__ = ("acts", "counting", "forgets", "kind", "number")
 
-    def __init__(self, touchpoint: type[Touchpoint], kind: Kind) -> None:
+    def __init__(self, touchpoint: type[Touchpoint], kind: Kind, number: int) -> None:
+        self.number: i64 = number
+        """Its place among all types."""
         self.kind = kind
         self.counting = COUNTED.get(touchpoint)
         self.acts = touchpoint in ACTIONS
@@ -30,7 +33,8 @@ class Handling:
 
 def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
     """Return how the events of each type are handled under the scorer's policy."""
-    return {kind: Handling(kind, scored) for kind, scored in scorer.kinds.items()}
+    kinds = enumerate(scorer.kinds.items())
+    return {touchpoint: Handling(touchpoint, kind, number) for number, (touchpoint, kind) in kinds}
 
 
 @final
@@ -38,7 +42,18 @@ def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
 class Taken:
     """An event of a customer, with what can be said of it before the customer's row is seen."""
 
-    __slots__ = ("arrival", "channel", "event", "event_s", "handling", "key", "record", "record_s", "signals")
+    __slots__ = (
+        "arrival",
+        "channel",
+        "event",
+        "event_s",
+        "handling",
+        "key",
+        "record",
+        "record_s",
+        "signals",
+        "state",
+    )
 
     def __init__(
         self,
@@ -59,3 +74,5 @@ class Taken:
         self.handling = handling
         self.signals = handling.kind.signals(arrival)
         self.event = identify(arrival, handling.kind, self.signals)
+        self.state: CustomerState | None = None
+        """The customer's row, where there is one."""

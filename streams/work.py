@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
+FORGETTING: Final = CustomerForgotten
+"""Its own name would be looked up in the module for each event."""
 STAGED: Final = 64
 """Records that go through each stage together: more would need more memory than a core has close by."""
 
@@ -98,8 +100,8 @@ class PartitionWork:
         tally = Tally(processor.sources, processor.priced)
         self._done = Processed(tally, self._touched)
         self._tally, self._kpis, self._intake = tally, tally.kpis, tally.intake
-        self._meters: dict[type[Touchpoint], Meter] = {}
-        """The meter of each type's last event: most types come from one source, by one channel."""
+        self._meters: list[Meter | None] = [None] * len(self._handlings)
+        """The meter of each type's last event, by its number: most come from one source, by one channel."""
         self._casework = Casework(processor.office, partition, standing, self._done)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -119,27 +121,27 @@ class PartitionWork:
         newest_s = self._done.newest_event_s.get(topic, 0.0)
         begin = 0
         while begin < len(records):
-            arrivals = self._receive(records[begin : begin + STAGED])
-            end = begin + len(arrivals)
-            newest_s = max(newest_s, self._apply_staged(records[begin:end], arrivals))
-            begin = end
+            staged = list(records[begin : begin + STAGED])
+            arrivals = self._receive(staged)
+            newest_s = max(newest_s, self._apply_staged(staged, arrivals))
+            begin += len(arrivals)
         if newest_s:
             self._done.newest_event_s[topic] = newest_s
         self._intake.arrived(records)
         self._tally.compute_s += time.perf_counter() - began_s
 
-    def _receive(self, records: Sequence[Record]) -> list[Arrival | Reject]:
+    def _receive(self, records: list[Record]) -> list[Arrival | Reject]:
         """Read records, up to the first request to forget: of rejects behind it nothing may be kept."""
         arrivals: list[Arrival | Reject] = []
         for record in records:
             self._current = record
             arrival = receive(record.value, record.key, record.headers)
             arrivals.append(arrival)
-            if isinstance(arrival, Arrival) and arrival.kind is CustomerForgotten:
+            if isinstance(arrival, Arrival) and arrival.kind is FORGETTING:
                 break
         return arrivals
 
-    def _apply_staged(self, records: Sequence[Record], arrivals: list[Arrival | Reject]) -> float:
+    def _apply_staged(self, records: list[Record], arrivals: list[Arrival | Reject]) -> float:
         """Judge and count what was read stage by stage; return the newest event time accepted, or 0.
 
         What is done to many in a row finds its code in the core's cache: each alone would fetch most of it
@@ -155,7 +157,7 @@ class PartitionWork:
                 newest_s = one.event_s
         return newest_s
 
-    def _judge(self, records: Sequence[Record], arrivals: list[Arrival | Reject]) -> list[Taken]:
+    def _judge(self, records: list[Record], arrivals: list[Arrival | Reject]) -> list[Taken]:
         """Return the events of customers; what else was read has its outcome."""
         ancient_s, handlings = self._scorer.policy.ancient_before_s, self._handlings
         default_channel = INPUTS[self._index].default_channel
@@ -172,7 +174,7 @@ class PartitionWork:
                 self._dead_letter(untrue, record)
                 continue
             channel = arrival.channel or default_channel
-            key = record.key
+            key = arrival.key
             if key is None or arrival.subject is None:
                 self._anonymous += 1
                 self._intake.seen(arrival.event, channel, "anonymous")
@@ -185,11 +187,13 @@ class PartitionWork:
         touched, rows, warm = self._touched, self._rows, self._warm
         for one in taken:
             key = one.key
-            if key not in touched and not one.handling.forgets:
+            state = touched.get(key)
+            if state is None and not one.handling.forgets:
                 row = rows.get(key)
                 if row is not None:
                     self._current = one.record
-                    touched[key] = warm.take(key, row)
+                    state = touched[key] = warm.take(key, row)
+            one.state = state
 
     def _count(self, one: Taken) -> bool:
         """Apply one event to its customer's row; True if it was accepted."""
@@ -202,7 +206,7 @@ class PartitionWork:
             self._suppressed += 1
             self._intake.seen(event, channel, "suppressed")
             return False
-        state = self._state(key, event_s)
+        state = one.state or self._state(key, event_s)
         if state is None:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), record)
             return False
@@ -211,7 +215,7 @@ class PartitionWork:
             self._intake.seen(event, channel, "duplicate")
             return False
         self._accepted += 1
-        meter = self._meter(arrival, channel, event_s, one.record_s)
+        meter = self._meter(handling, arrival, channel, event_s, one.record_s)
         scorer, counting = self._scorer, handling.counting
         if counting is not None:
             last = scorer.ledger.last_of(state) if counting.contact else None
@@ -220,7 +224,7 @@ class PartitionWork:
             meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
         strong = scorer.count(state, arrival, handling.kind, signals, event_s, one.event)
         # At a neutral act only time has passed: it mostly changes nothing.
-        if one.event or scorer.rules.stirs(
+        if one.event is not None or scorer.rules.stirs(
             state, state.newest_s, absence_until_s=self._casework.absence_until_s
         ):
             self._decide(key, state, event, record, strong=strong)
@@ -240,12 +244,14 @@ class PartitionWork:
             self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)
             self._tally.alert_records_s.append(record.timestamp / 1000.0)
 
-    def _meter(self, arrival: Arrival, channel: str, event_s: float, record_s: float) -> Meter:
+    def _meter(
+        self, handling: Handling, arrival: Arrival, channel: str, event_s: float, record_s: float
+    ) -> Meter:
         """Count an accepted event for its type, channel and source (see `observe.intake.Intake.accepted`)."""
-        source, kind = arrival.source, arrival.kind
-        meter = self._meters.get(kind)
+        source, number = arrival.source, handling.number
+        meter = self._meters[number]
         if meter is None or meter.source != source or meter.channel != channel:
-            meter = self._meters[kind] = self._intake.meter(kind, channel, source)
+            meter = self._meters[number] = self._intake.meter(arrival.kind, channel, source)
         meter.number += 1
         if event_s > meter.newest_s:  # noqa: PLR1730  # max() costs several times as much, on every event
             meter.newest_s = event_s

@@ -60,19 +60,19 @@ def event_hash(source: str, event_id: str) -> bytes:
     return short_hash(f"{source}\x00{event_id}")
 
 
-def identify(arrival: Arrival, kind: Kind, signals: Signals) -> bytes:
-    """Return the hash of an event, empty for one that changes no evidence.
+def identify(arrival: Arrival, kind: Kind, signals: Signals) -> bytes | None:
+    """Return the hash of an event, None for one that changes no evidence.
 
     `kind` and `signals` are what the policy makes of it (see `Scorer.read`).
     """
-    return event_hash(arrival.source, arrival.id) if signals or kind.changes else b""
+    return event_hash(arrival.source, arrival.id) if signals or kind.changes else None
 
 
-def admit(state: CustomerState, topic: int, event: bytes) -> bool:
+def admit(state: CustomerState, topic: int, event: bytes | None) -> bool:
     """Remember an event of input `topic` by what `identify` says of it; False for one that is remembered."""
-    if event:
+    if event is not None:
         rings = remembered(state.packed_rings, topic, event)
-        if not rings:
+        if rings is None:
             return False
         state.packed_rings = rings
     return True
@@ -142,7 +142,7 @@ class Scorer:
         kind: Kind,
         signals: Signals,
         at_s: float,
-        event: bytes,
+        event: bytes | None,
     ) -> bool:
         """Count an admitted event; True if nothing rests after it.
 
@@ -153,15 +153,16 @@ class Scorer:
             self._move_reference(state, at_s)
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
-        if not event:  # a neutral act
+        if event is None:  # a neutral act
             return False
         state.learn()
         strong = False
         for signal in signals:
             if signal.a < 0.0 and (signal.weight >= self._reopen_weight or signal.code == self._reopened):
                 strong = True
-        if kind.stands:
-            signals = self.register.take(state, arrival.event, at_s, event, signals)
+        teach = kind.teach
+        if teach is not None:
+            signals = self.register.take(state, arrival, teach, at_s, event, signals)
         for signal in signals:
             self.weigher.add(state, signal, at_s, arrival.source, arrival.id, event)
         return self._count_beside_signals(state, arrival, kind, at_s) or strong

@@ -84,7 +84,8 @@ def put_optional(to: BytesWriter, number: float | None) -> None:
         write_f64_le(to, number)
 
 
-@mypyc_attr(acyclic=True)
+# Compiled, the one that was freed last is used again: mostly there is one at a time.
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Reader:
     """Takes out of bytes what was put into them, in the same order.
 

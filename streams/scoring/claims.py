@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from mypy_extensions import mypyc_attr
 
+from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
 from schemas.families import customers, orders, promises, store, support, voice
 from schemas.fields import CHANNELS, Data
@@ -66,14 +67,14 @@ _NUMBER_OF: Final = {name: number for number, name in enumerate(CHANNELS)}
 _CHANNEL_OF: Final = {info.touchpoint: CHANNELS.index(_OF_TOPIC[info.family]) for info in TYPES.values()}
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Learning:
     """One event on its way into the register: the entries that it touches."""
 
     __slots__ = (
+        "_arrival",
         "_issue",
         "_issue_key",
-        "_touchpoint",
         "at_s",
         "event",
         "kept_s",
@@ -82,7 +83,7 @@ class Learning:
         "touched",
     )
 
-    def __init__(self, state: CustomerState, touchpoint: Touchpoint, at_s: int, event: bytes) -> None:
+    def __init__(self, state: CustomerState, arrival: Arrival, at_s: int, event: bytes) -> None:
         self.state = state
         self.at_s = at_s
         self.event = event
@@ -91,14 +92,14 @@ class Learning:
         """Of each of them: when the delivery came that lies in the sums, before this event; 0 for none."""
         self.retold = False
         """More is told of the issue than that somebody asked: what belongs to it may mean something else."""
-        self._touchpoint = touchpoint
+        self._arrival = arrival
         self._issue = ""
         self._issue_key = b""
 
     def channel(self) -> int:
         """Return the channel that the event came by: few of them tell the register anything by it."""
-        named = self._touchpoint.channel
-        return _NUMBER_OF[named] if named is not None else _CHANNEL_OF[type(self._touchpoint)]
+        named = self._arrival.channel
+        return _NUMBER_OF[named] if named is not None else _CHANNEL_OF[self._arrival.kind]
 
     def case(self, kind: int, name: str) -> Case:
         """Return the entry of that name, made anew if need be."""

@@ -75,7 +75,7 @@ class Decision:
         self.glance = glance
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Turn:
     """One evaluation of the rules: the row with its figures, and the steps."""
 

@@ -28,7 +28,7 @@ class Kind:
         "changes",
         "declares",
         "engages",
-        "stands",
+        "teach",
         "updates",
     )
 
@@ -37,8 +37,8 @@ class Kind:
         self._table = table
         self._fixed = table.fixed(touchpoint)
         self._reader = table.reader(touchpoint)
-        self.stands = touchpoint in READERS
-        """Its facts go to the register."""
+        self.teach = READERS.get(touchpoint)
+        """What enters its facts in the register; None where they do not go there."""
         self.engages = engages
         """The customer does something of their own accord."""
         self.amounts = tuple(name for name in AMOUNTS if name in info.data.__struct_fields__)
@@ -46,7 +46,7 @@ class Kind:
         """It may declare an intent to leave."""
         self.updates = touchpoint is CustomerUpdated
         """It is about the profile."""
-        self.changes = self.stands or engages or self.declares or self.updates
+        self.changes = self.teach is not None or engages or self.declares or self.updates
         """Every event of the type changes the evidence; others do by their signals alone."""
 
     def signals(self, arrival: Arrival) -> Signals:

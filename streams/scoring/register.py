@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from math import floor
 from typing import Final
 
-from schemas.envelope import Touchpoint
-from streams.scoring.claims import READERS, Learning
+from schemas.arrivals import Arrival
+from streams.scoring.claims import Learning, Reader
 from streams.scoring.entry import NO_CODE, NOT_SETTLED, SETTLED, SETTLED_REPAIRED, Case
 from streams.scoring.facts import (
     BROKEN,
@@ -66,17 +66,23 @@ class Register:
         self.grace_s = section.grace_hours * HOUR_S
 
     def take(
-        self, state: CustomerState, touchpoint: Touchpoint, at_s: float, event: bytes, signals: Signals
+        self,
+        state: CustomerState,
+        arrival: Arrival,
+        teach: Reader,
+        at_s: float,
+        event: bytes,
+        signals: Signals,
     ) -> Signals:
-        """Enter what an event tells, and return those of its signals that belong to the sums."""
-        to = Learning(state, touchpoint, int(at_s), event)
-        left = READERS[type(touchpoint)](to, touchpoint.data, signals)
+        """Enter what an event tells, as `teach` does, and return its signals that belong to the sums."""
+        to = Learning(state, arrival, int(at_s), event)
+        left = teach(to, arrival.data, signals)
         if to.touched:
             state.entries.change()
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
                 self._settle(state, to.touched, to.kept_s, retold=to.retold)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
-                name_cause(state, at_s, touchpoint.source, touchpoint.id)
+                name_cause(state, at_s, arrival.source, arrival.id)
         return left
 
     def _settle_quickly(self, state: CustomerState, to: Learning) -> bool:

@@ -18,14 +18,14 @@ NO_RINGS: Final = b"\0"
 _HEAD: Final = 2  # bytes of a topic before its ring
 
 
-def remembered(rings: bytes, topic: i64, event: bytes) -> bytes:
-    """Return the rings with an event entered in the one of its topic; none if it is there already."""
+def remembered(rings: bytes, topic: i64, event: bytes) -> bytes | None:
+    """Return the rings with an event entered in the one of its topic; None if it is there already."""
     place: i64 = 1
     for _ in range(rings[0]):
         begin = place + _HEAD
         end = begin + rings[place + 1]
         if rings[place] == topic:
-            return b"" if _holds(rings, begin, end, event) else _entered(rings, begin, end, event)
+            return None if _holds(rings, begin, end, event) else _entered(rings, begin, end, event)
         place = end
     to = BytesWriter()
     to.write(rings)

@@ -92,8 +92,8 @@ class SignalTable:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._full = {name: (self._make(name),) for name in policy.drivers}
-        self._half = {name: (self._make(name, share=0.5),) for name in policy.drivers}
+        self._full: dict[str, Signals] = {name: (self._make(name),) for name in policy.drivers}
+        self._half: dict[str, Signals] = {name: (self._make(name, share=0.5),) for name in policy.drivers}
         self.kept_late = (self._make("promise_broken", share=policy.promises.kept_late_share),)
         """What a delivery with an id gives that came after its time: the register knows its promise."""
         limits = policy.signals

@@ -45,7 +45,7 @@ _encode_profile: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Peak:
     """The best or worst moment of a ledger: magnitude m = w'|v - mu| at its own time. Not to be changed."""
 
@@ -119,7 +119,7 @@ class Origin:
                 raise damaged_row(why) from None
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class LastExperience(Origin):
     """The newest signal that mattered (w >= 1); `a` = w'(v - mu), `key` as in `CustomerState.points`."""
 
@@ -133,7 +133,7 @@ class LastExperience(Origin):
         self.a = a
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Cause(Origin):
     """The newest event that the register took, or that told of leaving: people need its id."""
 
@@ -227,7 +227,7 @@ class Episode:
 _NO_EPISODES: Final[list[Episode | None]] = [None] * _RULES
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Published:
     """What `cx.scores` last said. Not to be changed."""
 
