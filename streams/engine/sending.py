@@ -14,13 +14,20 @@ from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import SendProduceReqHandler
 
+from streams.engine.implicit import ImplicitSender, JoiningProduceHandler, joins_implicitly
+
 
 class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
     """Writes transactions, one at a time; after one that failed it is good for being stopped alone."""
 
+    _produce: type[SendProduceReqHandler] = SendProduceReqHandler
+
     async def start(self) -> None:
         """Connect, and get an id, which fences whoever wrote before. Stock starts its tasks as well."""
         await self.client.bootstrap()
+        if await joins_implicitly(self.client):
+            self._sender.__class__ = ImplicitSender
+            self._produce = JoiningProduceHandler
         await self._sender._maybe_wait_for_pid()
 
     async def stop(self) -> None:
@@ -60,7 +67,7 @@ class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
             await self._sender._do_add_partitions_to_txn(partitions)
             self._check_open()
         by_node, leaderless = self._message_accumulator.drain_by_nodes(())
-        sending = [SendProduceReqHandler(self._sender, found).do(node) for node, found in by_node.items()]
+        sending = [self._produce(self._sender, found).do(node) for node, found in by_node.items()]
         await (sending[0] if len(sending) == 1 else asyncio.gather(*sending))
         if leaderless:
             await self.client.force_metadata_update()

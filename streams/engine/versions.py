@@ -15,8 +15,9 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
-from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.producer.sender import EndTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.produce import ProduceRequest
 from faust import App, Monitor, Schema, Table
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -127,6 +128,7 @@ SEAMS: dict[Any, dict[str, str]] = {
         "partitions_to_add": "self",
         "committing_transaction": "self",
         "needs_transaction_commit": "self",
+        "partition_added": "self, tp",
     },
     MessageAccumulator: {
         "_append_batch": "self, builder, tp",
@@ -137,10 +139,21 @@ SEAMS: dict[Any, dict[str, str]] = {
         "_maybe_wait_for_pid": "self",
         "_do_add_partitions_to_txn": "self, tps",
         "_do_txn_commit": "self, commit_result",
+        "_find_coordinator": "self, coordinator_type, coordinator_key",
     },
     SendProduceReqHandler: {
         "__init__": "self, sender, batches",
         "do": "self, node_id",
+        "create_request": "self",
+        "handle_response": "self, response",
+    },
+    EndTxnHandler: {
+        "do": "self, node_id",
+        "create_request": "self",
+        "handle_response": "self, resp",
+    },
+    ProduceRequest: {
+        "__init__": "self, transactional_id, required_acks, timeout, topics",
     },
     BatchBuilder: {
         "append": "self, timestamp, key, value, headers",

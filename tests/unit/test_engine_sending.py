@@ -15,6 +15,7 @@ from aiokafka.errors import (
     BrokerResponseError,
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
+    IncompatibleBrokerVersion,
     InvalidProducerEpoch,
     InvalidTxnState,
     KafkaError,
@@ -36,18 +37,33 @@ from aiokafka.protocol.transaction import (
     InitProducerIdResponse_v0,
 )
 
+from streams.engine.implicit import (
+    EndTxnResponseV5,
+    FeaturesRequest,
+    FeaturesResponse,
+    JoiningProduce,
+    ProduceResponseV12,
+    RenewingEndTxn,
+    joins_implicitly,
+)
 from streams.engine.sending import LaneWriter
 
 ROWS, SCORES = TopicPartition("rows", 0), TopicPartition("scores", 0)
-PRODUCER_ID, SEQUENCE = slice(43, 51), slice(53, 57)
+EPOCH, SEQUENCE = slice(51, 53), slice(53, 57)
 """Where they are in a batch of records."""
+SPOKEN = {0: (3, 13), 18: (0, 4), 26: (0, 5)}
+"""Versions of requests that a broker of today speaks."""
 
 
 class Brokers:
     """Takes the place of a client; answers as told by kind of request, then without an error."""
 
-    def __init__(self, leaders: dict[TopicPartition, int]) -> None:
+    def __init__(self, leaders: dict[TopicPartition, int], level: int = 0) -> None:
         self.leaders = leaders
+        self.level = level
+        """Of the cluster's feature of transactions."""
+        self.renewed: list[tuple[int, int]] = []
+        """Ids and epochs that the next commits bring; then none."""
         self.errors: defaultdict[type, list[type[KafkaError]]] = defaultdict(list)
         self.asked: list[Any] = []
         self.at_once = self.most_at_once = self.updates = 0
@@ -92,7 +108,13 @@ class Brokers:
         error = waiting.pop(0) if waiting else None
         if error is not None and not issubclass(error, BrokerResponseError):
             raise error
-        return answer(request, error.errno if error else 0)
+        errno = error.errno if error else 0
+        if isinstance(request, FeaturesRequest):
+            return features(errno, self.level)
+        if isinstance(request, RenewingEndTxn):
+            named = self.renewed.pop(0) if self.renewed else (-1, -1)
+            return EndTxnResponseV5.decode(EndTxnResponseV5(0, errno, *named, {}).encode())
+        return answer(request, errno)
 
     def steps(self) -> list[str]:
         """Return what was asked, in one word each."""
@@ -101,17 +123,29 @@ class Brokers:
     def sent(self) -> list[dict[TopicPartition, tuple[int, int]]]:
         """Return for each produce request the first and the number of the records of each partition."""
         return [
-            {
-                TopicPartition(topic, number): (
-                    struct.unpack(">i", bytes(data[SEQUENCE]))[0],
-                    bytes(data)[60],
-                )
-                for topic, partitions in request._topics
-                for number, data in partitions
-            }
+            {tp: (struct.unpack(">i", data[SEQUENCE])[0], data[60]) for tp, data in carried(request).items()}
             for _, request in self.asked
-            if isinstance(request, ProduceRequest)
+            if isinstance(request, ProduceRequest | JoiningProduce)
         ]
+
+
+def carried(request: Any) -> dict[TopicPartition, bytes]:
+    """Return the batches of a produce request, by what goes over the wire."""
+    sent = request.prepare(SPOKEN)
+    topics = type(sent).decode(sent.encode()).topics
+    return {
+        TopicPartition(topic, number): bytes(data)
+        for topic, partitions, *_ in topics
+        for number, data, *_ in partitions
+    }
+
+
+def features(errno: int, level: int) -> FeaturesResponse:
+    """Return what a broker tells of its cluster."""
+    told = FeaturesResponse.FEATURES.encode([("other", 9, 0, {}), ("transaction.version", level, 0, {})])
+    tags = bytes([1, 2, len(told)]) + told if level else bytes(1)
+    untagged = FeaturesResponse(errno, [(18, 0, 4, {})], 0, {}).encode()[:-1]
+    return FeaturesResponse.decode(untagged + tags)
 
 
 def answer(request: Any, errno: int) -> Any:
@@ -127,6 +161,12 @@ def answer(request: Any, errno: int) -> Any:
         case ProduceRequest():
             taken = [(topic, [(n, errno, 0, -1, 0) for n, _ in data]) for topic, data in request._topics]
             return ProduceResponse_v7(taken, 0)
+        case JoiningProduce():
+            joined: Any = [
+                (tp.topic, [(tp.partition, errno, 0, -1, 0, [(0, None, {})], "text", {})], {})
+                for tp in carried(request)
+            ]
+            return ProduceResponseV12.decode(ProduceResponseV12(joined, 0, {}).encode())
         case EndTxnRequest():
             return EndTxnResponse_v0(0, errno)
     raise AssertionError(request)
@@ -134,10 +174,10 @@ def answer(request: Any, errno: int) -> Any:
 
 @asynccontextmanager
 async def started(
-    leaders: dict[TopicPartition, int] | None = None,
+    leaders: dict[TopicPartition, int] | None = None, level: int = 0
 ) -> AsyncIterator[tuple[LaneWriter, Brokers]]:
     """Yield a producer that has its id, with the brokers it talks to."""
-    brokers = Brokers(dict.fromkeys((ROWS, SCORES), 1) if leaders is None else leaders)
+    brokers = Brokers(dict.fromkeys((ROWS, SCORES), 1) if leaders is None else leaders, level)
     producer = LaneWriter(bootstrap_servers="127.0.0.1:1", transactional_id="app-0", retry_backoff_ms=1)
     producer.client = producer._sender.client = brokers
     producer._message_accumulator._cluster = brokers.cluster
@@ -165,7 +205,7 @@ async def test_the_start_fences_whoever_wrote_before() -> None:
     producer.client = producer._sender.client = brokers = Brokers({})
     await producer.start()
     brokers.bootstrap.assert_awaited_once_with()
-    assert brokers.steps() == ["FindCoordinator", "InitProducerId"]
+    assert brokers.steps() == ["Features", "FindCoordinator", "InitProducerId"]
     assert asyncio.all_tasks() == before
     await producer.stop()
 
@@ -276,5 +316,113 @@ async def test_a_producer_that_was_stopped_asks_nothing_more(kind: type) -> None
 
         brokers.on_request = stopping
         with pytest.raises(ProducerClosed):
+            await producer.transact(batches((ROWS, 2)))
+        assert isinstance(brokers.asked[-1][1], kind)
+
+
+async def test_where_partitions_join_by_themselves_two_requests_are_enough() -> None:
+    """The commit brings an id and an epoch, under which batches are numbered from 0 again."""
+    async with started(level=2) as (producer, brokers):
+        brokers.renewed = [(7, 4), (8, 0)]
+        await producer.transact(batches((ROWS, 2), (SCORES, 1)))
+        await producer.transact(batches((ROWS, 3)))
+        await producer.transact(batches((ROWS, 1), (SCORES, 1)))
+    assert brokers.steps() == ["JoiningProduce", "RenewingEndTxn"] * 3
+    assert brokers.sent() == [{ROWS: (0, 2), SCORES: (0, 1)}, {ROWS: (0, 3)}, {ROWS: (0, 1), SCORES: (0, 1)}]
+    (_, first), (_, end), (_, second), *_, (_, last) = brokers.asked
+    sent = first.prepare(SPOKEN)
+    assert (sent.transactional_id, sent.required_acks, sent.timeout) == ("app-0", -1, 40_000)
+    assert [struct.unpack(">h", carried(each)[ROWS][EPOCH]) for each in (first, second)] == [(3,), (4,)]
+    ended = [each.prepare(SPOKEN) for each in (end, last)]
+    assert [each.encode() for each in ended] == [
+        b"\x06app-0" + struct.pack(">qhb", *named, 1) + b"\x00" for named in ((7, 3), (8, 0))
+    ]
+
+
+async def test_a_commit_that_brings_nothing_new_changes_no_number() -> None:
+    """The broker may end a transaction in the way of old."""
+    async with started(level=2) as (producer, brokers):
+        for _ in range(2):
+            await producer.transact(batches((ROWS, 2)))
+    assert brokers.sent() == [{ROWS: (0, 2)}, {ROWS: (2, 2)}]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+async def test_a_cluster_that_has_not_agreed_on_it_is_asked_as_of_old(level: int) -> None:
+    """Its brokers may speak the requests already."""
+    async with started(level=level) as (producer, brokers):
+        await producer.transact(batches((ROWS, 2)))
+    assert brokers.steps() == ["AddPartitionsToTxn", "Produce", "EndTxn"]
+
+
+@pytest.mark.parametrize("error", [CoordinatorLoadInProgressError, IncompatibleBrokerVersion])
+async def test_a_broker_that_does_not_tell_is_asked_as_of_old(error: type[KafkaError]) -> None:
+    """An error says as little as a broker that is too old."""
+    brokers = Brokers({}, level=2)
+    brokers.errors[FeaturesRequest] = [error]
+    assert not await joins_implicitly(brokers)
+    assert await joins_implicitly(brokers)
+
+
+def test_what_is_asked_of_a_broker_about_features() -> None:
+    """The answer has a header of old: who asks does not know yet what the broker speaks."""
+    request = FeaturesRequest().prepare(SPOKEN)
+    assert request.encode() == b"\x0bcx-signals\x021\x00"
+    assert request.parse_response_header(struct.pack(">i", 7)).correlation_id == 7
+    with pytest.raises(NotImplementedError):
+        FeaturesRequest().prepare({18: (0, 2)})
+
+
+async def test_what_cannot_join_yet_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The transaction before is still being ended: that is no trouble to tell of."""
+    async with started({ROWS: 1, SCORES: 2}, level=2) as (producer, brokers):
+        brokers.errors[JoiningProduce] = [ConcurrentTransactions]
+        await producer.transact(batches((ROWS, 2), (SCORES, 1)))
+    assert brokers.sent() == [{ROWS: (0, 2)}, {SCORES: (0, 1)}, {ROWS: (0, 2)}]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (JoiningProduce, NotLeaderForPartitionError),
+        (JoiningProduce, NodeNotReadyError),
+        (RenewingEndTxn, ConcurrentTransactions),
+        (RenewingEndTxn, NodeNotReadyError),
+    ],
+)
+async def test_what_passes_is_tried_again_where_partitions_join(kind: type, error: type[KafkaError]) -> None:
+    """The same is asked for again, under the same epoch and number."""
+    async with started(level=2) as (producer, brokers):
+        brokers.errors[kind] = [error]
+        brokers.renewed = [(7, 4), (7, 5)]
+        await producer.transact(batches((ROWS, 2)))
+    asked = [request for _, request in brokers.asked if type(request) is kind]
+    assert len(asked) == 2
+    assert len({each.prepare(SPOKEN).encode() for each in asked}) == 1
+
+
+class TakenError(BrokerResponseError):
+    """Another producer has the id by now."""
+
+    errno = 90
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "told"),
+    [
+        (JoiningProduce, InvalidProducerEpoch, ProducerFenced),
+        (RenewingEndTxn, InvalidProducerEpoch, ProducerFenced),
+        (RenewingEndTxn, TakenError, ProducerFenced),
+        (RenewingEndTxn, InvalidTxnState, InvalidTxnState),
+    ],
+)
+async def test_a_refusal_ends_the_transaction_where_partitions_join(
+    kind: type, error: type[KafkaError], told: type[KafkaError]
+) -> None:
+    """Fenced is told as such, in the words of old and in those of today."""
+    async with started(level=2) as (producer, brokers):
+        brokers.errors[kind] = [error]
+        with pytest.raises(told):
             await producer.transact(batches((ROWS, 2)))
         assert isinstance(brokers.asked[-1][1], kind)

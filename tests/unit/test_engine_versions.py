@@ -3,6 +3,7 @@
 import pytest
 
 from streams.engine import versions
+from streams.engine.implicit import ImplicitSender, JoiningProduceHandler, RenewingEndTxnHandler
 from streams.engine.sending import LaneWriter
 from streams.engine.transport import LaneConsumer, LaneProducer, LaneThread
 from streams.errors import CxError
@@ -35,7 +36,18 @@ def test_a_seam_with_another_signature_stops_the_worker(monkeypatch: pytest.Monk
         versions.check_seams()
 
 
-@pytest.mark.parametrize("ours", [LaneConsumer, LaneThread, LaneProducer, LaneWriter])
+@pytest.mark.parametrize(
+    "ours",
+    [
+        LaneConsumer,
+        LaneThread,
+        LaneProducer,
+        LaneWriter,
+        ImplicitSender,
+        JoiningProduceHandler,
+        RenewingEndTxnHandler,
+    ],
+)
 def test_every_override_is_guarded(ours: type) -> None:
     """A method that stock has too, and ours replaces, is in the table of seams."""
     stock = ours.__mro__[1]

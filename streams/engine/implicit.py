@@ -1,0 +1,274 @@
+"""Transactions as Kafka 4 has them (KIP-890), which aiokafka does not know: two requests instead of three.
+
+A partition joins the transaction with the first batch that it is sent, without a request of its own before;
+and the answer to the commit brings a new epoch, under which batches are numbered from 0 again. A cluster has
+it where its feature `transaction.version` is 2 or more.
+"""
+# ruff: noqa: SLF001  # the senders and handlers are aiokafka's, and so is what they hold
+
+from collections.abc import Collection
+from io import BytesIO
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.client import CoordinationType
+from aiokafka.errors import ConcurrentTransactions, IncompatibleBrokerVersion, ProducerFenced
+from aiokafka.producer.sender import BACKOFF_OVERRIDE, EndTxnHandler, Sender, SendProduceReqHandler
+from aiokafka.producer.transaction_manager import PidAndEpoch
+from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+FEATURE, LEAST = "transaction.version", 2
+FINALIZED = 2
+"""The tag under which a broker tells the features that its cluster has agreed on."""
+FENCED = 90
+"""Error of a commit by a producer whose id another one has by now; aiokafka knows the older one alone."""
+NO_PRODUCER = -1
+TEXT = CompactString("utf-8")
+
+
+class FeaturesResponse(Response):  # type: ignore[misc]  # aiokafka is untyped here
+    """ApiVersions v3, the first version that tells features."""
+
+    API_KEY = 18
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        (
+            "api_versions",
+            CompactArray(
+                ("api_key", Int16), ("min_version", Int16), ("max_version", Int16), ("tags", TaggedFields)
+            ),
+        ),
+        ("throttle_time_ms", Int32),
+        ("tags", TaggedFields),
+    )
+    FEATURES = CompactArray(
+        ("name", TEXT), ("max_level", Int16), ("min_level", Int16), ("tags", TaggedFields)
+    )
+
+    def level(self, feature: str) -> int:
+        """Return the level that the cluster has agreed on, 0 where it has on none."""
+        found = self.tags.get(FINALIZED)
+        levels = self.FEATURES.decode(BytesIO(found)) if found else ()
+        return max((highest for name, highest, _, _ in levels if name == feature), default=0)
+
+
+class FeaturesRequestV3(RequestStruct):  # type: ignore[misc]  # as above
+    """The request for `FeaturesResponse`."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 18
+    API_VERSION = 3
+    RESPONSE_TYPE = FeaturesResponse
+    SCHEMA = Schema(("software", TEXT), ("version", TEXT), ("tags", TaggedFields))
+
+    def parse_response_header(self, read_buffer: Any) -> Any:
+        """Read the header of old: a client that asks this does not know yet what the broker speaks."""
+        return ResponseHeader_v0.decode(read_buffer)
+
+
+class FeaturesRequest(Request[FeaturesRequestV3]):  # type: ignore[misc]  # as above
+    """Asks a broker for the features of its cluster."""
+
+    API_KEY = 18
+
+    def build(self, request_struct_class: type[FeaturesRequestV3]) -> FeaturesRequestV3:
+        """Return the request as it goes over the wire."""
+        return request_struct_class("cx-signals", "1", {})
+
+
+class ProduceResponseV12(Response):  # type: ignore[misc]  # as above
+    """What became of each batch."""
+
+    API_KEY = 0
+    API_VERSION = 12
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(
+                ("topic", TEXT),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("offset", Int64),
+                        ("timestamp", Int64),
+                        ("log_start_offset", Int64),
+                        (
+                            "record_errors",
+                            CompactArray(("batch_index", Int32), ("message", TEXT), ("tags", TaggedFields)),
+                        ),
+                        ("error_message", TEXT),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("throttle_time_ms", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class ProduceRequestV12(RequestStruct):  # type: ignore[misc]  # as above
+    """The first version with which partitions join."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 0
+    API_VERSION = 12
+    RESPONSE_TYPE = ProduceResponseV12
+    SCHEMA = Schema(
+        ("transactional_id", TEXT),
+        ("required_acks", Int16),
+        ("timeout", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", TEXT),
+                (
+                    "partitions",
+                    CompactArray(("partition", Int32), ("messages", CompactBytes), ("tags", TaggedFields)),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class JoiningProduce(Request[ProduceRequestV12]):  # type: ignore[misc]  # as above
+    """Sends what aiokafka's own request would."""
+
+    API_KEY = 0
+
+    def __init__(self, stock: ProduceRequest) -> None:
+        self.required_acks = stock.required_acks
+        self._stock = stock
+
+    def build(self, request_struct_class: type[ProduceRequestV12]) -> ProduceRequestV12:
+        """Return the request as it goes over the wire."""
+        stock = self._stock
+        topics: Any = [
+            (topic, [(number, data, {}) for number, data in found], {}) for topic, found in stock._topics
+        ]
+        return request_struct_class(stock._transactional_id, stock.required_acks, stock._timeout, topics, {})
+
+
+class EndTxnResponseV5(Response):  # type: ignore[misc]  # as above
+    """How it ended, and the id and epoch of the next transaction."""
+
+    API_KEY = 26
+    API_VERSION = 5
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("producer_id", Int64),
+        ("producer_epoch", Int16),
+        ("tags", TaggedFields),
+    )
+
+
+class EndTxnRequestV5(RequestStruct):  # type: ignore[misc]  # as above
+    """The first version that brings a new epoch."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 26
+    API_VERSION = 5
+    RESPONSE_TYPE = EndTxnResponseV5
+    SCHEMA = Schema(
+        ("transactional_id", TEXT),
+        ("producer_id", Int64),
+        ("producer_epoch", Int16),
+        ("transaction_result", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class RenewingEndTxn(Request[EndTxnRequestV5]):  # type: ignore[misc]  # as above
+    """Ends a transaction."""
+
+    API_KEY = 26
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def build(self, request_struct_class: type[EndTxnRequestV5]) -> EndTxnRequestV5:
+        """Return the request as it goes over the wire."""
+        return request_struct_class(*self._values, {})
+
+
+class JoiningProduceHandler(SendProduceReqHandler):  # type: ignore[misc]  # as above
+    """Sends batches with which their partitions join."""
+
+    def create_request(self) -> JoiningProduce:
+        """Return the request for the batches."""
+        return JoiningProduce(super().create_request())
+
+    def handle_response(self, response: Any) -> None:
+        """Keep what could not join yet, the last transaction is still being ended; the rest is stock's."""
+        answered = []
+        for topic, partitions, _ in response.topics:
+            for number, error_code, *_ in partitions:
+                if error_code == ConcurrentTransactions.errno:
+                    self._default_backoff = BACKOFF_OVERRIDE
+                    self._to_reenqueue.append(self._batches[TopicPartition(topic, number)])
+            told = [each[:-1] for each in partitions if each[1] != ConcurrentTransactions.errno]
+            answered.append((topic, told))
+        response.topics = answered
+        super().handle_response(response)
+
+
+class RenewingEndTxnHandler(EndTxnHandler):  # type: ignore[misc]  # as above
+    """Ends a transaction and takes what the next one is written under."""
+
+    def create_request(self) -> RenewingEndTxn:
+        """Return the request that ends the transaction."""
+        manager = self._sender._txn_manager
+        return RenewingEndTxn(
+            manager.transactional_id, manager.producer_id, manager.producer_epoch, self._commit_result
+        )
+
+    def handle_response(self, resp: Any) -> float | None:
+        """Return after how many seconds to ask again, None where it is ended."""
+        if resp.error_code == FENCED:
+            raise ProducerFenced
+        pause_s: float | None = super().handle_response(resp)
+        if pause_s is None and resp.producer_id != NO_PRODUCER:
+            manager = self._sender._txn_manager
+            manager._pid_and_epoch = PidAndEpoch(resp.producer_id, resp.producer_epoch)
+            manager._sequence_numbers.clear()
+        return pause_s
+
+
+class ImplicitSender(Sender):  # type: ignore[misc]  # as above
+    """aiokafka's steps of a transaction where partitions join by themselves."""
+
+    async def _do_add_partitions_to_txn(self, tps: Collection[TopicPartition]) -> None:
+        for tp in tuple(tps):
+            self._txn_manager.partition_added(tp)
+
+    async def _do_txn_commit(self, commit_result: Any) -> None:
+        node = await self._find_coordinator(CoordinationType.TRANSACTION, self._txn_manager.transactional_id)
+        await RenewingEndTxnHandler(self, commit_result).do(node)
+
+
+async def joins_implicitly(client: Any) -> bool:
+    """Tell whether the cluster has such transactions. `client` is connected."""
+    try:
+        response = await client.send(client.get_random_node(), FeaturesRequest())
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return False
+    return bool(response.error_code == 0 and response.level(FEATURE) >= LEAST)
