@@ -1,13 +1,11 @@
 """When a score goes out on `cx.scores`: when it moved, changed its band, or is a day old."""
 
-from collections.abc import Mapping
-
 from streams.engine.handler import Output
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import assess_at
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published
-from streams.scoring.texts import score_texts
+from streams.scoring.texts import Score, score_texts
 
 
 def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
@@ -27,14 +25,14 @@ def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | Non
 
 
 def publish(
-    scorer: Scorer, states: Mapping[bytes, CustomerState], glances: Mapping[bytes, Glance], topic: str
+    scorer: Scorer, states: dict[bytes, CustomerState], glances: dict[bytes, Glance], topic: str
 ) -> list[Output]:
     """Return the scores to publish of some customers, remembered in their states.
 
     `glances` are the rows' figures where they were read already; those older than their newest event are not
-    used. One stage after another is done for all of them (decision 0025).
+    used. All are read before the first is written (decision 0025).
     """
-    chosen: list[tuple[bytes, CustomerState, Glance]] = []
+    scores: list[Score] = []
     for key, state in states.items():
         glance = glances.get(key)
         if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
@@ -42,7 +40,6 @@ def publish(
         published = due(scorer, state, glance)
         if published is not None:
             state.published = published
-            chosen.append((key, state, glance))
-    found = [(key.decode(), state, assess_at(scorer, state, glance)) for key, state, glance in chosen]
-    texts = score_texts(scorer, found)
-    return [Output(topic, each[0], text) for each, text in zip(chosen, texts, strict=True)]
+            scores.append((key, state, assess_at(scorer, state, glance)))
+    texts = score_texts(scorer, scores)
+    return [Output(topic, score[0], texts[place]) for place, score in enumerate(scores)]

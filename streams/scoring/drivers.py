@@ -113,12 +113,13 @@ def by_insertion(parts: Parts, *, by_name: bool) -> vec[i64]:
     """Rank without an object: quicker where numbers are none, which is compiled."""
     drivers, amounts = parts.drivers, parts.amounts
     place: i64 = len(amounts)
-    found = vec[i64](capacity=place)
+    found = vec[i64]([0] * place)
+    ranked: i64 = 0
     while place:  # from the last: many of the first are nothing, which every other would have to pass
         place -= 1
-        rank: i64 = _billionths(amounts[place])
-        at: i64 = len(found)
-        found = append(found, place)
+        rank = _billionths(amounts[place])
+        at = ranked
+        ranked += 1
         while at:
             before = found[at - 1]
             above = before >> _PLACE_BITS
@@ -134,5 +135,5 @@ def by_insertion(parts: Parts, *, by_name: bool) -> vec[i64]:
     return found
 
 
-def _billionths(amount: float) -> int:
+def _billionths(amount: float) -> i64:
     return int(min(abs(amount), _MOST) * 1e9 + 0.5)

@@ -8,9 +8,11 @@ count beside the mean: `P- = -mu m d/(kappa mu + m d)`, `P+ = (100 - mu) m d/(ka
 (docs/concepts.md).
 """
 
+from typing import Final
+
 from mypy_extensions import mypyc_attr
 
-from streams.scoring.drivers import Drivers, Parts
+from streams.scoring.drivers import Driver, Drivers, Parts
 from streams.scoring.entry import Case
 from streams.scoring.facts import THOUSANDTHS
 from streams.scoring.maths import exp2
@@ -32,6 +34,9 @@ from streams.scoring.state import (
 )
 from streams.scoring.sums import ROOM, Sums
 from streams.scoring.weighing import TINY, is_newer
+
+_UNNAMED: Final[list[Driver]] = []
+"""The drivers of parts while they are added by code. Not to be changed."""
 
 
 @mypyc_attr(acyclic=True)
@@ -251,7 +256,7 @@ class Ledger:
         routine_factor, service_factor, denominator = self._saturation(mass, decay, q_plain)
         scale = self.mean_share / denominator
         service_scale = self.mean_share / (self.kappa + q_served)
-        points, service = Parts([], ROOM), Parts([], ROOM if q_served else 0)
+        points, service = Parts(_UNNAMED, ROOM), Parts(_UNNAMED, ROOM if q_served else 0)
         amounts = state.points.amounts
         for place, key in enumerate(state.points.keys):
             code, group, felt = key >> 3, key & GROUP_BITS, amounts[place] * decay
@@ -272,7 +277,7 @@ class Ledger:
         self._add_worst(points, self._top(peaks[WORST], peaks[WORST_ENDED], at_s), failures, at_s)
         worst = self._top(peaks[WORST_SERVICE], peaks[WORST_SERVICE_ENDED], at_s)
         self._add_best(service, peaks[BEST_SERVICE], at_s)
-        self._add_worst(service, worst, [held for held in failures if held.key & 1], at_s)
+        self._add_worst(service, worst, failures and [held for held in failures if held.key & 1], at_s)
         return (
             self._reading(points, weight, denominator),
             self._reading(service, served, self.kappa + q_served),

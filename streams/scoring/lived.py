@@ -17,24 +17,20 @@ _UNSUBSCRIBE: Final = Intent.UNSUBSCRIBE
 
 def matters_of(state: CustomerState, at_s: float) -> tuple[list[Case], list[Case]]:
     """Return the issues that stand open at `at_s`, and what was promised, each the oldest first."""
-    found: list[tuple[int, bytes, Case]] = []
-    for name, case in state.cases.items():
-        if _is_open(case, at_s) or case.known(DUE):
-            found.append((case.since_s, name, case))
+    issues: list[tuple[int, bytes, Case]] = []
+    promises: list[tuple[int, bytes, Case]] = []
+    for case in state.entries.all():
+        if case.key != NO_CODE and at_s < case.until_s:
+            issues.append((case.since_s, case.name, case))
+        if case.kind in (ORDER, PROMISE) and case.known(DUE):  # of others no deadline is said
+            promises.append((case.since_s, case.name, case))
+    return _by_age(issues), _by_age(promises)
+
+
+def _by_age(found: list[tuple[int, bytes, Case]]) -> list[Case]:
     if len(found) > 1:
         found.sort()
-    issues: list[Case] = []
-    promises: list[Case] = []
-    for _, _, case in found:
-        if _is_open(case, at_s):
-            issues.append(case)
-        if case.known(DUE):
-            promises.append(case)
-    return issues, promises
-
-
-def _is_open(case: Case, at_s: float) -> bool:
-    return case.key != NO_CODE and at_s < case.until_s
+    return [case for _, _, case in found]
 
 
 def promise_status(case: Case) -> str:

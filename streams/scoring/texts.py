@@ -14,7 +14,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from schemas.times import write_time
 from streams.scoring.apply import Scorer
-from streams.scoring.churn import NO_ENGAGEMENT, ChurnReading
+from streams.scoring.churn import NO_ENGAGEMENT
 from streams.scoring.compiled import COMPILED
 from streams.scoring.drivers import CHURN, EXPERIENCE, SERVICE, Driver, Parts
 from streams.scoring.explain import Assessment
@@ -32,6 +32,7 @@ _QUOTE: Final = ord('"')
 _NULL: Final = b"null"
 _WORD: Final = 8
 _EACH_BYTE: Final = 0x0101010101010101
+_LAST_BYTE: Final = 56
 _ROOM: Final = " " * _WORD  # behind the last number, for a whole word may be read there
 
 
@@ -129,35 +130,35 @@ def by_words(written: BytesWriter, numbers: bytes, at: i64) -> i64:
         commas = ~(word | word >> 1 | word >> 4 | word >> 6) & _EACH_BYTE
         at += _WORD
         end += _WORD
-    skipped: i64 = _WORD
-    while not commas & 1:
-        commas >>= 8
-        skipped -= 1
+    before = (commas & -commas) - 1 & _EACH_BYTE  # a one in each byte before the first comma
+    skipped = _WORD - (before * _EACH_BYTE >> _LAST_BYTE & _WORD - 1)  # whose sum is in the last one
     written.truncate(end - skipped)
     return at - skipped + 1
 
 
-Score = tuple[str, CustomerState, Assessment]
-"""Whose score it is, the row, and the row as it was read."""
+Score = tuple[bytes, CustomerState, Assessment]
+"""The key of whose score it is, the row, and the row as it was read."""
 
 
 @mypyc_attr(acyclic=True)
 class Drawn:
     """What a score is written from beside its numbers: the places of its parts, in the document's order."""
 
-    __slots__ = ("causes", "churn", "felt", "last", "served")
+    __slots__ = ("causes", "churn", "felt", "found", "key", "last", "served")
 
-    def __init__(self, numbers: list[object], events: int, found: Assessment) -> None:
+    def __init__(self, numbers: list[object], key: bytes, events: int, found: Assessment) -> None:
         """Add the score's numbers to those to come."""
         churn, experience, service, last = found.churn, found.experience, found.service, found.last_felt()
+        self.key = key
+        self.found = found
         self.churn = churn
         self.last = last
-        self.causes = _causing(numbers, churn)
+        self.causes = _causing(numbers, found)
         numbers.append(None if churn is None else churn.probability)
         numbers.append(experience.coverage)
         numbers.append(service.coverage)
-        self.felt = _numbered(numbers, experience.parts, by_name=False)
-        self.served = _numbered(numbers, service.parts, by_name=False)
+        self.felt = _pointing(numbers, found, experience.parts)
+        self.served = _pointing(numbers, found, service.parts)
         numbers.append(events)
         numbers.append(experience.score)
         numbers.append(found.gap)
@@ -171,24 +172,25 @@ class Drawn:
 def score_texts(scorer: Scorer, scores: Sequence[Score]) -> list[bytes]:
     """Return the `score_document` of each as JSON, its keys in order."""
     numbers: list[object] = []
-    drawn = [Drawn(numbers, state.events, found) for _, state, found in scores]
+    drawn = [Drawn(numbers, key, state.events, found) for key, state, found in scores]
     text = Text(numbers)
     written: list[bytes] = []
-    for (customer_id, _, found), each in zip(scores, drawn, strict=True):
-        _put_score(text, scorer, customer_id, found, each)
+    for each in drawn:
+        _put_score(text, scorer, each)
         written.append(text.taken())
     return written
 
 
-def _put_score(text: Text, scorer: Scorer, customer_id: str, found: Assessment, drawn: Drawn) -> None:
+def _put_score(text: Text, scorer: Scorer, drawn: Drawn) -> None:
+    found = drawn.found
     text.time(b'{"at":', found.at_s)
     text.put(_BANDS[found.band])
-    _put_causes(text, drawn.churn, drawn.causes)
+    _put_causes(text, found, drawn.causes)
     text.number(b',"churn_probability":')
     text.number(_NO_ENGAGEMENT if drawn.churn is None else _ENGAGED)
     text.number(b',"service":')
     text.put(b'},"customer_id":')
-    text.put(dumps(customer_id))
+    text.put(dumps(drawn.key.decode()))
     text.put(b',"drivers":')
     _put_points(text, found, drawn.felt, drawn.served)
     text.number(b',"events":')
@@ -205,8 +207,8 @@ def drivers_text(found: Assessment) -> bytes:
     """Return `found.drivers` as JSON, which is kept: the steps of alerts may be of one reading."""
     if not found.drivers_text:
         numbers: list[object] = []
-        felt = _numbered(numbers, found.experience.parts, by_name=False)
-        served = _numbered(numbers, found.service.parts, by_name=False)
+        felt = _pointing(numbers, found, found.experience.parts)
+        served = _pointing(numbers, found, found.service.parts)
         text = Text(numbers)
         _put_points(text, found, felt, served)
         found.drivers_text = text.whole()
@@ -217,10 +219,9 @@ def churn_drivers_text(found: Assessment) -> bytes:
     """Return `found.churn_drivers` as JSON, which is kept."""
     if not found.churn_text:
         numbers: list[object] = []
-        churn = found.churn
-        causes = _causing(numbers, churn)
+        causes = _causing(numbers, found)
         text = Text(numbers)
-        _put_causes(text, churn, causes)
+        _put_causes(text, found, causes)
         found.churn_text = text.whole()
     return found.churn_text
 
@@ -242,21 +243,34 @@ def _is_nothing(amount: float) -> bool:
     return amount == 0.0 and math.copysign(1.0, amount) > 0.0
 
 
-def _causing(numbers: list[object], churn: ChurnReading | None) -> vec[i64]:
-    return vec[i64]() if churn is None else _numbered(numbers, churn.parts, by_name=True)
+def _pointing(numbers: list[object], found: Assessment, parts: Parts) -> vec[i64]:
+    """Add the points of a ledger to the numbers, unless a step of an alert has written them."""
+    return vec[i64]() if found.drivers_text else _numbered(numbers, parts, by_name=False)
+
+
+def _causing(numbers: list[object], found: Assessment) -> vec[i64]:
+    """Add the log-odds of churn to the numbers, unless a step of an alert has written them."""
+    churn = found.churn
+    return vec[i64]() if churn is None or found.churn_text else _numbered(numbers, churn.parts, by_name=True)
 
 
 def _put_points(text: Text, found: Assessment, felt: vec[i64], served: vec[i64]) -> None:
+    if found.drivers_text:
+        text.put(found.drivers_text)
+        return
     begun = text.length()
     text.objects(found.experience.parts, felt, EXPERIENCE)
     text.objects(found.service.parts, served, SERVICE)
     text.listed(begun)
 
 
-def _put_causes(text: Text, churn: ChurnReading | None, causes: vec[i64]) -> None:
+def _put_causes(text: Text, found: Assessment, causes: vec[i64]) -> None:
+    if found.churn_text:
+        text.put(found.churn_text)
+        return
     begun = text.length()
-    if churn is not None:
-        text.objects(churn.parts, causes, CHURN)
+    if found.churn is not None:
+        text.objects(found.churn.parts, causes, CHURN)
     text.listed(begun)
 
 

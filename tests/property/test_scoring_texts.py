@@ -46,7 +46,7 @@ def test_the_texts_are_those_of_the_documents(customers: list[tuple[str, Life]],
     scores = [(customer_id, state, assess(under, state, seconds(day))) for customer_id, state in rows]
     documents = [score_document(under, *score) for score in scores]
 
-    written = score_texts(under, scores)
+    written = score_texts(under, [(name.encode(), state, found) for name, state, found in scores])
     assert written == [orjson.dumps(document, option=orjson.OPT_SORT_KEYS) for document in documents]
 
 
@@ -58,6 +58,17 @@ def test_the_drivers_of_an_alert_are_those_of_the_document(life: Life, under: Sc
     assert churn_drivers_text(found) == orjson.dumps(found.churn_drivers)
     assert drivers_text(found) is drivers_text(found), "which is kept"
     assert churn_drivers_text(found) is churn_drivers_text(found)
+
+
+@given(lives(), st.sampled_from(POLICIES), days(0, 800))
+def test_a_score_takes_over_what_an_alert_has_written(life: Life, under: Scorer, day: float):
+    """The score of a reading is the same whether a step of an alert has written its drivers before or not."""
+    state = row(life, under)
+    found, told = (assess(under, state, seconds(day)) for _ in range(2))
+    assert drivers_text(told), "which is kept"
+    assert churn_drivers_text(told)
+
+    assert score_texts(under, [(b"c", state, told)]) == score_texts(under, [(b"c", state, found)])
 
 
 @pytest.mark.parametrize("points", [0.0, -0.0, 5e-324, -1e22, 123456.75])
@@ -74,7 +85,7 @@ def test_strange_numbers_and_names_are_written_alike(points: float, coverage: fl
 
     assert {"driver": "driver_999", "ledger": "experience", "points": points} in document["drivers"]
     assert {"driver": "nameless", "logit": points} in document["churn_drivers"]
-    (written,) = score_texts(DEFAULT, [(STRANGE, state, found)])
+    (written,) = score_texts(DEFAULT, [(STRANGE.encode(), state, found)])
     assert written == orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
