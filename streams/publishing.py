@@ -24,17 +24,15 @@ def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | Non
     return Published(score, service, glance.band, at_s) if is_due else None
 
 
-def publish(
-    scorer: Scorer, states: dict[bytes, CustomerState], glances: dict[bytes, Glance], topic: str
-) -> list[Output]:
+def publish(scorer: Scorer, states: dict[bytes, CustomerState], topic: str) -> list[Output]:
     """Return the scores to publish of some customers, remembered in their states.
 
-    `glances` are the rows' figures where they were read already; those older than their newest event are not
-    used. All are read before the first is written (decision 0025).
+    Figures that were read before a state's newest event are not used. All are read before the first is
+    written (decision 0025).
     """
     scores: list[Score] = []
     for key, state in states.items():
-        glance = glances.get(key)
+        glance = state.glance
         if glance is None or glance.at_s < state.newest_s:  # only neutral acts came since
             glance = scorer.rules.glance(state, state.newest_s)
         published = due(scorer, state, glance)

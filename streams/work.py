@@ -83,7 +83,7 @@ class PartitionWork:
         self._scorer = processor.scorer
         self._handlings = processor.handlings
         self._partition = partition
-        self._rows = rows
+        self._rows = cast("dict[bytes, bytes]", rows)  # compiled, a dict is looked up directly
         self._warm = processor.warm
         self._standing = standing
         self._topic = ""
@@ -91,7 +91,6 @@ class PartitionWork:
         self._current: Record | None = None
         """What is being applied, its topic and the topic's number."""
         self._touched: dict[bytes, CustomerState] = {}
-        self._glances: dict[bytes, Glance] = {}
         self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
         self._created = 0
         self._accepted = self._duplicate = self._anonymous = self._suppressed = self._rejected = 0
@@ -237,7 +236,7 @@ class PartitionWork:
     ) -> None:
         """Evaluate the rules after an event, and tell what they decide."""
         rules, until_s = self._scorer.rules, self._casework.absence_until_s
-        glance = self._glances[key] = rules.glance(state, state.newest_s)
+        glance = state.glance = rules.glance(state, state.newest_s)
         decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong)
         if decisions:
             trace = trace_of(record.headers, event.traceparent)
@@ -344,7 +343,7 @@ class PartitionWork:
     def keep(self, key: bytes, state: CustomerState, glance: Glance) -> None:
         """Write a changed row with the transaction."""
         self._touched[key] = state
-        self._glances[key] = glance
+        state.glance = glance
 
     @staticmethod
     def _forgettable(state: CustomerState, at_s: float) -> bool:
@@ -355,7 +354,6 @@ class PartitionWork:
     def _forget(self, key: bytes) -> None:
         """Tombstone a row of which nothing is left to know."""
         self._touched.pop(key, None)
-        self._glances.pop(key, None)
         self._done.rows[key] = None
         self._done.outputs.append(Output(self._processor.scores_topic, key, None))
 
@@ -372,7 +370,6 @@ class PartitionWork:
         if not self._forgetting.holds(key, ()):
             self._done.outputs.append(Output(self._processor.scores_topic, key, None))
         self._touched.pop(key, None)
-        self._glances.pop(key, None)
         self._done.rows.update(self._forgetting.forget(key))
         self._anyone_forgotten = True
         self._casework.desk.note(key, None)
@@ -384,16 +381,17 @@ class PartitionWork:
         done, tally, touched = self._done, self._tally, self._touched
         rows, written = done.rows, 0
         if self._processor.publishing:
-            scores = publish(self._scorer, touched, self._glances, self._processor.scores_topic)
+            scores = publish(self._scorer, touched, self._processor.scores_topic)
             done.outputs += scores
             tally.scores += len(scores)
         for key, state in touched.items():
+            state.glance = None  # a state that is kept would keep all that was read with it
             packed = rows[key] = pack(state)
             written += len(key) + len(packed)
         tally.changelog_bytes += written
         # Those of the groups before are let go: a backlog touches more than can be kept.
         done.states = touched
-        self._touched, self._glances = {}, {}
+        self._touched = {}
 
     def finish(self) -> Processed:
         """Return everything that this work changed: due scores, then rows."""

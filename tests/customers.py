@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from librt.vecs import vec
 from msgspec.msgpack import decode
 
 from schemas.codec import decode_line
@@ -112,7 +113,7 @@ def plain(value: Any) -> Any:
     """Return a row, or a part of one, as dicts and lists that can be compared."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, vec)):
         return [plain(each) for each in value]
     parts = parts_of(value)
     return value if parts is None else {name: plain(part) for name, part in parts}

@@ -23,7 +23,7 @@ def version_2(state: CustomerState) -> list[Any]:
             for place, peak in enumerate(state.peaks)
             if peak is not None
         },
-        rhythm and (*counted, rhythm.counts, rhythm.months, rhythm.spend),
+        rhythm and (*counted, list(rhythm.counts), rhythm.months, rhythm.spend),
         by_key(state.intents),
         last and (last.key, last.at_s, last.a, last.source, last.id),
         state.rings,

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from mypy_extensions import i64
+
 from schemas.envelope import Touchpoint
 from schemas.rejects import source_of
 from streams.observe.counted import add_counts, count_up
+from streams.scoring.sums import Sums
 
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
@@ -48,7 +51,7 @@ Kind = tuple[type[Touchpoint], str, str]
 class Meter:
     """What was accepted of one kind."""
 
-    __slots__ = ("_code", "_others", "_weight", "channel", "late", "newest_s", "number", "source")
+    __slots__ = ("channel", "late", "newest_s", "number", "source", "sums")
 
     def __init__(
         self,
@@ -65,34 +68,20 @@ class Meter:
         self.newest_s = newest_s
         """The newest event time."""
         self.late = late
-        self._code = 0
-        self._weight = 0.0
-        """Code and weight of the driver that was felt last: a kind mostly knows no other."""
-        self._others: dict[int, float] | None = None
-        """The weights of others, by code; what is there of the last one is old."""
+        self.sums = Sums()
+        """Weight times distance from the prior of all moments, before decay and saturation.
 
-    def feel(self, code: int, weight: float) -> None:
+        By the driver's code, negative where they were good.
+        """
+
+    def feel(self, code: i64, weight: float) -> None:
         """Count a moment: its driver's code, negative if it was good, and its `Signal.m`."""
-        if code != self._code:
-            self._turn_to(code)
-        self._weight += weight
-
-    def _turn_to(self, code: int) -> None:
-        """Make another driver the one that was felt last."""
-        if self._code:
-            if self._others is None:
-                self._others = {}
-            self._others[self._code] = self._weight
-            self._weight = self._others.get(code, 0.0)
-        self._code = code
+        self.sums.add(code, weight)
 
     @property
     def felt(self) -> dict[int, float]:
-        """Weight times distance from the prior of all moments, before decay and saturation, by code."""
-        felt = dict(self._others or {})
-        if self._code:
-            felt[self._code] = self._weight
-        return felt
+        """What `sums` has."""
+        return dict(zip(self.sums.keys, self.sums.amounts, strict=True))
 
     def add(self, other: "Meter") -> None:
         """Add another of the same kind."""
@@ -100,16 +89,9 @@ class Meter:
         if other.newest_s > self.newest_s:  # noqa: PLR1730  # max() costs several times as much
             self.newest_s = other.newest_s
         self.late += other.late
-        other.share(self)
-
-    def share(self, other: "Meter") -> None:
-        """Let another meter feel what this one felt."""
-        if self._others is not None:
-            for code, weight in self._others.items():
-                if code != self._code:
-                    other.feel(code, weight)
-        if self._code:
-            other.feel(self._code, self._weight)
+        amounts = other.sums.amounts
+        for place, code in enumerate(other.sums.keys):
+            self.sums.add(code, amounts[place])
 
 
 class Intake:

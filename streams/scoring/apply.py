@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Final
 
 import msgspec
+from librt.vecs import vec
 
 from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
@@ -222,10 +223,11 @@ class Scorer:
         state.points.fade(slow)
         fade(state.mass, slow, fast)
         state.intents.fade(exp2(-span / self.churn.intent_half_life_s))
-        if state.rhythm is not None:
-            half_lives = zip(state.rhythm.counts, self._half_lives_s, strict=True)
-            state.rhythm.counts = [count * exp2(-span / half_life) for count, half_life in half_lives]
-            state.rhythm.spend *= exp2(-span / self._half_lives_s[-1])
+        rhythm = state.rhythm
+        if rhythm is not None:
+            half_lives = zip(rhythm.counts, self._half_lives_s, strict=True)
+            rhythm.counts = vec[float]([count * exp2(-span / half_life) for count, half_life in half_lives])
+            rhythm.spend *= exp2(-span / self._half_lives_s[-1])
         state.ref_s = to_s
 
 

@@ -179,8 +179,10 @@ class Reader:
 
     def text(self) -> str:
         """Return the next text."""
-        data = self.data()
-        return data.decode() if data else ""
+        if self._data[self._at] == 0:
+            self._at += 1
+            return ""
+        return self.data().decode()
 
     def six(self) -> i64:
         """Return six bytes as a number (see `six_of`)."""

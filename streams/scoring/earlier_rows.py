@@ -6,6 +6,7 @@ A row, rhythm or episode of version 1 is shorter and is filled up at its end (`*
 from typing import Any, Final
 
 import msgspec
+from librt.vecs import vec
 
 from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.rings import packed_rings
@@ -108,7 +109,8 @@ def unpack_earlier(row: bytes) -> CustomerState:
     _peaks_in(state.peaks, fields[7])
     rhythm = fields[8]
     if rhythm is not None:
-        state.rhythm = Rhythm(rhythm[0], rhythm[1], rhythm[2], rhythm[3], rhythm[4], rhythm[5], rhythm[6])
+        counts = vec[float](rhythm[4])
+        state.rhythm = Rhythm(rhythm[0], rhythm[1], rhythm[2], rhythm[3], counts, rhythm[5], rhythm[6])
     state.intents = sums_of(fields[9])
     last = fields[10]
     if last is not None:

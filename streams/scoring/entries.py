@@ -23,7 +23,8 @@ _HAS_ISSUE: Final = 8
 _OF_A_FAILURE: Final = 5
 """So many numbers side by side tell of the failure of a case."""
 
-_NOT_READ: Final[list[Case]] = []
+_NONE: Final[list[Case]] = []
+"""Not to be changed."""
 
 
 @mypyc_attr(acyclic=True)
@@ -38,9 +39,9 @@ class Entries:
     def __init__(self) -> None:
         self.packed: bytes | None = b""
         """The register as the row has it, while nothing has changed in it."""
-        self._cases = _NOT_READ
+        self._cases = _NONE
         self._read = False
-        self._failures = _NOT_READ
+        self._failures = _NONE
         self._failures_read = False
 
     @property
@@ -118,16 +119,17 @@ class Entries:
 
 def _failures_in(packed: bytes) -> list[Case]:
     """Return the entries with a failure."""
-    failures: list[Case] = []
     failing = Reader(packed)
     failing.whole()
     number = failing.whole()
-    if number:
-        found = Reader(packed)
-        begun = _begin(found)
-        for _number in range(number):  # compiled, `_` would be an object each time
-            found.turn_to(begun + failing.whole())
-            failures.append(_unpacked(packed, found))
+    if not number:
+        return _NONE
+    failures: list[Case] = []
+    found = Reader(packed)
+    begun = _begin(found)
+    for _number in range(number):  # compiled, `_` would be an object each time
+        found.turn_to(begun + failing.whole())
+        failures.append(_unpacked(packed, found))
     return failures
 
 

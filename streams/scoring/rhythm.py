@@ -10,6 +10,8 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from librt.vecs import vec
+
 from streams.scoring.maths import exp2, expm1, log1p
 from streams.scoring.policy import DAY_S, Policy, RhythmSection
 from streams.scoring.state import CustomerState, Rhythm
@@ -48,7 +50,7 @@ def engage(state: CustomerState, at_s: float, half_lives_s: tuple[float, ...], s
     day = day_of(at_s)
     rhythm = state.rhythm
     if rhythm is None:
-        state.rhythm = rhythm = Rhythm(day, day, 0, 0, [0.0] * len(half_lives_s), 0)
+        state.rhythm = rhythm = Rhythm(day, day, 0, 0, vec[float]([0.0] * len(half_lives_s)), 0)
         new = True
     else:
         new = _is_new(rhythm, day)

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 from librt.strings import BytesWriter, write_f64_le
+from librt.vecs import vec
+from mypy_extensions import i64
 
 from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_six, put_text, put_whole
@@ -31,6 +33,7 @@ from streams.scoring.state import (
 _OLDEST: Final = 3
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
+_MOST_COUNTS: Final = 1 << 15  # a policy has a few horizons
 
 
 def pack(state: CustomerState) -> bytes:
@@ -269,12 +272,15 @@ def _take_peaks(found: Reader, peaks: list[Peak | None]) -> None:
 
 
 def _take_rhythm(found: Reader) -> Rhythm | None:
-    length = found.whole()
+    length = i64(found.whole())
     if not length:
         return None
-    counts: list[float] = []
-    for _ in range(length - 1):
-        counts.append(found.number())  # noqa: PERF401  # compiled, a comprehension is slower
+    if not 0 < length < _MOST_COUNTS:  # room for them is made at once
+        msg = f"a row has no {length - 1} counts"
+        raise ValueError(msg)
+    counts = vec[float]([0.0] * (length - 1))
+    for place in range(length - 1):
+        counts[place] = found.number()
     first_day = found.whole()
     last_day = found.whole()
     repeats = found.whole()

@@ -7,10 +7,11 @@ passes, late events are exact, and the order of events does not matter.
 
 import math
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from librt.strings import BytesWriter
+from librt.vecs import vec
 from mypy_extensions import i64, mypyc_attr
 
 from streams.errors import CxError
@@ -20,6 +21,9 @@ from streams.scoring.entry import Case
 from streams.scoring.rings import ID_BYTES, NO_RINGS, rings_of
 from streams.scoring.sums import Sums
 from streams.scoring.vocabulary import Rule
+
+if TYPE_CHECKING:
+    from streams.scoring.episodes import Glance
 
 VERSION: Final = 4
 """2 since the register and the spend; 3 since its bytes are no msgpack; 4 since a cancellation is an intent.
@@ -158,7 +162,7 @@ class Rhythm:
         last_day: int,
         repeats: int,
         days: int,
-        counts: list[float],
+        counts: vec[float],
         months: int,
         spend: float = 0.0,
     ) -> None:
@@ -287,6 +291,7 @@ class CustomerState:
         "entries",
         "events",
         "failing",
+        "glance",
         "intents",
         "last",
         "lost_day",
@@ -346,6 +351,8 @@ class CustomerState:
 
         No part of the row: it spares a look that would find the same.
         """
+        self.glance: Glance | None = None
+        """The figures that the rules read last in the unit of work under way; no part of the row."""
 
     def learn(self) -> None:
         """Tell that evidence came: the rules may find something as of a time that they have looked at."""

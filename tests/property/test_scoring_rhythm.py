@@ -7,12 +7,14 @@ from itertools import pairwise, product
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from librt.vecs import vec
 
 from streams.scoring.policy import DAY_S
 from streams.scoring.rhythm import LOGIT_LIMIT, MAP_DAYS, Silence, engage, month_of
 from streams.scoring.state import CustomerState, Rhythm
 from tests.customers import DEFAULT, scorer, seconds
 
+NO_COUNTS = vec[float]()
 HALF_LIVES_S = (10 * DAY_S, 100 * DAY_S)
 POPULATIONS = [
     DEFAULT.churn.silence,
@@ -29,7 +31,7 @@ def rhythms(draw: st.DrawFn) -> Rhythm:
     """Return a rhythm with any number of repeats over any span."""
     first = draw(st.integers(0, 20_000))
     span = draw(st.integers(0, 12_000))
-    return Rhythm(first, first + span, draw(repeats) if span else 0, 1, [], 1)
+    return Rhythm(first, first + span, draw(repeats) if span else 0, 1, NO_COUNTS, 1)
 
 
 def engaged(days: list[int]) -> CustomerState:
@@ -111,7 +113,7 @@ def closed_form_p0(silence: Silence, x: int, tx: float, t: float, h: float) -> f
 def test_p0_against_the_closed_form(silence: Silence, h: int):
     """P0 equals the closed form on a grid of repeats, spans and silences, as far as a double carries that."""
     for x, tx, silent in product([0, 1, 2, 5, 20, 60], [0, 1, 30, 200], [0, 1, 30, 90, 400]):
-        rhythm = Rhythm(100, 100 + tx, x, 1, [], 1)
+        rhythm = Rhythm(100, 100 + tx, x, 1, NO_COUNTS, 1)
         p0 = closed_form_p0(silence, x, tx, tx + silent, h)
 
         assert -math.expm1(silence.log_active(x, tx, tx + silent, h)) == pytest.approx(p0, abs=1e-12)
@@ -121,9 +123,9 @@ def test_p0_against_the_closed_form(silence: Silence, h: int):
 
 
 @given(populations, rhythms(), st.floats(0, 12_000), st.integers(1, 3650))
-@example(POPULATIONS[0], Rhythm(0, 12_000, 10**6, 1, [], 1), 0.0, 3650)
-@example(POPULATIONS[1], Rhythm(0, 12_000, 10**6, 1, [], 1), 12_000.0, 1)
-@example(POPULATIONS[3], Rhythm(0, 10, 10**6, 1, [], 1), 0.0, 3650)
+@example(POPULATIONS[0], Rhythm(0, 12_000, 10**6, 1, NO_COUNTS, 1), 0.0, 3650)
+@example(POPULATIONS[1], Rhythm(0, 12_000, 10**6, 1, NO_COUNTS, 1), 12_000.0, 1)
+@example(POPULATIONS[3], Rhythm(0, 10, 10**6, 1, NO_COUNTS, 1), 0.0, 3650)
 def test_finite(silence: Silence, rhythm: Rhythm, silent: float, horizon: int):
     """The log-odds are finite and clamped, up to a million repeats and decades of silence."""
     at_s = (rhythm.last_day + silent) * DAY_S
@@ -159,7 +161,7 @@ def test_shortcut_is_never_wrong(
 @pytest.mark.parametrize("horizon", [0.01, 1.0])
 def test_shortcut_where_it_is_tight(silent: int, horizon: float):
     """For the shortest horizons, where the bound is tightest, the shortcut is right too, and is of use."""
-    fresh = Rhythm(0, 0, 0, 1, [], 1)
+    fresh = Rhythm(0, 0, 0, 1, NO_COUNTS, 1)
     at_s = silent * DAY_S
     silence = DEFAULT.churn.silence
     lost = silence.lost(fresh, at_s, horizon)
@@ -169,7 +171,7 @@ def test_shortcut_where_it_is_tight(silent: int, horizon: float):
 
 
 @given(populations, rhythms(), st.floats(0, 3000), st.integers(1, 3650))
-@example(POPULATIONS[0], Rhythm(0, 300, 1, 1, [], 1), 0.0, 90)
+@example(POPULATIONS[0], Rhythm(0, 300, 1, 1, NO_COUNTS, 1), 0.0, 90)
 def test_the_most_of_p0_is_never_exceeded(silence: Silence, rhythm: Rhythm, silent: float, horizon: int):
     """The cheap bound lies at most rounding below the log-odds of no engagement."""
     at_s = (rhythm.last_day + silent) * DAY_S
@@ -180,7 +182,7 @@ def test_the_most_of_p0_is_never_exceeded(silence: Silence, rhythm: Rhythm, sile
 @pytest.mark.parametrize("repeats", [2, 5, 20])
 def test_the_most_of_p0_is_of_use(repeats: int):
     """For who engages once a month it lies less than two log-odds above what it bounds."""
-    rhythm, silence = Rhythm(0, 30 * repeats, repeats, 1, [], 1), DEFAULT.churn.silence
+    rhythm, silence = Rhythm(0, 30 * repeats, repeats, 1, NO_COUNTS, 1), DEFAULT.churn.silence
     at_s = (rhythm.last_day + 10) * DAY_S
 
     assert silence.most_logit_p0(rhythm, at_s, 90.0) < silence.logit_p0(rhythm, at_s, 90.0) + 2.0

@@ -181,6 +181,15 @@ def test_committed_rows_are_never_changed_in_place():
     assert rig.processor.tally.scores == 0
 
 
+def test_a_state_that_is_kept_has_no_figures():
+    """What the rules read in a unit of work is let go with it: ten thousand states are kept for the next."""
+    rig = Rig()
+    work = rig.begin(0, seconds(400))
+    work.apply(WEB.name, numbered([line("complaint.raised")]))
+    kept = work.finish().states
+    assert kept[ANNA].glance is None
+
+
 def test_effects_of_another_handler_are_refused():
     """Counters of somebody else are not added up."""
     with pytest.raises(TypeError, match="effects of another handler: Effects"):

@@ -8,6 +8,7 @@ from math import exp, lgamma, log
 from pathlib import Path
 
 import pytest
+from librt.vecs import vec
 
 from streams.scoring import rhythm as rhythms
 from streams.scoring.policy import DAY_S
@@ -15,6 +16,7 @@ from streams.scoring.rhythm import EPOCH, Silence, engage, month_of, season_open
 from streams.scoring.state import Rhythm
 from tests.customers import DEFAULT, seconds
 
+NO_COUNTS = vec[float]()
 CALIBRATION_ENDS = date(1997, 9, 30)
 """CDNOW's first 39 weeks, as Fader, Hardie and Lee (2005) cut them."""
 History = tuple[int, float, float]
@@ -155,7 +157,7 @@ def rhythm(*days: date) -> Rhythm:
     months = 0
     for number in numbers:
         months |= 1 << month_of(number)
-    return Rhythm(min(numbers), max(numbers), len(days) - 1, 1, [], months)
+    return Rhythm(min(numbers), max(numbers), len(days) - 1, 1, NO_COUNTS, months)
 
 
 DECEMBERS = rhythm(date(2024, 12, 3), date(2025, 12, 20))
@@ -187,7 +189,7 @@ def test_season(life: Rhythm, until: date | None):
 
 def test_all_is_never_lost():
     """A policy that waits until the whole chance is gone expects nobody by any day."""
-    assert DEFAULT.churn.silence.expected_by_s(Rhythm(0, 30, 2, 1, [], 1), 90.0, 1.0) is None
+    assert DEFAULT.churn.silence.expected_by_s(Rhythm(0, 30, 2, 1, NO_COUNTS, 1), 90.0, 1.0) is None
 
 
 @pytest.mark.sources
@@ -204,7 +206,7 @@ def test_remembered_waits_are_bounded(monkeypatch: pytest.MonkeyPatch):
     """When a customer is expected is searched once for a rhythm, and only some answers are remembered."""
     silence = Silence(DEFAULT.policy.rhythm)
     monkeypatch.setattr(rhythms, "MOST_WAITS", 3)
-    lives = [Rhythm(0, span, 1, 1, [], 1) for span in (10, 20, 30, 40, 50)]
+    lives = [Rhythm(0, span, 1, 1, NO_COUNTS, 1) for span in (10, 20, 30, 40, 50)]
     found = [silence.expected_by_s(each, 90.0, 0.5) for each in lives]
     assert found == [Silence(DEFAULT.policy.rhythm).expected_by_s(each, 90.0, 0.5) for each in lives]
     assert len(silence._waits) <= 3

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from librt.vecs import vec
 
 from streams.errors import CxError
 from streams.scoring.entry import Case
@@ -53,7 +54,7 @@ def full() -> CustomerState:
     mass.q_plain, mass.q_routine, mass.q_service, mass.q_served = 1.0, 2.0, 3.0, 4.0
     mass.w_experience, mass.w_service, mass.a_recent, mass.q_recent = 5.0, 6.0, -7.0, 8.0
     state.peaks = [Peak(place * 90, place + 0.5, -1.0, bytes([place] * 6)) for place in range(PEAKS)]
-    state.rhythm = Rhythm(-3, 40_000, 252, 2**64 - 2, [0.5, 1.0, 2.0], 4095, 12.5)
+    state.rhythm = Rhythm(-3, 40_000, 252, 2**64 - 2, vec[float]([0.5, 1.0, 2.0]), 4095, 12.5)
     state.intents = sums_of({1: 1.0, 2: 0.25})
     state.last = LastExperience(253, 5.0, -6.0, "/quelle/ü", "id-1")
     state.packed_rings = packed_rings({0: bytes(range(48)), 2: b"sechs!"})
