@@ -21,7 +21,7 @@ _HEAD: Final = 2  # bytes of a topic before its ring
 def remembered(rings: bytes, topic: i64, event: bytes) -> bytes | None:
     """Return the rings with an event entered in the one of its topic; None if it is there already."""
     place: i64 = 1
-    for _ in range(rings[0]):
+    for _number in range(rings[0]):  # compiled, `_` would be an object each time
         begin = place + _HEAD
         end = begin + rings[place + 1]
         if rings[place] == topic:
@@ -46,21 +46,24 @@ def _holds(rings: bytes, begin: i64, end: i64, event: bytes) -> bool:
 
 
 def _entered(rings: bytes, begin: i64, end: i64, event: bytes) -> bytes:
-    kept = begin if end - begin < RING_BYTES else begin + ID_BYTES
-    length: int = end - kept + ID_BYTES
     to = BytesWriter()
-    to.write(rings[:begin])
-    to.write(rings[kept:end])
+    if end - begin < RING_BYTES:
+        to.write(rings[:end])
+        length: int = end - begin + ID_BYTES
+        to[begin - 1] = length
+    else:
+        to.write(rings[:begin])
+        to.write(rings[begin + ID_BYTES : end])
     to.write(event)
-    to.write(rings[end:])
-    to[begin - 1] = length
+    if end < len(rings):
+        to.write(rings[end:])
     return to.getvalue()
 
 
 def take_rings(found: Reader) -> bytes:
     """Return the rings that come next in a row."""
     begun = found.place()
-    for _ in range(found.short()):
+    for _number in range(found.short()):
         found.short()
         length = found.short()
         if length % ID_BYTES:

@@ -224,7 +224,7 @@ def _unpacked(found: Reader) -> CustomerState:
     state.intents.read(found)
     state.last = _take_last(found)
     state.packed_rings = take_rings(found)
-    for _ in range(found.whole()):
+    for _number in range(found.whole()):  # compiled, `_` would be an object each time
         rule = found.whole()
         state.episodes[rule] = _take_episode(found)
     state.published = _take_published(found)
@@ -235,7 +235,7 @@ def _unpacked(found: Reader) -> CustomerState:
     state.failing = found.whole()
     state.deadline_s = found.whole()
     state.cause = _take_cause(found)
-    for _ in range(found.whole()):
+    for _number in range(found.whole()):
         state.outreach += (found.whole(),)
     state.crowded = found.whole()
     return state
