@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES, EDQUOT, EMFILE, ENOENT, ENOSPC, ENOTDIR, EROFS
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -37,6 +38,20 @@ COMMANDS = {
     "topics": "streams.cli.topics:topics",
     "worker": "streams.cli.worker:worker",
 }
+
+
+ROOM = "df -h names the disk that is full: make room there, or name another place"
+PLACE = "name a place that this user may read and write"
+MENDS = {
+    ENOSPC: ROOM,
+    EDQUOT: ROOM,
+    EROFS: PLACE,
+    EACCES: PLACE,
+    ENOTDIR: PLACE,
+    ENOENT: "check that the path is there",
+    EMFILE: "allow more open files: ulimit -n 4096",
+}
+"""What to do where a command has no words of its own for what the system refused."""
 
 
 @contextmanager
@@ -140,7 +155,10 @@ def _run() -> None:
         tell("error", error.message, error.mend)
         sys.exit(error.code)
     except OSError as error:
-        tell("error", str(error))
+        said = error.strerror or str(error)
+        tell(
+            "error", f"{error.filename}: {said}" if error.filename else said, MENDS.get(error.errno or 0, "")
+        )
         with suppress(OSError):
             sys.stdout.close()  # what could not be written would fail again when Python ends
         sys.exit(Exit.ENVIRONMENT)

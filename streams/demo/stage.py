@@ -65,11 +65,19 @@ def demo_settings(bootstrap_servers: str, **changes: Any) -> Settings:
     )
 
 
+def _new_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="cx-demo-"))
+    except OSError as error:
+        msg = f"the demo's Kafka has no folder to write to: {error.strerror}"
+        raise CxError(msg, mend="set TMPDIR to a folder with room, or: cx demo --memory") from error
+
+
 class KafkaStage:
     """A broker and a worker, both of them processes of this demo's own, in a folder that goes with it."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="cx-demo-"))
+        self._folder = _new_folder()
         self._broker = LocalKafka(self._folder / "kafka")
         self._worker: subprocess.Popen[bytes] | None = None
         self._consumer: Any = None

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -96,19 +97,25 @@ class LocalKafka:
             if not is_free(port):
                 msg = f"port {port} on {LOOPBACK} is in use"
                 raise CxError(msg, mend="choose another port, for example: cx kafka start --port 19092")
-        self._make_folder()
-        if not (self.data_dir / "data" / "meta.properties").exists():
-            self._format()
-        self._process = self._spawn()
-        state.remember(self.data_dir, state.Running(self._process.pid, self.port, self.node_id))
-
-    def _make_folder(self) -> None:
-        try:
+        with self._writing():
             self.data_dir.mkdir(parents=True, exist_ok=True)
             self._properties_file.write_text(render(self.properties()))
+        if not (self.data_dir / "data" / "meta.properties").exists():
+            self._format()
+        with self._writing():
+            self._process = self._spawn()
+            state.remember(self.data_dir, state.Running(self._process.pid, self.port, self.node_id))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Tell where the folder cannot be written; a broker that nobody could find again is ended."""
+        try:
+            yield
         except OSError as error:
+            self.kill()
             msg = f"the folder {self.data_dir} cannot be written: {error.strerror}"
-            raise CxError(msg, mend="name a folder of your own: cx kafka start --data-dir DIR") from error
+            mend = "make room there, or name a folder of your own: cx kafka start --data-dir DIR"
+            raise CxError(msg, mend=mend) from error
 
     def wait_ready(self, *, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Return when the broker serves requests; stop it and raise `CxError` where it does not."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from errno import EADDRNOTAVAIL
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, TypeVar
@@ -90,12 +91,14 @@ class LoopServer(ABC):
             self._server = _Server((self.host, self._port), self)
         except (OSError, UnicodeError, OverflowError) as error:
             msg = f"metrics cannot be served on {self.host} port {self._port}: {error}"
-            mend = (
-                f"set {variable(self.port_setting)} to another port, or 0 for a free one "
-                f"({self.command} --metrics-port 0)"
-            )
-            raise CxError(msg, mend=mend) from error
+            raise CxError(msg, mend=self._mend(error)) from error
         self._port = self._server.server_address[1]
+
+    def _mend(self, error: Exception) -> str:
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", 0) == EADDRNOTAVAIL:
+            return f"set {variable('metrics_host')} to an address of this machine, such as 127.0.0.1"
+        port = variable(self.port_setting)
+        return f"set {port} to another port, or 0 for a free one ({self.command} --metrics-port 0)"
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer from now on, with what `loop` is asked for."""

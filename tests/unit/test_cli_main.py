@@ -17,7 +17,7 @@ from streams.errors import Exit
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_the_environments_fault():
-    """Output that cannot be written is one line and exit code 4, no finding and no traceback."""
+    """Output that cannot be written is told with what to do, exit code 4, no finding and no traceback."""
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "streams.cli.main", "policy", "show"],
@@ -26,8 +26,21 @@ def test_a_full_disk_is_the_environments_fault():
             check=False,
         )
     assert ended.returncode == Exit.ENVIRONMENT
-    assert ended.stderr.startswith(b"error: [Errno 28]")
+    assert ended.stderr.startswith(b"error: No space left on device\n  try: df -h")
     assert b"Traceback" not in ended.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    """Whatever command it was that the system refused: the path, why, and another place as the way out."""
+    (tmp_path / "file").touch()
+    routes = Path("deploy/routes.toml").absolute()
+    command = ["deliver", "--shadow", "--routes", str(routes), "--out", str(tmp_path / "file" / "out")]
+    ended = subprocess.run(
+        [sys.executable, "-m", "streams.cli.main", *command], capture_output=True, check=False, text=True
+    )
+    assert ended.returncode == Exit.ENVIRONMENT
+    assert f"error: {tmp_path}/file/out: Not a directory" in ended.stderr
+    assert ended.stderr.endswith("try: name a place that this user may read and write\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from errno import ENOENT
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -268,6 +270,19 @@ def dead(stage: KafkaStage) -> None:
     (stage._folder / "worker.log").write_text("".join(f"line {number}\n" for number in range(100)))
     stage._worker = subprocess.Popen([sys.executable, "-c", "raise SystemExit(5)"])
     stage._worker.wait()
+
+
+def test_without_room_for_temporary_files_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch):
+    """Neither the broker nor the worker could write: the variable and the demo without a broker are named."""
+
+    def full(**_: str) -> str:
+        raise FileNotFoundError(ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(CxError, match="No usable temporary directory") as error:
+        KafkaStage()
+    assert "TMPDIR" in error.value.mend
+    assert "--memory" in error.value.mend
 
 
 async def test_a_worker_that_does_not_get_ready_is_told_with_its_log(stage: KafkaStage):

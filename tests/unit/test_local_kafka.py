@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from errno import ENOSPC
 from pathlib import Path
 
 import orjson
@@ -147,6 +148,22 @@ class TestLocalKafka:
         with pytest.raises(CxError, match="cannot be written: Not a directory") as error:
             LocalKafka(tmp_path / "file" / "data", runtime=runtime).launch()
         assert "--data-dir" in error.value.mend
+
+    def test_a_broker_that_cannot_be_remembered_is_ended(
+        self, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch
+    ):
+        """On a full disk nobody could find it again: neither to use it nor to stop it."""
+        pids = []
+
+        def full(_: Path, running: state.Running) -> None:
+            pids.append(running.pid)
+            raise OSError(ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(state, "remember", full)
+        with pytest.raises(CxError, match="cannot be written: No space left on device") as error:
+            broker.launch()
+        assert "make room" in error.value.mend
+        assert not is_alive(pids[0])
 
     def test_a_broker_that_ends_while_starting_shows_its_last_words(
         self, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch

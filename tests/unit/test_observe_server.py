@@ -295,6 +295,16 @@ def test_a_port_in_use_is_named_with_the_mend():
     assert refused.value.code is Exit.ENVIRONMENT
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_named_with_the_mend(host: str, token_file: Path):
+    """Another port would not help: the setting of the address is told."""
+    settings = Settings(metrics_host=host, metrics_port=0, api_token_file=str(token_file))
+    server = AdminServer(settings, Watch(SimpleNamespace(scorer=DEFAULT, tally=Tally())))  # type: ignore[arg-type]
+    with pytest.raises(CxError, match=host) as error:
+        server.bind()
+    assert "CX_METRICS_HOST" in error.value.mend
+
+
 def test_stopping_frees_the_port(start: Start):
     """A worker that starts again at once gets its port back."""
     served = start()
