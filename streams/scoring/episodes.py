@@ -5,6 +5,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from streams.scoring.entry import Case
+from streams.scoring.policy import DAY_S
 from streams.scoring.state import CustomerState, Episode, Rhythm
 from streams.scoring.vocabulary import Band, Because, Cause, Rule
 
@@ -14,6 +15,8 @@ FOLDS_INTO: Final[dict[int, tuple[Rule, ...]]] = {
     Rule.SILENCE: (Rule.CHURN_RISK,),
 }
 """A rule says nothing while a graver one of the same customer is open that tells the same."""
+_LOST: Final = Cause.LOST
+_LEAVING: Final = Cause.LEAVING
 _GRAVER: Final = [[int(graver) for graver in FOLDS_INTO.get(rule, ())] for rule in (0, *Rule)]
 """`FOLDS_INTO` by the number of a rule."""
 
@@ -148,3 +151,24 @@ def open_of(state: CustomerState, rule: int) -> Episode | None:
 def engaged_since(rhythm: Rhythm, episode: Episode) -> bool:
     """Tell whether the customer engaged since the episode was opened."""
     return rhythm.last_day > episode.last_day
+
+
+def is_back(state: CustomerState, episode: Episode) -> bool:
+    """Tell whether an engagement ended the risk of who fell silent, or who cancelled on an earlier day.
+
+    Of the order before a cancellation may be heard after it.
+    """
+    rhythm = state.rhythm
+    if rhythm is None:
+        return False
+    if episode.cause == _LEAVING:
+        return rhythm.last_day * DAY_S > episode.opened_s
+    return episode.cause == _LOST and engaged_since(rhythm, episode)
+
+
+def told_silence(state: CustomerState, rhythm: Rhythm, rule: Rule) -> bool:
+    """Tell whether the rule told of this silence and is closed: it goes on, and somebody knows."""
+    episode = state.by_rule[rule]
+    if episode is None or episode.closed_s is None:
+        return False
+    return episode.cause == _LOST and episode.last_day == rhythm.last_day

@@ -69,8 +69,9 @@ def _why(scorer: Scorer, state: CustomerState, decision: Decision, found: Assess
         return _why_grieved(scorer, state, decision, found)
     if decision.rule is _ADVOCATE:
         return f"Delighted: experience {whole(found.experience.score)} of 100, and much is known"
-    if decision.rule is _CHURN_RISK and decision.cause != _LOST:
-        return _why_at_risk(decision, found, horizon)
+    cancelled = decision.rule is _CHURN_RISK and _cancelled(scorer, state, decision, found.at_s)
+    if cancelled or (decision.rule is _CHURN_RISK and decision.cause != _LOST):
+        return _why_at_risk(found, horizon, cancelled=cancelled)
     return _why_silent(scorer, state, decision, found, horizon)
 
 
@@ -83,10 +84,18 @@ def _why_over(scorer: Scorer, state: CustomerState, decision: Decision, because:
     return _RESOLVED[because]
 
 
-def _why_at_risk(decision: Decision, found: Assessment, horizon: int) -> str:
+def _cancelled(scorer: Scorer, state: CustomerState, decision: Decision, at_s: float) -> bool:
+    """Tell whether the customer cancelled, at the beginning of a risk or while it was open."""
+    if decision.cause == _LEAVING:
+        return True
+    episode = state.by_rule[decision.rule]
+    return episode is not None and scorer.rules.cancelled_since(state, episode.opened_s, at_s)
+
+
+def _why_at_risk(found: Assessment, horizon: int, *, cancelled: bool) -> str:
     churn = found.churn
     risk = "" if churn is None else f"risk within {horizon} days is {whole(churn.probability * 100.0)}%"
-    if decision.cause == _LEAVING:
+    if cancelled:
         return "The customer cancelled" + (f": churn {risk}" if risk else "")
     causes = " and ".join(_raising(churn.parts) if churn is not None else ())
     return f"Churn {risk}" + (f", driven by {causes}" if causes else "")

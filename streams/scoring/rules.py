@@ -15,6 +15,8 @@ from streams.scoring.episodes import (
     Turn,
     any_open,
     engaged_since,
+    is_back,
+    told_silence,
 )
 from streams.scoring.grievances import Grievances
 from streams.scoring.ledger import Ledger
@@ -220,8 +222,13 @@ class Rules:
     def _churn_risk(self, turn: Turn) -> None:
         state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
         episode, rhythm, terms = turn.open_of(_CHURN_RISK), state.rhythm, glance.terms
-        lost = turn.absent and rhythm is not None and rhythm.repeats >= 1
-        leaving = turn.strong and self._leaves(state, at_s)
+        lost = (
+            turn.absent
+            and rhythm is not None
+            and rhythm.repeats >= 1
+            and not told_silence(state, rhythm, _CHURN_RISK)
+        )
+        leaving = turn.strong and self._leaves(state, at_s) and not self._told_leaving(state)
         if (
             episode is None
             and not leaving
@@ -247,7 +254,7 @@ class Rules:
         Who cancelled is at risk for as long as that is fresh, whatever the rhythm says, or until they engage.
         """
         state, at_s = turn.state, turn.at_s
-        if _is_back(state, episode) and not self._leaves(state, at_s):
+        if is_back(state, episode) and not self._leaves(state, at_s):
             turn.resolve(_CHURN_RISK, episode, Because.ENGAGED)
         elif probability <= self._churn_close and not self._leaves(state, at_s):
             turn.resolve(_CHURN_RISK, episode, Because.RECOVERED)
@@ -261,6 +268,16 @@ class Rules:
             return False
         rhythm = state.rhythm
         return rhythm is None or rhythm.last_day * DAY_S <= self._cancelled_s(state)
+
+    def _told_leaving(self, state: CustomerState) -> bool:
+        """Tell whether the risk of who cancelled was closed since: nothing else tells it again."""
+        before = state.by_rule[_CHURN_RISK]
+        closed_s = None if before is None else before.closed_s
+        return closed_s is not None and closed_s > self._cancelled_s(state)
+
+    def cancelled_since(self, state: CustomerState, since_s: float, at_s: float) -> bool:
+        """Tell whether the customer cancelled at `since_s` or later, and is not back at `at_s`."""
+        return self._leaves(state, at_s) and self._cancelled_s(state) >= since_s
 
     def _just_cancelled(self, state: CustomerState, at_s: float) -> bool:
         """Tell whether nothing came after the customer cancelled."""
@@ -345,7 +362,12 @@ class Rules:
                 turn.resolve(_SILENCE, episode, Because.ENGAGED)
             elif turn.is_folded(_SILENCE):
                 turn.resolve(_SILENCE, episode, Because.FOLDED)
-        elif turn.absent and not turn.is_folded(_SILENCE):
+        elif (
+            turn.absent
+            and not turn.is_folded(_SILENCE)
+            and not told_silence(turn.state, rhythm, _SILENCE)
+            and not told_silence(turn.state, rhythm, _CHURN_RISK)
+        ):
             self._open(turn, _SILENCE, _LOST, MEDIUM if rhythm.repeats >= 1 else LOW)
 
     def _advocate(self, turn: Turn) -> None:
@@ -408,19 +430,6 @@ class Rules:
         return rule != _SERVICE_FAILURE or not self.grievances.reopened_since(
             turn.glance.failures, turn.at_s, before.closed_s
         )
-
-
-def _is_back(state: CustomerState, episode: Episode) -> bool:
-    """Tell whether an engagement ended the risk of who fell silent, or who cancelled on an earlier day.
-
-    Of the order before a cancellation may be heard after it.
-    """
-    rhythm = state.rhythm
-    if rhythm is None:
-        return False
-    if episode.cause == _LEAVING:
-        return rhythm.last_day * DAY_S > episode.opened_s
-    return episode.cause == _LOST and engaged_since(rhythm, episode)
 
 
 def _logit(probability: float) -> float:
