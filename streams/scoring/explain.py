@@ -118,14 +118,20 @@ class Assessment:
         return [] if self.churn is None else self.churn.parts.named(by_name=True)
 
     def worst(self, count: int) -> list[str]:
-        """Return the drivers that take most from the experience score, the worst first."""
+        """Return the drivers that take most from the experience score, the worst first.
+
+        One that takes less than a tenth of what the worst does explains nothing.
+        """
         parts = self.experience.parts
         taken = [
             (parts.amounts[place], driver.code)
             for place, driver in enumerate(parts.drivers)
             if parts.amounts[place] < 0.0
         ]
-        return [self._scorer.drivers.name(code) for _, code in sorted(taken)[:count]]
+        taken.sort()
+        return [
+            self._scorer.drivers.name(code) for amount, code in taken[:count] if amount <= 0.1 * taken[0][0]
+        ]
 
 
 def _points(ledger: str, reading: Reading) -> list[Document]:

@@ -77,6 +77,14 @@ class Grievances:
                 return True
         return False
 
+    @staticmethod
+    def has_settled(state: CustomerState, complained_s: float, at_s: float) -> bool:
+        """Tell whether the complaint of a time ended by `at_s`; of one without an id nobody can say so."""
+        for case in state.entries.failures:
+            if case.kind == COMPLAINT and abs(case.since_s - complained_s) <= 1.0 and case.until_s <= at_s:
+                return True
+        return False
+
     def _breaks(self, key: int) -> bool:
         """Tell whether a failure of that key is a broken promise."""
         return key in (self._order_key, self._promise_key, self._failed_key)

@@ -318,12 +318,13 @@ class Rules:
             self._open(turn, _EXPERIENCE_DROP, Cause.COMPLAINT, severity)
 
     def _complains(self, turn: Turn) -> bool:
-        """Tell whether a fresh complaint stands beside an experience at risk."""
-        glance = turn.glance
+        """Tell whether a fresh complaint, of which nobody said that it was settled, leaves them at risk."""
+        state, glance, at_s = turn.state, turn.glance, turn.at_s
         return (
             glance.score < self._at_risk_below
             and glance.coverage >= self._min_coverage
-            and self.churn.is_fresh(turn.state, _COMPLAINT, turn.at_s)
+            and self.churn.is_fresh(state, _COMPLAINT, at_s)
+            and not self.grievances.has_settled(state, self.churn.declared_s(state, _COMPLAINT), at_s)
         )
 
     def _told_complaint(self, state: CustomerState) -> bool:

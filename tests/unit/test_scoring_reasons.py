@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
+from schemas.times import at_time
 from streams.scoring.drivers import Drivers, Parts
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, whole, words
@@ -36,6 +37,19 @@ REASONS: list[tuple[str, Life, float | None, str]] = [
         (
             "Experience fell to critical, 24 of 100, driven by failed delivery and complaint;"
             " last experience: failed delivery, just now."
+        ),
+    ),
+    (
+        "a driver that takes next to nothing is not named",
+        [
+            *LOYAL,
+            event("order.returned", 346),
+            event("order.refunded", 375, requested_at=at_time(seconds(346)), amount=100),
+        ],
+        None,
+        (
+            "Experience is falling, 13 points below the usual, driven by refund slow;"
+            " last experience: refund slow, just now."
         ),
     ),
     (

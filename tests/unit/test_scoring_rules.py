@@ -227,6 +227,29 @@ CASES = {
             ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
         ],
     ),
+    "a complaint that was settled is over": Case(
+        [
+            event("store.visited"),
+            event("complaint.raised", 1, complaint_id="c", issue_id="i"),
+            event("call.ended", 2, direction="inbound", issue_id="i", resolved="yes"),
+        ],
+        30,
+        [
+            ("experience_drop", 1, "opened", "high", "complaint", None),
+            ("experience_drop", 1, "resolved", "high", "complaint", "recovered"),
+        ],
+    ),
+    "a complaint that nobody settled is not over by another that was": Case(
+        [
+            event("store.visited"),
+            event("complaint.raised", 1, complaint_id="c", issue_id="i"),
+            event("complaint.raised", 1.5),
+            event("call.ended", 2, direction="inbound", issue_id="i", resolved="yes"),
+            *each_day("store.visited", 3, 20),
+        ],
+        40,
+        [("experience_drop", 1, "opened", "high", "complaint", None)],
+    ),
     "a complaint that was told and mended is not told by who cancels": Case(
         [
             *(event("store.visited", 15 * n) for n in range(24)),
