@@ -59,11 +59,10 @@ class Grievances:
         """Return the gravest of what holds of the rule, of equals the oldest, with its case."""
         best: tuple[int, int, bytes] | None = None
         found: tuple[Cause, Case] | None = None
-        served = rule is Rule.SERVICE_FAILURE
         for case in state.entries.failures:
             if not self._stands(case, at_s):
                 continue
-            rank = self._served(case) if served else self._broke(case)
+            rank = self._rank(rule, case)
             if rank != _NONE:
                 order = (rank, case.since_s, case.name)
                 if best is None or order < best:
@@ -99,6 +98,20 @@ class Grievances:
             return case.since_s + self._repeat_s
         return float(case.until_s)
 
+    def newest_s(self, rule: Rule, failures: list[Case], at_s: float) -> int:
+        """Return since when the newest of what holds of the rule has stood, 0 for nothing."""
+        newest_s = 0
+        for case in failures:
+            if self._stands(case, at_s) and self._rank(rule, case) != _NONE:
+                newest_s = max(newest_s, case.since_s)
+        return newest_s
+
+    def _rank(self, rule: Rule, case: Case) -> int:
+        """Return how grave a case is to a rule."""
+        if rule is Rule.SERVICE_FAILURE:
+            return self._served(case)
+        return self._broke(case) if rule is Rule.PROMISE_BROKEN else _NONE
+
     def _broke(self, case: Case) -> int:
         """Return the rank of a promise that stands broken."""
         return _BROKEN if self._breaks(case.key) else _NONE
@@ -127,9 +140,8 @@ class Grievances:
     def outlived(self, rule: Rule, state: CustomerState, opened_s: float) -> bool:
         """Tell whether what last stood of the rule since `opened_s` became too old: nobody mended it."""
         last = opened_s, True
-        served = rule is Rule.SERVICE_FAILURE
         for case in state.entries.failures:
-            rank = self._served(case) if served else self._broke(case)
+            rank = self._rank(rule, case)
             if rank != _NONE:
                 last = max(last, (self._stands_until_s(case), not self._is_too_old(case)))
         return not last[1]

@@ -126,13 +126,15 @@ def snooze(episode: Episode, at_s: float, until_s: float) -> str | None:
 def close(episode: Episode, at_s: float, outcome: str = "") -> str | None:
     """Close the episode, with an outcome where one is known; return the step, None if nothing is new.
 
-    A rule that is closed by hand rests like one that was resolved. An episode that was over already takes the
-    outcome: it often becomes known months later.
+    Whoever closes it took it on. A rule that is closed by hand rests like one that was resolved. An episode
+    that was over already takes the outcome: it often becomes known months later.
     """
     if episode.closed_s is not None and outcome in ("", episode.outcome):
         return None
     if episode.closed_s is None:
         episode.closed_s = at_s
+        if episode.acknowledged_s is None:
+            episode.acknowledged_s = at_s
     if outcome:
         episode.outcome = outcome
     return "closed"

@@ -10,6 +10,7 @@ from typing import Final
 
 from streams.scoring.churn import Churn, sigmoid
 from streams.scoring.episodes import (
+    FOLDS_INTO,
     Decision,
     Glance,
     Turn,
@@ -90,6 +91,7 @@ class Rules:
         self.grievances = Grievances(policy, judge)
         self.gravity = Gravity(ledger, churn, self.grievances, self.value)
         self._limits = policy.rules
+        self._rest_s = policy.rules.reopen_after_days * DAY_S
         self._churn_terms = policy.rules.churn_terms
         self._churn_open = policy.rules.churn_open
         self._churn_close = policy.rules.churn_close
@@ -423,14 +425,27 @@ class Rules:
 
         A ticket that was reopened since then ends the rest: what was told to be over is not.
         """
+        if self._in_hand(turn, rule):
+            return True
         before = turn.state.by_rule[rule]
         if before is None or before.closed_s is None:
             return False
-        if turn.at_s - before.closed_s >= self._limits.reopen_after_days * DAY_S:
+        if turn.at_s - before.closed_s >= self._rest_s:
             return False
         return rule != _SERVICE_FAILURE or not self.grievances.reopened_since(
             turn.glance.failures, turn.at_s, before.closed_s
         )
+
+    def _in_hand(self, turn: Turn, rule: Rule) -> bool:
+        """Tell whether a graver alert that told what stands was taken on, and closed too recently."""
+        for graver in FOLDS_INTO.get(rule, ()):
+            told = turn.state.by_rule[graver]
+            if told is None or told.closed_s is None or told.acknowledged_s is None:
+                continue
+            newest_s = self.grievances.newest_s(rule, turn.glance.failures, turn.at_s)
+            if newest_s <= told.closed_s and turn.at_s - told.closed_s < self._rest_s:
+                return True
+        return False
 
 
 def _logit(probability: float) -> float:

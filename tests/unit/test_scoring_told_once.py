@@ -71,3 +71,26 @@ def test_who_fell_silent_and_cancels_is_said_to_have_cancelled():
 
     assert (document["rule"], document["step"]) == ("churn_risk", "escalated")
     assert document["reason"].startswith("The customer cancelled: churn risk within 90 days is 97%")
+
+
+def test_what_a_graver_alert_told_is_not_told_once_somebody_closed_that():
+    """Who closes a critical experience has the broken promise in hand that it told, for two weeks."""
+    failed = event("delivery.failed", 1, order_id="p")
+    life = [event("store.visited"), failed, event("call.ended", 1.2, direction="inbound", resolved="no")]
+    state, steps = live(life, until=3)
+    assert told(steps) == [("experience_drop", "opened")]
+    lifecycle.close(state.episodes[Rule.EXPERIENCE_DROP], seconds(3), "retained")
+    assert state.episodes[Rule.EXPERIENCE_DROP].acknowledged_s == seconds(3)
+
+    assert silent(state, 4, 16) == []
+    assert silent(state, 17, 17) == [("experience_drop", "opened")]
+
+
+def test_what_broke_after_a_graver_alert_was_closed_is_told():
+    """A contact about the same matter a day later was in nobody's hands, though it is no serious signal."""
+    contact = [event("call.ended", day, direction="inbound", issue_id="i") for day in (3.5, 4)]
+    life = [event("store.visited"), event("delivery.failed", 1), event("complaint.raised", 1.2)]
+    state, _ = live(life, until=3)
+    lifecycle.close(state.episodes[Rule.EXPERIENCE_DROP], seconds(3), "retained")
+
+    assert told([step for each in contact for step in then(state, each)]) == [("service_failure", "opened")]
