@@ -1,6 +1,7 @@
 """A lane with a writer, a consumer and an app of paper."""
 
 import asyncio
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -146,22 +147,27 @@ class PaperApp:
 
 
 class Bench:
-    """A lane at work on two partitions."""
+    """A lane at work on two partitions of some inputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *inputs: str) -> None:
         self.app = PaperApp()
         self.handler = Counting()
         self.fatal: list[BaseException] = []
-        self.lane = Lane(self.app, SETTINGS, self.handler, on_fatal=self.fatal.append)
+        self.settings = dataclasses.replace(SETTINGS, inputs=inputs or (WEB,))
+        self.lane = Lane(self.app, self.settings, self.handler, on_fatal=self.fatal.append)
         self.writers = [PaperWriter(), PaperWriter()]
         for number in (0, 1):
             self.own(number)
         self.lane.activate()
 
+    def configure(self, **changes: Any) -> None:
+        """Let the lane work with other settings."""
+        self.lane.settings = self.lane.fetching.settings = dataclasses.replace(self.settings, **changes)
+
     def own(self, number: int) -> Owned:
         """Own a partition that starts empty."""
         state = Partition(number, self.handler, session=self.lane.session)
-        state.load({}, new_marker({WEB: 0}))
+        state.load({}, new_marker(dict.fromkeys(self.settings.inputs, 0)))
         owned = Owned(state, self.writers[number], 1, SweepCursor(1.0, 10))  # type: ignore[arg-type]
         self.lane.partitions._owned[number] = owned
         return owned
@@ -191,6 +197,12 @@ class Bench:
         )
         now = self.lane.session if session is None else session
         self.lane.submit(Chunk(WEB, partition, records, first + count, sequence, now, 50 * count))
+
+    def close(self) -> None:
+        """End the tasks."""
+        for owned in self.lane.partitions:
+            if owned.task is not None:
+                owned.task.cancel()
 
     async def behind_a_commit(self, chunks: int) -> list[int]:
         """Send chunks of a record while another is committed; return the records of each transaction."""

@@ -37,6 +37,9 @@ def grouped(runs: Sequence[Run], most: int) -> list[list[Run]]:
             key = record.key
             split[0 if key is None else crc32(key) >> shift].append(record)
         for group, own in zip(groups, split, strict=True):
-            if own:
+            if group and group[-1][0] == topic and len(group[-1][1]) + len(own) <= most:
+                # One run costs less than two; a long one is left apart, to be a step of its own.
+                group[-1] = topic, [*group[-1][1], *own]
+            elif own:
                 group.append((topic, own))
     return groups

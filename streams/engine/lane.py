@@ -10,15 +10,14 @@ import logging
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 from typing import Any
 
-from faust.types import TP
-
 from streams.engine.changelog import ensure_changelog
 from streams.engine.errors import Fenced, Lost, OldSession, Rewound, SequenceHole
+from streams.engine.fetching import Fetching
 from streams.engine.handler import Handler
 from streams.engine.owned import Owned
 from streams.engine.ownership import Ownership
@@ -65,6 +64,7 @@ class Lane:
         self.settings = settings
         self.stats = Stats()
         self.partitions = Ownership(settings, handler, self.stats)
+        self.fetching = Fetching(app, settings, self.partitions)
         self.session = 0
         """Counts the rebalances of this process: Kafka's generation does not change when a static member
         rejoins."""
@@ -84,28 +84,6 @@ class Lane:
         self._fenced_s: dict[int, float] = {}
 
     # -- what transport and agents call
-
-    def fetchable(self, inputs: Iterable[TP]) -> set[TP]:
-        """Return those of `inputs` that may be fetched: of each little waits, and of all together.
-
-        What may wait is shared by the inputs of which the broker has more: on a backlog some end long before
-        others, and what is left of these is to come in transactions as large.
-        """
-        queues = {owned.state.number: owned.queue for owned in self.partitions}
-        if sum(queue.bytes for queue in queues.values()) >= self.settings.queue_bytes:
-            return set()
-        shares = sum(self._has_more(TP(topic, number)) for number in queues for topic in self.settings.inputs)
-        most = max(self.settings.chunk_bytes, self.settings.queue_bytes // max(1, shares))
-        return {
-            tp
-            for tp in inputs
-            if (queue := queues.get(tp.partition)) is None or queue.waiting(tp.topic) < most
-        }
-
-    def _has_more(self, tp: TP) -> bool:
-        """Tell whether the broker may have more of an input than was fetched."""
-        reach = self.app.consumer.reaches.get(tp)
-        return reach is None or reach.end > reach.position
 
     def on_out_of_range(self, topic: str, partition: int, offset: int) -> None:
         """Hear that the broker does not have a position; loading again finds out why."""
@@ -269,6 +247,7 @@ class Lane:
             owned.wake.clear()
             while owned.queue and self._mine(owned):
                 await self._pace(owned)
+                await self._keep_step(owned)
                 async with self._work(owned):
                     await self._apply(owned)
 
@@ -283,6 +262,31 @@ class Lane:
                 await owned.full.wait()
             finally:
                 timer.cancel()
+
+    async def _keep_step(self, owned: Owned) -> None:
+        """Wait while all that waits is newer than what the broker still has of another input.
+
+        Bounded: where that input cannot be fetched, the others go on without it until it comes.
+        """
+        until_s = monotonic() + self.settings.step_s
+        while self._mine(owned) and owned.queue and not self._ready(owned):
+            if monotonic() >= until_s:
+                owned.queue.overlook(self.fetching.more(owned))
+                return
+            await self._next_chunk(owned)
+
+    def _ready(self, owned: Owned) -> int:
+        """Return how many records may be applied."""
+        return owned.queue.ready(self.fetching.until_ms(owned))
+
+    async def _next_chunk(self, owned: Owned) -> bool:
+        """Wait, bounded, for a chunk; False where none came."""
+        owned.wake.clear()
+        try:
+            await asyncio.wait_for(owned.wake.wait(), self.settings.fill_s)
+        except TimeoutError:
+            return False
+        return True
 
     async def _apply(self, owned: Owned) -> None:
         """Compute what waits, and write it.
@@ -305,26 +309,20 @@ class Lane:
         chunks are small and keep coming, the others that are behind do not wait until they are enough.
         """
         until_s = monotonic() + self.settings.compute_s
-        inputs = [TP(topic, owned.state.number) for topic in self.settings.inputs]
-        reaches = self.app.consumer.reaches
-        while self._mine(owned) and owned.queue.records < self._most_records() and monotonic() < until_s:
-            if not any(tp in reaches and self._has_more(tp) for tp in self.fetchable(inputs)):
-                return
-            owned.wake.clear()
-            try:
-                await asyncio.wait_for(owned.wake.wait(), self.settings.fill_s)
-            except TimeoutError:
-                return
+        with self.fetching.first(owned):
+            while self._mine(owned) and monotonic() < until_s and self._ready(owned) < self._most_records():
+                if not (self.fetching.comes(owned) and await self._next_chunk(owned)):
+                    return
 
     async def _compute(self, owned: Owned) -> Transaction | None:
         """Apply what waits, step by step; None where nothing does, or nothing may be begun any more."""
-        if not (owned.queue and self._mine(owned)):
+        if not (self._mine(owned) and self._ready(owned)):
             return None
         watermark_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
         draft = owned.state.draft(watermark_s, caught_up=caught_up)
-        most = self._most_records()
-        while owned.queue and draft.records < most and draft.size < self.settings.transaction_bytes:
-            draft.add(owned.queue.pop())
+        most = self._most_records(), self.settings.transaction_bytes
+        for chunk in owned.queue.take(*most, self.fetching.until_ms(owned)):
+            draft.add(chunk)
         self.app.consumer.space.set()
         started = monotonic()
         for _ in draft.compute():

@@ -11,6 +11,7 @@ A worker here drives the same `Partition`, marker, queue and watermark as the la
 transport is another. Nothing survives the process.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -123,7 +124,7 @@ class _Held:
     fetched: dict[str, int] = field(default_factory=dict)
     """Offset to fetch next, by topic."""
     sequences: dict[str, int] = field(default_factory=dict)
-    watermark_s: float = float("-inf")
+    watermark_s: float = -math.inf
 
 
 class MemoryWorker:
@@ -181,25 +182,24 @@ class MemoryWorker:
         self._held[number] = self._rewound(_Held(state, epoch, sweep))
 
     def poll(self, number: int, most: int | None = None) -> int:
-        """Fetch the next records of each input into the queue; return how many."""
+        """Fetch the next records of the inputs that are behind into the queue; return how many."""
         held, count = self._held[number], 0
-        for topic in self.settings.inputs:
+        more = self._more(held)
+        for topic in [topic for topic in more if held.queue.wants(topic, more)]:
             records = self.log.read(topic, number, held.fetched[topic], most or self.settings.chunk_records)
-            if records:
-                held.queue.put(self._chunk(held, topic, records))
-                count += len(records)
+            held.queue.put(self._chunk(held, topic, records))
+            count += len(records)
         return count
 
-    def compute(self, number: int, most_chunks: int | None = None) -> Transaction | None:
-        """Apply queued chunks; return what is to be written, None if nothing. Raises `Lost`."""
+    def compute(self, number: int, most_records: float = math.inf) -> Transaction | None:
+        """Apply what waits, inputs in step; return what is to be written, None if nothing. Raises `Lost`."""
         held = self._held[number]
-        if not held.queue:
+        until_ms = held.queue.until_ms(self._more(held))
+        if not held.queue.ready(until_ms):
             return None
         draft = held.state.draft(self.watermark(number), caught_up=self._at_end(held))
-        taken = 0
-        while held.queue and (most_chunks is None or taken < most_chunks):
-            draft.add(held.queue.pop())
-            taken += 1
+        for chunk in held.queue.take(most_records, math.inf, until_ms):
+            draft.add(chunk)
         return draft.seal()
 
     def write(self, transaction: Transaction) -> None:
@@ -239,7 +239,7 @@ class MemoryWorker:
     def sweep(self, number: int, keys: Sequence[bytes]) -> Transaction | None:
         """Evaluate `keys` at the watermark; return what is to be written, None if nothing changed."""
         now_s = self.watermark(number)
-        if now_s == float("-inf"):
+        if now_s == -math.inf:
             return None
         held = self._held[number]
         draft = held.state.draft(now_s, caught_up=self._at_end(held))
@@ -257,7 +257,7 @@ class MemoryWorker:
     def _sweep_one(self, number: int) -> int:
         held = self._held[number]
         now_s = self.watermark(number)
-        if now_s == float("-inf"):
+        if now_s == -math.inf:
             return 0
         if self.settings.clock == "event":
             keys = held.sweep.due(held.state.rows, now_s, stands=self._at_end(held))
@@ -269,6 +269,11 @@ class MemoryWorker:
             self.write(transaction)
             self.confirm(transaction)
         return len(keys)
+
+    def _more(self, held: _Held) -> list[str]:
+        """Return the inputs of which the log has more than was fetched."""
+        number = held.state.number
+        return [topic for topic in self.settings.inputs if held.fetched[topic] < self.log.end(topic, number)]
 
     def _at_end(self, held: _Held) -> bool:
         return all(self._input(held, topic).at_end for topic in self.settings.inputs)

@@ -41,6 +41,20 @@ class Chunk(msgspec.Struct):
     session: int
     size: int = 0
     """Bytes of keys and values."""
+    ends: bool = True
+    """False for the first part of one that was split: the rest has the same number."""
+
+    def split(self, number: int) -> tuple["Chunk", "Chunk"]:
+        """Return the first `number` records and the rest, as chunks; neither is empty."""
+        records, size = self.records, self.size * number // len(self.records)
+        at = self.topic, self.partition
+        first = Chunk(
+            *at, records[:number], records[number].offset, self.sequence, self.session, size, ends=False
+        )
+        rest = Chunk(
+            *at, records[number:], self.next_offset, self.sequence, self.session, self.size - size, self.ends
+        )
+        return first, rest
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -168,7 +182,7 @@ class Draft:
             msg = f"{chunk.topic}[{chunk.partition}]: {-self.gap(chunk)} offsets below the marker"
             raise Rewound(msg)
         self._runs.append((chunk.topic, chunk.records))
-        self._expected[chunk.topic] = wanted + 1
+        self._expected[chunk.topic] = wanted + chunk.ends
         self.records += len(chunk.records)
         self.size += chunk.size
         self.skipped += chunk.next_offset - self._next(chunk.topic) - len(chunk.records)

@@ -1,46 +1,158 @@
-"""Chunks of one state partition that wait to be applied."""
+"""Chunks of one state partition that wait to be applied, and what keeps its inputs in step.
 
+Each input comes at its own pace, and on a backlog the largest ends last. Records are taken in slices of time,
+by Kafka's timestamps, and none is taken that is newer than what the broker still has of another input: an act
+and the call about it are applied in their order.
+"""
+
+import math
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Collection, Iterator
+from operator import attrgetter
 
 from streams.engine.partition import Chunk
 
+SLICE_RECORDS = 6_000
+"""Records of a slice of time, about: within one, each input has a run of its own. Shorter runs cost more."""
+
+_timestamp = attrgetter("timestamp")
+
 
 class PartitionQueue:
-    """A queue per input topic; the topic whose head is oldest goes first, so that inputs stay in step."""
+    """A queue per input topic."""
 
     def __init__(self) -> None:
         self._topics: dict[str, deque[Chunk]] = {}
-        self._bytes: dict[str, int] = {}
+        self._fetched_ms: dict[str, int] = {}
+        """Timestamp up to which records came, by topic."""
+        self._overlooked: set[str] = set()
+        """Topics for which the others no longer wait."""
         self.bytes = 0
         self.records = 0
 
     def __bool__(self) -> bool:
-        return any(self._topics.values())
+        return self.records > 0
 
     def put(self, chunk: Chunk) -> None:
         """Add a chunk behind the others of its topic."""
-        self._topics.setdefault(chunk.topic, deque()).append(chunk)
-        self._count(chunk.topic, chunk.size, len(chunk.records))
+        topic, last_ms = chunk.topic, _last_ms(chunk)
+        queue = self._topics.setdefault(topic, deque())
+        # Nothing that waits is newer, so that the first chunk of whoever is behind can always be taken.
+        self._fetched_ms[topic] = max(last_ms, self._fetched_ms[topic]) if queue else last_ms
+        queue.append(chunk)
+        self._overlooked.discard(topic)
+        self._count(chunk.size, len(chunk.records))
 
-    def pop(self) -> Chunk:
-        """Return the chunk whose first record is oldest among the heads; the queue is not empty."""
-        heads = [queue for queue in self._topics.values() if queue]
-        oldest = heads[0] if len(heads) == 1 else min(heads, key=lambda queue: queue[0].records[0].timestamp)
-        chunk = oldest.popleft()
-        self._count(chunk.topic, -chunk.size, -len(chunk.records))
-        return chunk
+    def take(self, most_records: float, most_bytes: float, until_ms: float = math.inf) -> Iterator[Chunk]:
+        """Yield what is no newer than `until_ms`, slice by slice; none is begun from either bound on."""
+        few = self.records <= min(SLICE_RECORDS, most_records) and self.bytes <= most_bytes
+        if few and until_ms == math.inf:
+            yield from self._all()
+            return
+        records = size = 0
+        while records < most_records and size < most_bytes:
+            taken = self._slice(min(SLICE_RECORDS, most_records - records), most_bytes - size, until_ms)
+            if not taken:
+                return
+            records += sum(len(chunk.records) for chunk in taken)
+            size += sum(chunk.size for chunk in taken)
+            yield from taken
 
-    def waiting(self, topic: str) -> int:
-        """Return the bytes that wait of `topic`."""
-        return self._bytes.get(topic, 0)
+    def ready(self, until_ms: float) -> int:
+        """Return how many records are no newer than `until_ms`."""
+        if until_ms == math.inf:
+            return self.records
+        return sum(_upto(chunk, until_ms) for queue in self._topics.values() for chunk in queue)
+
+    def until_ms(self, more: Collection[str]) -> float:
+        """Return the timestamp up to which records may be taken where the broker has more of `more`.
+
+        It is that of the last record of the topic that is furthest behind.
+        """
+        return min(
+            (self._last_ms(topic) for topic in more if topic not in self._overlooked), default=math.inf
+        )
+
+    def wants(self, topic: str, more: Collection[str]) -> bool:
+        """Tell whether more of a topic is of use now: not while what there is has to wait for another."""
+        return topic not in more or not self.holds(topic) or self._last_ms(topic) <= self.until_ms(more)
+
+    def overlook(self, more: Collection[str]) -> None:
+        """Wait no longer for those of which nothing is here, until something comes."""
+        self._overlooked.update(topic for topic in more if not self._topics.get(topic))
+
+    def holds(self, topic: str) -> bool:
+        """Tell whether something of `topic` waits."""
+        return bool(self._topics.get(topic))
 
     def clear(self) -> None:
         """Drop everything."""
         self._topics.clear()
-        self._bytes.clear()
+        self._fetched_ms.clear()
+        self._overlooked.clear()
         self.bytes = self.records = 0
 
-    def _count(self, topic: str, size: int, records: int) -> None:
-        self._bytes[topic] = self._bytes.get(topic, 0) + size
+    def _last_ms(self, topic: str) -> float:
+        return self._fetched_ms.get(topic, -math.inf)
+
+    def _all(self) -> list[Chunk]:
+        """Remove and return everything, the topic with the oldest head first."""
+        queues = [queue for queue in self._topics.values() if queue]
+        queues.sort(key=lambda queue: queue[0].records[0].timestamp)
+        taken = [chunk for queue in queues for chunk in queue]
+        for queue in queues:
+            queue.clear()
+        self.bytes = self.records = 0
+        return taken
+
+    def _slice(self, most_records: float, most_bytes: float, until_ms: float) -> list[Chunk]:
+        """Remove and return one slice of time, topic by topic; empty where all is newer than `until_ms`.
+
+        It grows by the chunk that ends first, with what the other topics have up to there.
+        """
+        found: dict[str, list[Chunk]] = {}
+        records = size = 0
+        while records < most_records and size < most_bytes and (queues := self._heads()):
+            end_ms = min(until_ms, *(_last_ms(queue[0]) for queue in queues))
+            taken = [chunk for queue in queues if (chunk := self._cut(queue, end_ms)) is not None]
+            if not taken:
+                break
+            for chunk in taken:
+                found.setdefault(chunk.topic, []).append(chunk)
+                records += len(chunk.records)
+                size += chunk.size
+        return [chunk for chunks in found.values() for chunk in chunks]
+
+    def _heads(self) -> list[deque[Chunk]]:
+        return [queue for queue in self._topics.values() if queue]
+
+    def _cut(self, queue: deque[Chunk], end_ms: float) -> Chunk | None:
+        """Remove and return what the first chunk has up to `end_ms`, None where that is nothing."""
+        chunk = queue[0]
+        number = _upto(chunk, end_ms)
+        if not number:
+            return None
+        if number == len(chunk.records):
+            queue.popleft()
+        else:
+            chunk, queue[0] = chunk.split(number)
+        self._count(-chunk.size, -number)
+        return chunk
+
+    def _count(self, size: int, records: int) -> None:
         self.bytes += size
         self.records += records
+
+
+def _last_ms(chunk: Chunk) -> int:
+    return chunk.records[-1].timestamp
+
+
+def _upto(chunk: Chunk, end_ms: float) -> int:
+    """Return how many records come before the first that is newer; about, where time goes back in between.
+
+    A chunk whose last record is not newer is taken whole, so that there is always something to take.
+    """
+    records = chunk.records
+    return len(records) if _last_ms(chunk) <= end_ms else bisect_right(records, end_ms, key=_timestamp)

@@ -9,7 +9,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -216,17 +216,20 @@ class _One:
         while await inputs.fill():
             reached_s = max(reached_s, inputs.watermark(self.partition.marker))
             draft = self.partition.draft(reached_s)
-            while self._has_room(draft) and await inputs.fill():
-                draft.add(inputs.queue.pop())
+            while (room := self._room(draft)) and await inputs.fill():
+                for chunk in inputs.take(*room):
+                    draft.add(chunk)
             sealed = draft.seal()
             sealed.effects.outputs.clear()
             await self.writer.write(sealed)
             self.partition.commit(sealed)
             self._tell(sealed.marker, left=inputs.left())
 
-    def _has_room(self, draft: Draft) -> bool:
-        settings = self.settings
-        return draft.records < settings.transaction_records and draft.size < settings.transaction_bytes
+    def _room(self, draft: Draft) -> tuple[int, int] | None:
+        """Return how many records and bytes `draft` may still take, None where that is nothing."""
+        records = self.settings.transaction_records - draft.records
+        size = self.settings.transaction_bytes - draft.size
+        return (records, size) if records > 0 and size > 0 else None
 
     async def _write(self, effects: Effects, marker: Marker) -> None:
         transaction = Transaction(self.number, effects, marker, 0, {})
@@ -240,7 +243,7 @@ class _One:
 
 
 class _Inputs:
-    """The inputs of one partition side by side, so that the oldest record comes first."""
+    """The inputs of one partition side by side, so that they are applied in step."""
 
     def __init__(self, consumer: Any, settings: EngineSettings, number: int) -> None:
         self.consumer = consumer
@@ -266,7 +269,7 @@ class _Inputs:
         """Fetch until every input that has more has something waiting; False when all is read."""
         if not (self._open or self.queue):
             await self._ask()  # producers may have gone on meanwhile
-        while lacking := [tp for tp in self._open if not self.queue.waiting(tp.topic)]:
+        while lacking := [tp for tp in self._open if not self.queue.holds(tp.topic)]:
             most = self.settings.chunk_records
             found = await self.consumer.getmany(*lacking, timeout_ms=POLL_MS, max_records=most)
             for tp in lacking:
@@ -278,6 +281,11 @@ class _Inputs:
                     self._open.discard(tp)
         return bool(self.queue)
 
+    def take(self, most_records: int, most_bytes: int) -> Iterator[Chunk]:
+        """Yield what is no newer than anything that was not fetched yet."""
+        more = [tp.topic for tp in self._open]
+        return self.queue.take(most_records, most_bytes, self.queue.until_ms(more))
+
     def left(self) -> int:
         """Return the offsets that were not fetched yet."""
         return sum(max(0, self._ends[tp] - self._positions[tp]) for tp in self.tps)
@@ -287,7 +295,7 @@ class _Inputs:
         states = []
         for tp in self.tps:
             at = marker.inputs[tp.topic]
-            at_end = tp not in self._open and not self.queue.waiting(tp.topic)
+            at_end = tp not in self._open and not self.queue.holds(tp.topic)
             states.append(InputState(at_end, self._asked_s, at.last_record_s, at.newest_event_s))
         return watermark(states, self.settings.clock)
 
@@ -298,8 +306,7 @@ class _Inputs:
 
     def _put(self, tp: TopicPartition, records: list[Any]) -> None:
         after = max(records[-1].offset + 1, self._positions[tp])
-        # At least 1: the size also tells that something waits.
-        size = max(1, sum([len(each.key or b"") + len(each.value or b"") for each in records]))
+        size = sum([len(each.key or b"") + len(each.value or b"") for each in records])
         chunk = Chunk(tp.topic, tp.partition, records, after, self._sequences[tp.topic], 0, size)
         self._sequences[tp.topic] += 1
         self.queue.put(chunk)

@@ -50,6 +50,9 @@ class EngineSettings:
     chunks, before, for as long at most."""
     fill_s: float = 0.2
     """Longest wait for the next chunk of a partition that is behind and has not enough for a transaction."""
+    step_s: float = 5.0
+    """Longest wait of what is newer for an input of which the broker has more, but nothing comes: its leader
+    may be away, and to elect one takes less. The others then go on without it, until it comes."""
     gather_s: float = 0.030
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""

@@ -193,7 +193,7 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self.sequences: defaultdict[TP, int] = defaultdict(int)
         self.reaches: dict[TP, Reach] = {}
         self.most_records = self.app.lane.settings.chunk_records
-        """Most records of a fetch: as many as may wait, at the size of the last ones."""
+        """Most records of a fetch, at the size of the last ones."""
 
     def _new_consumer_thread(self) -> LaneThread:
         return LaneThread(self, loop=self.loop, beacon=self.beacon)
@@ -306,14 +306,14 @@ class LaneConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         chunks = [chunk for turn in rounds for chunk in turn]
         if size := sum(chunk.size for chunk in chunks):
             number = sum(len(chunk.records) for chunk in chunks)
-            self.most_records = max(1, self.app.lane.settings.queue_bytes * number // size)
+            self.most_records = max(1, self.app.lane.fetching.fetch_bytes() * number // size)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP]]:  # noqa: ASYNC109  # Faust's
         if not self.flow_active:
             self.parked.set()
             await self.wait(self.can_resume_flow)
             self.parked.clear()
-        active = self.app.lane.fetchable(self._get_active_partitions())
+        active = self.app.lane.fetching.fetchable(self._get_active_partitions())
         if not active:
             # Stock sleeps for a second here.
             self.space.clear()

@@ -9,12 +9,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # the simulation lies beside its
 
 from simulation import CI_SEEDS
 
-from streams.engine import partition
+from streams.engine import partition, queue
 
 
 @pytest.fixture(autouse=True)
-def few_records_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let also the small transactions of a simulation be computed in groups of customers."""
+def few_records_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let also the small transactions of a simulation be made of slices and groups of customers."""
+    monkeypatch.setattr(queue, "SLICE_RECORDS", 3)
     monkeypatch.setattr(partition, "GROUP_RECORDS", 3)
 
 

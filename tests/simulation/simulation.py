@@ -4,6 +4,7 @@ Every step is drawn from one seeded generator, so that a seed is a run. What is 
 its failures; partitions, markers, queues, watermarks and the sweep are the engine's own.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -121,7 +122,7 @@ class Simulation:
         def go(process: Process, number: int) -> object:
             if number in process.in_hand or number in process.written:
                 return False
-            transaction = _worker(process).compute(number, self.rnd.randrange(1, 5))
+            transaction = _worker(process).compute(number, self.rnd.randrange(1, 15))
             if transaction is not None:
                 process.in_hand[number] = transaction
             return transaction is not None
@@ -343,6 +344,24 @@ def markers_in_order(log: MemoryLog) -> list[str]:
             for topic, position in before.inputs.items()
             if position.next_offset != ends[topic]
         ]
+    return wrong
+
+
+def out_of_step(log: MemoryLog) -> list[str]:
+    """Return the markers that stand behind a record while an older one of another input is not applied."""
+    wrong = []
+    for number in range(PARTITIONS):
+        inputs = {topic: log.read(topic, number) for topic in INPUTS}
+        for record in log.read(SETTINGS.changelog, number):
+            if record.key != MARKER_KEY or record.value is None:
+                continue
+            at = {topic: each.next_offset for topic, each in decode_marker(record.value).inputs.items()}
+            applied = [inputs[topic][after - 1].timestamp for topic, after in at.items() if after]
+            left = [
+                inputs[topic][after].timestamp for topic, after in at.items() if after < len(inputs[topic])
+            ]
+            if max(applied, default=0) > min(left, default=math.inf):
+                wrong.append(f"partition {number}: at {at}, applied up to {max(applied)}, left {min(left)}")
     return wrong
 
 

@@ -24,6 +24,7 @@ from simulation import (
     Simulation,
     everything,
     markers_in_order,
+    out_of_step,
 )
 
 from streams.engine.marker import MARKER_KEY
@@ -47,6 +48,16 @@ def test_every_event_is_counted_once_whatever_happens(seed: int) -> None:
     found = differences(simulation)
     again = f"run it again: pytest tests/simulation --seed {seed}"
     assert not found, f"seed {seed}: {found[:10]}\n{again}\n" + "\n".join(simulation.trace[-60:])
+
+
+@pytest.mark.parametrize("among", range(40))
+def test_inputs_are_applied_in_step(among: int) -> None:
+    """Whatever happens, no record is applied before an older one that the log has of another input."""
+    simulation = Simulation(among, lambda: CountingHandler(ALERTS, DEAD))
+    # What was fetched and lost is known to be missing only when the next chunk comes.
+    simulation.lose_a_fetch = lambda: False  # type: ignore[method-assign]
+    simulation.run()
+    assert out_of_step(simulation.log) == []
 
 
 def test_the_simulation_reached_every_failure(request: pytest.FixtureRequest) -> None:

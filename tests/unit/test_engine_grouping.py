@@ -41,6 +41,14 @@ def test_a_customer_is_in_one_group_and_in_order() -> None:
     assert after == before
 
 
+def test_runs_of_an_input_in_a_row_are_one() -> None:
+    """As long as they are no more than a group is to have."""
+    records = [MemoryRecord(b"anna", b"v", (), offset, 0) for offset in range(6)]
+    given = [("web", records[:2]), ("web", records[2:3]), ("web", records[3:]), ("store", records)]
+    found = [(topic, len(own)) for group in grouped(given, 3) for topic, own in group]
+    assert found == [("web", 3), ("web", 3), ("store", 6)]
+
+
 def test_few_records_are_one_group() -> None:
     """They are taken as they are; where nothing is there is no group."""
     given = runs(20, 5)

@@ -1,7 +1,6 @@
 """The lane with a writer and a consumer of paper: what is written when, and what a failure does."""
 
 import asyncio
-import dataclasses
 import gc
 import itertools
 import weakref
@@ -18,7 +17,6 @@ from streams.engine.settings import EngineSettings
 from streams.engine.transport import Reach
 from streams.errors import CxError, Exit
 from tests.lane_bench import (
-    SETTINGS,
     WEB,
     Bench,
     CountingWork,
@@ -30,9 +28,7 @@ async def bench() -> AsyncIterator[Bench]:
     """Return a lane at work; its tasks end with the test."""
     made = Bench()
     yield made
-    for owned in made.lane.partitions:
-        if owned.task is not None:
-            owned.task.cancel()
+    made.close()
 
 
 async def test_a_chunk_is_written_and_then_in_memory(bench: Bench) -> None:
@@ -73,8 +69,7 @@ async def test_what_waits_goes_into_one_transaction(bench: Bench) -> None:
 
 async def test_the_flush_interval_gathers_and_a_full_batch_ends_it(bench: Bench) -> None:
     """Little waits for the interval; a whole chunk is written at once: the partition is behind."""
-    slow = dataclasses.replace(SETTINGS, flush_min_s=30.0, flush_max_s=30.0, chunk_records=5)
-    bench.lane.settings = slow
+    bench.configure(flush_min_s=30.0, flush_max_s=30.0, chunk_records=5)
     await bench.send(0)
     await bench.settle()
     await bench.send(1, 2)
@@ -97,7 +92,7 @@ async def test_the_chunks_of_a_fetch_share_a_transaction(bench: Bench) -> None:
 @pytest.mark.parametrize("bound", [{"transaction_bytes": 100}, {"transaction_records": 2}])
 async def test_a_transaction_is_bounded(bench: Bench, bound: dict[str, int]) -> None:
     """What a transaction takes is bounded in bytes and records; the rest goes into the next."""
-    bench.lane.settings = dataclasses.replace(SETTINGS, **bound)  # type: ignore[arg-type]
+    bench.configure(**bound)  # type: ignore[arg-type]
     assert await bench.behind_a_commit(3) == [1, 2, 1]
 
 
@@ -141,7 +136,7 @@ async def test_others_get_a_turn_after_each_group(bench: Bench, monkeypatch: pyt
 
 async def test_others_get_a_turn_within_a_large_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single customer with very many records does not hold them up either."""
-    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=8)
+    bench.configure(chunk_records=8)
     seen = order_of_work(monkeypatch)
     await bench.send(0, 4)
     await bench.send(4, 4)
@@ -155,7 +150,7 @@ async def test_partitions_that_are_behind_compute_one_after_another(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their transactions are the larger for it; one that keeps up goes in between."""
-    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=4)
+    bench.configure(chunk_records=4)
     seen = order_of_work(monkeypatch)
     for number in (0, 1):
         await bench.send(0, 4, customers=2, partition=number)
@@ -170,7 +165,7 @@ async def test_partitions_that_are_behind_compute_one_after_another(
 
 async def test_a_partition_that_is_behind_waits_for_more(bench: Bench) -> None:
     """As long as chunks come of what the broker has; then it takes what is there."""
-    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=2, chunk_bytes=10_000, fill_s=0.2)
+    bench.configure(chunk_records=2, chunk_bytes=10_000, fill_s=0.2)
     bench.lane._speed = 20.0
     reach = bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=99, seen_s=5000.0)
     await bench.send(0, 2)
@@ -191,8 +186,7 @@ async def test_a_partition_that_is_behind_waits_for_more(bench: Bench) -> None:
 
 async def test_a_partition_that_is_behind_waits_no_longer_than_it_computes(bench: Bench) -> None:
     """Small chunks that keep coming do not hold up the others that are behind."""
-    bench.lane.settings = dataclasses.replace(
-        SETTINGS,
+    bench.configure(
         chunk_records=2,
         chunk_bytes=1 << 40,
         queue_bytes=1 << 40,
@@ -212,7 +206,7 @@ async def test_a_partition_that_is_behind_waits_no_longer_than_it_computes(bench
 
 async def test_a_transaction_has_enough(bench: Bench) -> None:
     """Nobody waits for more than can be computed in its time, as fast as it went last."""
-    bench.lane.settings = dataclasses.replace(SETTINGS, chunk_records=2, chunk_bytes=10_000, fill_s=60.0)
+    bench.configure(chunk_records=2, chunk_bytes=10_000, fill_s=60.0)
     bench.lane._speed = 10.0
     bench.app.consumer.reaches[TP(WEB, 0)] = Reach(position=2, end=99, seen_s=5000.0)
     await bench.send(0, 2)
@@ -369,28 +363,29 @@ async def test_a_position_out_of_range_drops_the_partition(bench: Bench) -> None
 async def test_a_full_queue_stops_fetching(bench: Bench) -> None:
     """Bytes that wait are bounded by partition and topic, and fetching goes on when they are applied."""
     first, second, other = TP(WEB, 0), TP(WEB, 1), TP(WEB, 9)
-    assert bench.lane.fetchable([first, second, other]) == {first, second, other}
+    assert bench.lane.fetching.fetchable([first, second, other]) == {first, second, other}
     bench.writers[0].gate.clear()
     await bench.send(0)
     await bench.settle()
     await bench.send(1, 5)
-    assert bench.lane.fetchable([first, second, other]) == {second, other}
+    assert bench.lane.fetching.fetchable([first, second, other]) == {second, other}
     bench.writers[0].gate.set()
     await bench.settle()
-    assert bench.lane.fetchable([first]) == {first}
+    assert bench.lane.fetching.fetchable([first]) == {first}
 
 
-async def test_an_input_that_ended_leaves_its_share_to_the_others(bench: Bench) -> None:
-    """What waits is shared by the inputs of which the broker has more."""
+async def test_a_partition_that_ended_leaves_its_share_to_the_others(bench: Bench) -> None:
+    """What waits is shared by the partitions of which the broker has more."""
     first, second = TP(WEB, 0), TP(WEB, 1)
+    bench.configure(transaction_bytes=100)
     bench.writers[0].gate.clear()
     await bench.send(0)
     await bench.settle()
-    await bench.send(1, 5)
+    await bench.send(1, 6)
     bench.app.consumer.reaches[second] = Reach(position=8, end=9, seen_s=5000.0)
-    assert bench.lane.fetchable([first, second]) == {second}
+    assert bench.lane.fetching.fetchable([first, second]) == {second}
     bench.app.consumer.reaches[second] = Reach(position=9, end=9, seen_s=5000.0)
-    assert bench.lane.fetchable([first, second]) == {first, second}
+    assert bench.lane.fetching.fetchable([first, second]) == {first, second}
     bench.writers[0].gate.set()
     await bench.settle()
 
@@ -403,10 +398,35 @@ async def test_all_queues_together_are_bounded(bench: Bench) -> None:
         await bench.send(0, partition=number)
         await bench.settle(number)
         await bench.send(1, 7, partition=number)
-    assert bench.lane.fetchable([TP(WEB, 9)]) == set()
+    assert bench.lane.fetching.fetchable([TP(WEB, 9)]) == set()
     for writer in bench.writers:
         writer.gate.set()
     await bench.settle()
+
+
+async def test_the_last_room_is_left_to_whose_turn_it_is(bench: Bench) -> None:
+    """And to inputs of which nothing waits: they hold up the others of their partition."""
+    fetching, inputs = bench.lane.fetching, [TP(WEB, 0), TP(WEB, 1)]
+    bench.configure(transaction_bytes=300)
+    bench.writers[0].gate.clear()
+    await bench.send(0)
+    await bench.settle()
+    await bench.send(1, 5)
+    assert fetching.fetchable(inputs) == {TP(WEB, 1)}
+    with fetching.first(bench.owned()):
+        assert bench.app.consumer.space.is_set()
+        assert fetching.fetchable(inputs) == set(inputs)
+    assert fetching.fetchable(inputs) == {TP(WEB, 1)}
+    bench.writers[0].gate.set()
+    await bench.settle()
+
+
+def test_a_fetch_leaves_room_for_the_others(bench: Bench) -> None:
+    """What may wait is shared by the inputs of which the broker has more."""
+    assert bench.lane.fetching.fetch_bytes() == 250
+    for number in (0, 1):
+        bench.app.consumer.reaches[TP(WEB, number)] = Reach(position=9, end=9, seen_s=5000.0)
+        assert bench.lane.fetching.fetch_bytes() == 500
 
 
 async def test_the_sweep_writes_like_any_batch(bench: Bench) -> None:

@@ -175,6 +175,35 @@ def test_a_chunk_below_the_marker_is_refused(partition: Partition) -> None:
         applied(partition, chunk(1, sequence=1))
 
 
+def test_the_parts_of_a_chunk_go_into_transactions_of_their_own(partition: Partition) -> None:
+    """The marker stands within it; both parts have its number, and each is taken once."""
+    records = [MemoryRecord(b"k%d" % offset, b"v", (), offset, 0) for offset in (0, 1, 5)]
+    first, rest = Chunk(WEB, 0, records, 8, 0, 1, 10).split(2)
+    assert (first.size, rest.size) == (6, 4)
+    positions = []
+    for part in (first, rest):
+        draft = partition.draft(0.0)
+        draft.add(part)
+        with pytest.raises((Rewound, SequenceHole)):
+            draft.add(part)
+        transaction = draft.seal()
+        partition.commit(transaction)
+        position = partition.marker.inputs[WEB].next_offset
+        positions.append((position, partition.expected[WEB], partition.marker.counts.skipped))
+    assert positions == [(5, 0, 3), (8, 1, 5)]
+    assert partition.rows.keys() == {b"k0", b"k1", b"k5"}
+
+
+def test_the_rest_of_a_chunk_is_not_stepped_over(partition: Partition) -> None:
+    """The next chunk is refused while it is missing."""
+    records = [MemoryRecord(b"k", b"v", (), offset, 0) for offset in range(3)]
+    first, _ = Chunk(WEB, 0, records[:2], 2, 0, 1).split(1)
+    draft = partition.draft(0.0)
+    draft.add(first)
+    with pytest.raises(SequenceHole, match="chunk 1 where 0 was due"):
+        draft.add(Chunk(WEB, 0, records[2:], 3, 1, 1))
+
+
 def test_offsets_without_a_record_are_counted_as_skipped(partition: Partition) -> None:
     """Before, between and behind records: commit markers and compaction leave offsets that nobody has."""
     transaction = applied(partition, chunk(2, 5, after=9)).seal()

@@ -180,19 +180,20 @@ async def test_the_end_of_the_consumer_is_quiet_only_when_the_worker_stops(error
 
 async def test_a_fetch_is_no_more_than_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are counted by the size of the last ones: large ones do not fill the memory."""
-    settings = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",), queue_bytes=1000)
+    settings = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",))
+    fetching = SimpleNamespace(fetch_bytes=lambda: 1000)
     consumer = object.__new__(LaneConsumer)
-    app = SimpleNamespace(lane=SimpleNamespace(settings=settings))
+    app = SimpleNamespace(lane=SimpleNamespace(settings=settings, fetching=fetching))
     vars(consumer).update(app=app, sequences=defaultdict(int), reaches={}, most_records=3)
     thread = object.__new__(LaneThread)
     vars(thread).update(consumer=consumer)
     asked: list[int | None] = []
 
-    async def fetching(*given: Any) -> dict[Any, Any]:
+    async def fetched(*given: Any) -> dict[Any, Any]:
         asked.append(given[-1])
         return {}
 
-    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetching)
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetched)
     unassigned = SimpleNamespace(_subscription=SimpleNamespace(subscription=None))
     for sizes in ((5, 5), (200, 300), (5000,)):
         await thread._fetch_records(unassigned, {WEB}, max_records=100)
