@@ -16,18 +16,9 @@ from aiokafka.errors import ConcurrentTransactions, IncompatibleBrokerVersion, P
 from aiokafka.producer.sender import BACKOFF_OVERRIDE, EndTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import PidAndEpoch
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
-from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactBytes,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+from streams.engine.packed import JoiningProduce, RenewingEndTxn
 
 FEATURE, LEAST = "transaction.version", 2
 FINALIZED = 2
@@ -89,127 +80,6 @@ class FeaturesRequest(Request[FeaturesRequestV3]):  # type: ignore[misc]  # as a
         return request_struct_class("cx-signals", "1", {})
 
 
-class ProduceResponseV12(Response):  # type: ignore[misc]  # as above
-    """What became of each batch."""
-
-    API_KEY = 0
-    API_VERSION = 12
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic", TEXT),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("offset", Int64),
-                        ("timestamp", Int64),
-                        ("log_start_offset", Int64),
-                        (
-                            "record_errors",
-                            CompactArray(("batch_index", Int32), ("message", TEXT), ("tags", TaggedFields)),
-                        ),
-                        ("error_message", TEXT),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("throttle_time_ms", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-class ProduceRequestV12(RequestStruct):  # type: ignore[misc]  # as above
-    """The first version with which partitions join."""
-
-    FLEXIBLE_VERSION = True
-    API_KEY = 0
-    API_VERSION = 12
-    RESPONSE_TYPE = ProduceResponseV12
-    SCHEMA = Schema(
-        ("transactional_id", TEXT),
-        ("required_acks", Int16),
-        ("timeout", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", TEXT),
-                (
-                    "partitions",
-                    CompactArray(("partition", Int32), ("messages", CompactBytes), ("tags", TaggedFields)),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class JoiningProduce(Request[ProduceRequestV12]):  # type: ignore[misc]  # as above
-    """Sends what aiokafka's own request would."""
-
-    API_KEY = 0
-
-    def __init__(self, stock: ProduceRequest) -> None:
-        self.required_acks = stock.required_acks
-        self._stock = stock
-
-    def build(self, request_struct_class: type[ProduceRequestV12]) -> ProduceRequestV12:
-        """Return the request as it goes over the wire."""
-        stock = self._stock
-        topics: Any = [
-            (topic, [(number, data, {}) for number, data in found], {}) for topic, found in stock._topics
-        ]
-        return request_struct_class(stock._transactional_id, stock.required_acks, stock._timeout, topics, {})
-
-
-class EndTxnResponseV5(Response):  # type: ignore[misc]  # as above
-    """How it ended, and the id and epoch of the next transaction."""
-
-    API_KEY = 26
-    API_VERSION = 5
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        ("error_code", Int16),
-        ("producer_id", Int64),
-        ("producer_epoch", Int16),
-        ("tags", TaggedFields),
-    )
-
-
-class EndTxnRequestV5(RequestStruct):  # type: ignore[misc]  # as above
-    """The first version that brings a new epoch."""
-
-    FLEXIBLE_VERSION = True
-    API_KEY = 26
-    API_VERSION = 5
-    RESPONSE_TYPE = EndTxnResponseV5
-    SCHEMA = Schema(
-        ("transactional_id", TEXT),
-        ("producer_id", Int64),
-        ("producer_epoch", Int16),
-        ("transaction_result", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class RenewingEndTxn(Request[EndTxnRequestV5]):  # type: ignore[misc]  # as above
-    """Ends a transaction."""
-
-    API_KEY = 26
-
-    def __init__(self, *values: Any) -> None:
-        self._values = values
-
-    def build(self, request_struct_class: type[EndTxnRequestV5]) -> EndTxnRequestV5:
-        """Return the request as it goes over the wire."""
-        return request_struct_class(*self._values, {})
-
-
 class JoiningProduceHandler(SendProduceReqHandler):  # type: ignore[misc]  # as above
     """Sends batches with which their partitions join."""
 
@@ -220,13 +90,12 @@ class JoiningProduceHandler(SendProduceReqHandler):  # type: ignore[misc]  # as 
     def handle_response(self, response: Any) -> None:
         """Keep what could not join yet, the last transaction is still being ended; the rest is stock's."""
         answered = []
-        for topic, partitions, _ in response.topics:
+        for topic, partitions in response.topics:
             for number, error_code, *_ in partitions:
                 if error_code == ConcurrentTransactions.errno:
                     self._default_backoff = BACKOFF_OVERRIDE
                     self._to_reenqueue.append(self._batches[TopicPartition(topic, number)])
-            told = [each[:-1] for each in partitions if each[1] != ConcurrentTransactions.errno]
-            answered.append((topic, told))
+            answered.append((topic, [each for each in partitions if each[1] != ConcurrentTransactions.errno]))
         response.topics = answered
         super().handle_response(response)
 

@@ -5,6 +5,7 @@ import struct
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 from unittest import mock
 
@@ -26,6 +27,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.api import RequestHeader_v2
 from aiokafka.protocol.coordination import FindCoordinatorRequest, FindCoordinatorResponse_v1
 from aiokafka.protocol.produce import ProduceRequest, ProduceResponse_v7
 from aiokafka.protocol.transaction import (
@@ -36,15 +38,26 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
     InitProducerIdResponse_v0,
 )
+from aiokafka.protocol.types import (
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.engine.implicit import (
+from streams.engine.implicit import FeaturesRequest, FeaturesResponse, joins_implicitly
+from streams.engine.packed import (
+    NO_TAGS,
     EndTxnResponseV5,
-    FeaturesRequest,
-    FeaturesResponse,
     JoiningProduce,
     ProduceResponseV12,
     RenewingEndTxn,
-    joins_implicitly,
 )
 from streams.engine.sending import LaneWriter
 
@@ -53,6 +66,53 @@ EPOCH, SEQUENCE = slice(51, 53), slice(53, 57)
 """Where they are in a batch of records."""
 SPOKEN = {0: (3, 13), 18: (0, 4), 26: (0, 5)}
 """Versions of requests that a broker of today speaks."""
+TEXT = CompactString("utf-8")
+JOINING = Schema(
+    ("transactional_id", TEXT),
+    ("required_acks", Int16),
+    ("timeout", Int32),
+    (
+        "topics",
+        CompactArray(
+            ("topic", TEXT),
+            (
+                "partitions",
+                CompactArray(("partition", Int32), ("messages", CompactBytes), ("tags", TaggedFields)),
+            ),
+            ("tags", TaggedFields),
+        ),
+    ),
+    ("tags", TaggedFields),
+)
+"""The fields of a produce request with which partitions join, as aiokafka tells such."""
+JOINED = Schema(
+    (
+        "topics",
+        CompactArray(
+            ("topic", TEXT),
+            (
+                "partitions",
+                CompactArray(
+                    ("partition", Int32),
+                    ("error_code", Int16),
+                    ("offset", Int64),
+                    ("timestamp", Int64),
+                    ("log_start_offset", Int64),
+                    (
+                        "record_errors",
+                        CompactArray(("batch_index", Int32), ("message", TEXT), ("tags", TaggedFields)),
+                    ),
+                    ("error_message", TEXT),
+                    ("tags", TaggedFields),
+                ),
+            ),
+            ("tags", TaggedFields),
+        ),
+    ),
+    ("throttle_time_ms", Int32),
+    ("tags", TaggedFields),
+)
+"""Those of the answer."""
 
 
 class Brokers:
@@ -113,7 +173,7 @@ class Brokers:
             return features(errno, self.level)
         if isinstance(request, RenewingEndTxn):
             named = self.renewed.pop(0) if self.renewed else (-1, -1)
-            return EndTxnResponseV5.decode(EndTxnResponseV5(0, errno, *named, {}).encode())
+            return EndTxnResponseV5.decode(BytesIO(struct.pack(">ihqh", 0, errno, *named) + NO_TAGS))
         return answer(request, errno)
 
     def steps(self) -> list[str]:
@@ -132,7 +192,10 @@ class Brokers:
 def carried(request: Any) -> dict[TopicPartition, bytes]:
     """Return the batches of a produce request, by what goes over the wire."""
     sent = request.prepare(SPOKEN)
-    topics = type(sent).decode(sent.encode()).topics
+    schema = JOINING if isinstance(request, JoiningProduce) else sent.SCHEMA
+    wire = BytesIO(sent.encode())
+    topics: Any = schema.decode(wire)[3]
+    assert not wire.read()
     return {
         TopicPartition(topic, number): bytes(data)
         for topic, partitions, *_ in topics
@@ -162,11 +225,10 @@ def answer(request: Any, errno: int) -> Any:
             taken = [(topic, [(n, errno, 0, -1, 0) for n, _ in data]) for topic, data in request._topics]
             return ProduceResponse_v7(taken, 0)
         case JoiningProduce():
-            joined: Any = [
-                (tp.topic, [(tp.partition, errno, 0, -1, 0, [(0, None, {})], "text", {})], {})
-                for tp in carried(request)
+            joined = [
+                (tp.topic, [(tp.partition, errno, 0, -1, 0, [], None, {})], {}) for tp in carried(request)
             ]
-            return ProduceResponseV12.decode(ProduceResponseV12(joined, 0, {}).encode())
+            return ProduceResponseV12.decode(BytesIO(JOINED.encode((joined, 0, {}))))
         case EndTxnRequest():
             return EndTxnResponse_v0(0, errno)
     raise AssertionError(request)
@@ -330,13 +392,50 @@ async def test_where_partitions_join_by_themselves_two_requests_are_enough() -> 
     assert brokers.steps() == ["JoiningProduce", "RenewingEndTxn"] * 3
     assert brokers.sent() == [{ROWS: (0, 2), SCORES: (0, 1)}, {ROWS: (0, 3)}, {ROWS: (0, 1), SCORES: (0, 1)}]
     (_, first), (_, end), (_, second), *_, (_, last) = brokers.asked
-    sent = first.prepare(SPOKEN)
-    assert (sent.transactional_id, sent.required_acks, sent.timeout) == ("app-0", -1, 40_000)
+    assert JOINING.decode(BytesIO(first.prepare(SPOKEN).encode()))[:3] == ("app-0", -1, 40_000)
     assert [struct.unpack(">h", carried(each)[ROWS][EPOCH]) for each in (first, second)] == [(3,), (4,)]
     ended = [each.prepare(SPOKEN) for each in (end, last)]
     assert [each.encode() for each in ended] == [
         b"\x06app-0" + struct.pack(">qhb", *named, 1) + b"\x00" for named in ((7, 3), (8, 0))
     ]
+
+
+def test_a_header_is_that_of_aiokafka() -> None:
+    """Packed by hand or field by field: the bytes are the same."""
+    request = RenewingEndTxn("app-0", 7, 3, 1).prepare(SPOKEN)
+    wanted = RequestHeader_v2(request, 9, "writer-ü").encode()
+    assert request.build_request_header(correlation_id=9, client_id="writer-ü").encode() == wanted
+
+
+NAMES = st.text(max_size=200)
+REFUSED = st.lists(st.tuples(st.integers(0, 9), st.none() | NAMES, st.just({})), max_size=2)
+TAGS = st.sampled_from([{}, {}, {1: b"\1x"}])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            NAMES,
+            st.lists(
+                st.tuples(*[st.integers(0, 99)] * 5, REFUSED, st.none() | NAMES, TAGS), min_size=1, max_size=3
+            ),
+            TAGS,
+        ),
+        max_size=3,
+    )
+)
+def test_an_answer_is_read_as_aiokafka_would(topics: list[Any]) -> None:
+    """Whatever else the broker tells of a batch, or will tell one day."""
+    read = ProduceResponseV12.decode(BytesIO(JOINED.encode((topics, 0, {}))))
+    assert read.topics == [(topic, [each[:-1] for each in found]) for topic, found, _ in topics]
+
+
+@given(NAMES, st.lists(st.tuples(NAMES, st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=300))))))
+def test_a_request_is_what_aiokafka_would_send(name: str, topics: list[Any]) -> None:
+    """Packed by hand or field by field: the bytes are the same."""
+    tagged = [(topic, [(number, data, {}) for number, data in found], {}) for topic, found in topics]
+    wanted = JOINING.encode((name, -1, 5_000, tagged, {}))
+    assert JoiningProduce(ProduceRequest(name, -1, 5_000, topics)).prepare(SPOKEN).encode() == wanted
 
 
 async def test_a_commit_that_brings_nothing_new_changes_no_number() -> None:
