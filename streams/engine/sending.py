@@ -50,7 +50,8 @@ class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
             sent.append(waiting._append_batch(batch, tp).future)
         while waiting._batches:
             await self._send_waiting()
-        await asyncio.gather(*sent)
+        # Mostly all were taken: no turn of the loop then.
+        await asyncio.gather(*(each for each in sent if not each.done() or each.exception()))
         self._txn_manager.committing_transaction()
         while (result := self._txn_manager.needs_transaction_commit()) is not None:
             self._check_open()
