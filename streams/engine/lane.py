@@ -81,6 +81,8 @@ class Lane:
         """Records a second that a partition which was behind computed last."""
         self._turn = asyncio.Lock()
         """Held by the partition that computes, of those that are behind."""
+        self._visits: dict[Owned, asyncio.Task[float]] = {}
+        """The visits of the sweep that are under way or wait for their partition."""
         self._fenced_s: dict[int, float] = {}
 
     # -- what transport and agents call
@@ -109,10 +111,22 @@ class Lane:
             pause = min(SWEEP_TICK_MAX_S, max(pause, self.settings.sweep_interval_s / SWEEP_TICKS))
             share = SWEEP_SHARE
         while not self.app.should_stop:
-            spent = 0.0
-            for owned in self.partitions:
-                spent += await self._sweep(owned)
+            spent = await self._sweep_round(pause)
             await asyncio.sleep(max(pause, spent * (1 / share - 1)))
+
+    async def _sweep_round(self, patience_s: float) -> float:
+        """Visit each partition whose last visit has ended; return the seconds that those ended now took.
+
+        One that is at work is waited for beside the others: among many that are behind its turn comes late.
+        """
+        for owned in self.partitions:
+            if owned in self._visits:
+                continue
+            self._visits[owned] = visit = asyncio.create_task(self._sweep(owned))
+            if not owned.lock.locked():
+                await asyncio.wait({visit}, timeout=patience_s)
+        ended = [owned for owned, visit in self._visits.items() if visit.done()]
+        return sum(self._visits.pop(owned).result() for owned in ended)
 
     def snapshot(self) -> Snapshot:
         """Return the state of the engine for metrics and health; cheap enough for every scrape."""
@@ -338,30 +352,33 @@ class Lane:
         return min(self.settings.transaction_records, max(self.settings.chunk_records, in_time))
 
     async def _sweep(self, owned: Owned) -> float:
-        """Visit who is due; return the seconds that it took, without the wait for the partition."""
-        started = monotonic()
+        """Visit who is due; return the seconds of a core that it took, without those of waits."""
+        spent = 0.0
         async with self._work(owned):
-            started = monotonic()
             if self._mine(owned):
-                await self._visit(owned)
-        return monotonic() - started
+                spent = await self._visit(owned)
+        return spent
 
-    async def _visit(self, owned: Owned) -> None:
+    async def _visit(self, owned: Owned) -> float:
+        started = monotonic()
         now_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
         if now_s == -math.inf:
-            return
+            return 0.0
         if self.settings.clock == "event":
             keys = owned.sweep.due(owned.state.rows, now_s, stands=caught_up)
         else:
             keys = owned.sweep.due(owned.state.rows, monotonic())
+        if not owned.state.rows:
+            return 0.0
         # Also with no customer due: the handler may have something to do with time itself.
-        if owned.state.rows:
-            draft = owned.state.draft(now_s, caught_up=caught_up)
-            draft.sweep(keys, now_s)
-            self.stats.swept += len(keys)
-            transaction = draft.seal()
-            if transaction.effects:
-                await self._write(owned, transaction)
+        draft = owned.state.draft(now_s, caught_up=caught_up)
+        draft.sweep(keys, now_s)
+        self.stats.swept += len(keys)
+        transaction = draft.seal()
+        spent = monotonic() - started
+        if transaction.effects:
+            await self._write(owned, transaction)
+        return spent
 
     async def _write(self, owned: Owned, transaction: Transaction) -> None:
         """Commit `transaction`, then move memory. Raises `Lost` where it was not committed for certain."""
