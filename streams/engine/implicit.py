@@ -11,8 +11,8 @@ from io import BytesIO
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.client import CoordinationType
-from aiokafka.errors import ConcurrentTransactions, IncompatibleBrokerVersion, ProducerFenced
+from aiokafka.client import ConnectionGroup, CoordinationType
+from aiokafka.errors import ConcurrentTransactions, KafkaError, ProducerFenced
 from aiokafka.producer.sender import BACKOFF_OVERRIDE, EndTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import PidAndEpoch
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
@@ -134,10 +134,11 @@ class ImplicitSender(Sender):  # type: ignore[misc]  # as above
         await RenewingEndTxnHandler(self, commit_result).do(node)
 
 
-async def joins_implicitly(client: Any) -> bool:
-    """Tell whether the cluster has such transactions. `client` is connected."""
+async def joins_implicitly(sender: Any) -> bool:
+    """Tell whether the cluster has such transactions; without an answer it is asked as of old."""
+    node = await sender._find_coordinator(CoordinationType.TRANSACTION, sender._txn_manager.transactional_id)
     try:
-        response = await client.send(client.get_random_node(), FeaturesRequest())
-    except (IncompatibleBrokerVersion, NotImplementedError):
+        response = await sender.client.send(node, FeaturesRequest(), group=ConnectionGroup.COORDINATION)
+    except (KafkaError, NotImplementedError):
         return False
     return bool(response.error_code == 0 and response.level(FEATURE) >= LEAST)

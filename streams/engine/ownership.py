@@ -110,11 +110,15 @@ class Ownership:
         )
 
     async def _load(self, fresh: list[Owned]) -> None:
+        starts = [asyncio.create_task(each.writer.producer.start()) for each in fresh]
         try:
             # Whoever wrote before is fenced, and its open transaction aborted, BEFORE the changelog is read.
-            await asyncio.gather(*(each.writer.producer.start() for each in fresh))
+            await asyncio.gather(*starts)
             await self._read(fresh)
         except BaseException:
+            # One that went on would ask for an id later, and fence whoever writes by then.
+            for start in starts:
+                start.cancel()
             await asyncio.gather(*(each.close() for each in fresh))
             raise
         self._owned.update({each.state.number: each for each in fresh})

@@ -25,10 +25,10 @@ class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
     async def start(self) -> None:
         """Connect, and get an id, which fences whoever wrote before. Stock starts its tasks as well."""
         await self.client.bootstrap()
-        if await joins_implicitly(self.client):
+        await self._sender._maybe_wait_for_pid()
+        if await joins_implicitly(self._sender):
             self._sender.__class__ = ImplicitSender
             self._produce = JoiningProduceHandler
-        await self._sender._maybe_wait_for_pid()
 
     async def stop(self) -> None:
         """Close the connections. Stock waits for what was not sent; here nobody would send it any more."""
@@ -67,11 +67,15 @@ class LaneWriter(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
         while partitions := self._txn_manager.partitions_to_add():
             await self._sender._do_add_partitions_to_txn(partitions)
             self._check_open()
+        # A broker of before 3.6 takes a batch whose partition was refused, and the next commit would show it.
+        if not self._txn_manager.is_in_transaction():
+            self._txn_manager.wait_for_transaction_end().result()
         by_node, leaderless = self._message_accumulator.drain_by_nodes(())
         sending = [self._produce(self._sender, found).do(node) for node, found in by_node.items()]
         await (sending[0] if len(sending) == 1 else asyncio.gather(*sending))
         if leaderless:
             await self.client.force_metadata_update()
+            await asyncio.sleep(self._sender._retry_backoff)
 
     def _check_open(self) -> None:
         """Ask nothing more of a producer that was stopped: it would connect again."""

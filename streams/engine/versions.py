@@ -129,6 +129,8 @@ SEAMS: dict[Any, dict[str, str]] = {
         "committing_transaction": "self",
         "needs_transaction_commit": "self",
         "partition_added": "self, tp",
+        "is_in_transaction": "self",
+        "wait_for_transaction_end": "self",
     },
     MessageAccumulator: {
         "_append_batch": "self, builder, tp",

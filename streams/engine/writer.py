@@ -37,6 +37,8 @@ class Writer:
         self.settings = settings
         self.partition = partition
         self.producer = producer
+        self._bound: asyncio.Timeout | None = None
+        """Of the transaction under way."""
 
     async def write(self, transaction: Transaction) -> None:
         """Commit `transaction`. Raises `Lost` where it was not, or where nobody can tell."""
@@ -48,7 +50,12 @@ class Writer:
         await self._in_transaction([(MARKER_KEY, marker.encode(), ())], [])
 
     async def close(self) -> None:
-        """Let the producer go; an open transaction is aborted by whoever takes the partition over."""
+        """Let the producer go; an open transaction is aborted by whoever takes the partition over.
+
+        One under way ends at once: a client that was closed learns of no leader, and it would wait for one.
+        """
+        if self._bound is not None and not self._bound.expired():
+            self._bound.reschedule(0)
         try:
             await asyncio.wait_for(self.producer.stop(), STOP_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next owner fences this producer
@@ -56,14 +63,17 @@ class Writer:
 
     async def _in_transaction(self, rows: Iterable[Item], outputs: Iterable[Output]) -> None:
         try:
-            async with asyncio.timeout(TIMEOUTS * self.settings.transaction_timeout_s):
+            async with asyncio.timeout(TIMEOUTS * self.settings.transaction_timeout_s) as self._bound:
                 await self.producer.transact(self._batches(rows, outputs))
         except (ProducerFenced, InvalidProducerEpoch) as error:
             msg = f"partition {self.partition}: {error!r}"
             raise Fenced(msg) from error
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, NotImplementedError, TimeoutError) as error:
+            # Not implemented is what aiokafka says of a broker that is older than it was at the start.
             msg = f"partition {self.partition}: {error!r}"
             raise Lost(msg) from error
+        finally:
+            self._bound = None
 
     def _batches(
         self, rows: Iterable[Item], outputs: Iterable[Output]

@@ -39,6 +39,7 @@ class Producer:
     def __init__(self, outcome: BaseException | object | None) -> None:
         self.outcome = outcome
         self.sent: list[tuple[str, Batch]] = []
+        self.stopped = False
 
     async def transact(self, batches: Iterable[tuple[TopicPartition, Batch]]) -> None:
         """Take what is written."""
@@ -50,11 +51,17 @@ class Producer:
         if self.outcome is None:
             await asyncio.Event().wait()
 
+    async def stop(self) -> None:
+        """Let go."""
+        self.stopped = True
 
-def writer(outcome: BaseException | object | None) -> tuple[Writer, Producer]:
+
+def writer(
+    outcome: BaseException | object | None, settings: EngineSettings = SETTINGS
+) -> tuple[Writer, Producer]:
     """Return a writer on such a producer."""
     producer = Producer(outcome)
-    return Writer(SETTINGS, 0, producer), producer  # type: ignore[arg-type]
+    return Writer(settings, 0, producer), producer  # type: ignore[arg-type]
 
 
 async def test_a_commit_that_never_comes_is_a_loss() -> None:
@@ -64,9 +71,39 @@ async def test_a_commit_that_never_comes_is_a_loss() -> None:
         await asyncio.wait_for(under_test.write_marker(MARKER), 10)
 
 
-@pytest.mark.parametrize(("error", "kind"), [(KafkaTimeoutError(), Lost), (ProducerFenced(), Fenced)])
+async def test_a_producer_that_is_let_go_ends_the_transaction_under_way() -> None:
+    """What a closed client waits for never comes: the sweep would stand still until the time is over."""
+    under_test, producer = writer(None, dataclasses.replace(SETTINGS, transaction_timeout_s=1000))
+    writing = asyncio.create_task(under_test.write_marker(MARKER))
+    await asyncio.sleep(0)
+    assert producer.sent
+    await under_test.close()
+    with pytest.raises(Lost, match="TimeoutError"):
+        await asyncio.wait_for(writing, 10)
+    await under_test.close()
+
+
+async def test_a_producer_is_let_go_while_its_transaction_runs_out_of_time() -> None:
+    """It ends by itself already."""
+    under_test, producer = writer(None)
+
+    async def leaving(_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await under_test.close()
+
+    with mock.patch.object(producer, "transact", leaving), pytest.raises(Lost):
+        await under_test.write_marker(MARKER)
+    assert producer.stopped
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(KafkaTimeoutError(), Lost), (NotImplementedError(), Lost), (ProducerFenced(), Fenced)],
+)
 async def test_a_refusal_is_told_by_its_kind(error: BaseException, kind: type[Exception]) -> None:
-    """Fenced means another owner; anything else only that nobody can tell."""
+    """Fenced means another owner; anything else only that nobody can tell, or a broker that became older."""
     under_test, _ = writer(error)
     with pytest.raises(kind):
         await under_test.write_marker(MARKER)

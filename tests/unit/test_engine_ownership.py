@@ -1,0 +1,49 @@
+"""What becomes of producers when partitions cannot be loaded."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from streams.engine import ownership
+from streams.engine.ownership import Ownership
+from streams.engine.stats import Stats
+from tests.lane_bench import SETTINGS, Counting
+
+
+class Producer:
+    """A producer whose broker refuses, or never answers."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.gave_up = self.stopped = False
+
+    async def start(self) -> None:
+        """Refuse for partition 0, wait for all others."""
+        if not self.number:
+            raise KafkaConnectionError
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.gave_up = True
+
+    async def stop(self) -> None:
+        """Let go."""
+        self.stopped = True
+
+
+async def test_no_producer_goes_on_starting_once_another_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An id that it got later would fence whoever writes by then."""
+    made: list[Producer] = []
+
+    def new(_: Any, number: int) -> Producer:
+        made.append(Producer(number))
+        return made[-1]
+
+    monkeypatch.setattr(ownership, "new_producer", new)
+    owned = Ownership(SETTINGS, Counting(), Stats())
+    with pytest.raises(KafkaConnectionError):
+        await owned.load({0, 1}, 1, 1, healing=False)
+    assert [(each.gave_up, each.stopped) for each in made] == [(False, True), (True, True)]
+    assert not len(owned)
