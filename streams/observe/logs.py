@@ -33,6 +33,8 @@ WHOLE_MESSAGES: Final = ("aiokafka.conn", "aiokafka.producer.producer")
 on their way to the broker."""
 COMING_UP: Final = "GroupCoordinatorNotAvailableError"
 """A broker that has just started has no group coordinator for a moment; aiokafka calls that an error."""
+UNMEASURED: Final = "Missing sensor state for rebalance"
+"""Faust's own statistics of a rebalance, which nobody reads, have no beginning where the engine heals."""
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
@@ -114,12 +116,12 @@ class Repeats:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Leave out that services start and stop, and what the client tries again by itself at every start."""
+    """Leave out that services start and stop, what the client tries again by itself, and what nobody reads."""
     if record.levelno <= logging.DEBUG:
         return True
     message = record.getMessage()
     told_by_mode = message.startswith("[^") and record.levelno < logging.WARNING
-    return not told_by_mode and COMING_UP not in message
+    return not (told_by_mode or COMING_UP in message or UNMEASURED in message)
 
 
 def _formatter(pseudonyms: Pseudonyms, *, as_json: bool, colors: bool) -> logging.Formatter:

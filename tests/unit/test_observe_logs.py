@@ -72,6 +72,7 @@ def test_text_is_for_people():
         ("aiokafka.consumer", logging.INFO, "Subscribed"),
         ("streams.engine.transport", logging.INFO, "[^--LaneProducer]: Starting..."),
         ("aiokafka.consumer.group_coordinator", logging.ERROR, "failed: GroupCoordinatorNotAvailableError"),
+        ("faust.app.base", logging.WARNING, "[^-App]: Missing sensor state for rebalance end #1"),
         ("streams.x", logging.DEBUG, "detail"),
     ],
 )
