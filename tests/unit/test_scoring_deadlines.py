@@ -16,7 +16,7 @@ from streams.scoring.facts import CHANNEL, DUE, SAID, all_until
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
 from tests.customers import DAY, DEFAULT, START, event, row, seconds, told
-from tests.unit.test_scoring_grievances import lived
+from tests.standing import lived
 from tests.unit.test_stories import LOYAL
 
 Life = list[Touchpoint]

@@ -89,7 +89,11 @@ def test_what_a_graver_alert_told_is_not_told_once_somebody_closed_that():
 def test_what_broke_after_a_graver_alert_was_closed_is_told():
     """A contact about the same matter a day later was in nobody's hands, though it is no serious signal."""
     contact = [event("call.ended", day, direction="inbound", issue_id="i") for day in (3.5, 4)]
-    life = [event("store.visited"), event("delivery.failed", 1), event("complaint.raised", 1.2)]
+    life = [
+        event("store.visited"),
+        event("delivery.failed", 1),
+        event("complaint.raised", 1.2, complaint_id="c"),
+    ]
     state, _ = live(life, until=3)
     lifecycle.close(state.episodes[Rule.EXPERIENCE_DROP], seconds(3), "retained")
 
