@@ -116,7 +116,7 @@ class Repeats:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Leave out that services start and stop, what the client tries again by itself, and what nobody reads."""
+    """Leave out that services start and stop, what clients try again by themselves, what nobody reads."""
     if record.levelno <= logging.DEBUG:
         return True
     message = record.getMessage()
