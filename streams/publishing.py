@@ -1,11 +1,15 @@
 """When a score goes out on `cx.scores`: when it moved, changed its band, or is a day old."""
 
+from typing import Final
+
 from streams.engine.handler import Output
 from streams.scoring.apply import Scorer
 from streams.scoring.explain import assess_at
 from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState, Published
 from streams.scoring.texts import Score, score_texts
+
+_output: Final = Output  # compiled code looks up each import by its name, a constant not
 
 
 def due(scorer: Scorer, state: CustomerState, glance: Glance) -> Published | None:
@@ -40,4 +44,4 @@ def publish(scorer: Scorer, states: dict[bytes, CustomerState], topic: str) -> l
             state.published = published
             scores.append((key, state, assess_at(scorer, state, glance)))
     texts = score_texts(scorer, scores)
-    return [Output(topic, score[0], texts[place]) for place, score in enumerate(scores)]
+    return [_output(topic, score[0], texts[place]) for place, score in enumerate(scores)]

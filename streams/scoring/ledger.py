@@ -331,7 +331,7 @@ class Ledger:
         `denominator` is that of the experience ledger then.
         """
         own = last.a * exp2((last.at_s - at_s) / self.half_life_s)
-        if not last.source:  # one of the register may stand, or be repaired
+        if not last.has_source:  # one of the register may stand, or be repaired
             for case in state.entries.failures:
                 if last.id == case.name.hex():
                     held = self.failures.at(case, at_s)

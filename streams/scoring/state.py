@@ -91,6 +91,12 @@ class Origin:
         self._packed = packed
 
     @property
+    def has_source(self) -> bool:
+        """Whether there is a source, without reading it: what is of the register has none."""
+        packed = self._packed
+        return packed[0] > 0 if packed else bool(self._source)
+
+    @property
     def source(self) -> str:
         """The source of the event."""
         self._read()

@@ -202,6 +202,18 @@ def test_an_eighth_peak_is_damage():
         unpack(bytes(data))
 
 
+@pytest.mark.parametrize("source", ["", "s", "/quelle/ü", "x" * 63, "x" * 300, "x" * 70_000])
+def test_whether_the_last_experience_has_a_source_is_known_without_reading_it(source: str):
+    """A row tells by the first byte whether its last experience came from a source or is of the register."""
+    state = CustomerState(VERSION, 0, 0.0, 0.0)
+    state.last = LastExperience(0, 0.0, 0.0, source, "id")
+
+    read = unpack(pack(state)).last
+    assert read is not None
+    assert read.has_source == state.last.has_source == bool(source)
+    assert (read.source, read.has_source) == (source, bool(source)), "nor does reading it change that"
+
+
 def test_a_length_below_nothing_is_damage():
     """A length that is negative would take bytes a second time."""
     state = CustomerState(VERSION, 0, 0.0, 0.0)
