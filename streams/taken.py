@@ -12,7 +12,7 @@ from streams.engine.handler import Record
 from streams.observe.kpis import COUNTED
 from streams.scoring.apply import Scorer, identify
 from streams.scoring.kinds import Kind
-from streams.scoring.state import CustomerState  # noqa: TC001  # an attribute of a compiled class
+from streams.scoring.state import CustomerState, LastExperience  # noqa: TC001  # as attributes are compiled
 
 
 @mypyc_attr(acyclic=True)
@@ -43,12 +43,14 @@ class Taken:
     """An event of a customer, with what can be said of it before the customer's row is seen."""
 
     __slots__ = (
+        "accepted",
         "arrival",
         "channel",
         "event",
         "event_s",
         "handling",
         "key",
+        "last",
         "record",
         "record_s",
         "signals",
@@ -76,3 +78,6 @@ class Taken:
         self.event = identify(arrival, handling.kind, self.signals)
         self.state: CustomerState | None = None
         """The customer's row, where there is one."""
+        self.accepted = False
+        self.last: LastExperience | None = None
+        """The customer's last experience before a contact."""

@@ -149,12 +149,10 @@ class PartitionWork:
         taken = self._judge(records, arrivals)
         if not self._anyone_forgotten:
             self._fetch(taken)
-        newest_s = 0.0
         for one in taken:
             self._current = one.record
-            if self._count(one) and one.event_s > newest_s:
-                newest_s = one.event_s
-        return newest_s
+            self._count(one)
+        return self._measure(taken)
 
     def _judge(self, records: list[Record], arrivals: list[Arrival | Reject]) -> list[Taken]:
         """Return the events of customers; what else was read has its outcome."""
@@ -194,34 +192,31 @@ class PartitionWork:
                     state = touched[key] = warm.take(key, row)
             one.state = state
 
-    def _count(self, one: Taken) -> bool:
-        """Apply one event to its customer's row; True if it was accepted."""
+    def _count(self, one: Taken) -> None:
+        """Apply one event to its customer's row."""
         arrival, key, channel, handling = one.arrival, one.key, one.channel, one.handling
-        event, record, event_s, signals = arrival.event, one.record, one.event_s, one.signals
+        event, record, event_s = arrival.event, one.record, one.event_s
         if handling.forgets:
             self._forget_on_request(cast("CustomerForgotten", event), key, record, channel)
-            return False
+            return
         if self._anyone_forgotten and self._forgetting.holds(key, self._touched):
             self._suppressed += 1
             self._intake.seen(event, channel, "suppressed")
-            return False
+            return
         state = one.state or self._state(key, event_s)
         if state is None:
             self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), record)
-            return False
+            return
         if not admit(state, self._index, one.event):
             self._duplicate += 1
             self._intake.seen(event, channel, "duplicate")
-            return False
+            return
         self._accepted += 1
-        meter = self._meter(handling, arrival, channel, event_s, one.record_s)
+        one.accepted = True
         scorer, counting = self._scorer, handling.counting
-        if counting is not None:
-            last = scorer.ledger.last_of(state) if counting.contact else None
-            self._kpis.see(counting, arrival, channel, key, event_s, last)
-        for signal in signals:
-            meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
-        strong = scorer.count(state, arrival, handling.kind, signals, event_s, one.event)
+        if counting is not None and counting.contact:
+            one.last = scorer.ledger.last_of(state)
+        strong = scorer.count(state, arrival, handling.kind, one.signals, event_s, one.event)
         # At a neutral act only time has passed: it mostly changes nothing.
         if one.event is not None or scorer.rules.stirs(
             state, state.newest_s, absence_until_s=self._casework.absence_until_s
@@ -229,7 +224,23 @@ class PartitionWork:
             self._decide(key, state, event, record, strong=strong)
         if handling.acts:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
-        return True
+
+    def _measure(self, taken: list[Taken]) -> float:
+        """Count what was accepted for whoever watches; return its newest event time, or 0."""
+        newest_s = 0.0
+        for one in taken:
+            if not one.accepted:
+                continue
+            arrival, channel, event_s, handling = one.arrival, one.channel, one.event_s, one.handling
+            if event_s > newest_s:  # noqa: PLR1730  # max() costs several times as much
+                newest_s = event_s
+            meter = self._meter(handling, arrival, channel, event_s, one.record_s)
+            for signal in one.signals:
+                meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
+            counting = handling.counting
+            if counting is not None:
+                self._kpis.see(counting, arrival, channel, one.key, event_s, one.last)
+        return newest_s
 
     def _decide(
         self, key: bytes, state: CustomerState, event: Touchpoint, record: Record, *, strong: bool
