@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _send = AIOKafkaConnection.send
 
@@ -30,6 +30,9 @@ def send(self: Any, request: Any, expect_response: Any = True) -> Any:  # noqa: 
     """Send as aiokafka does; a closed transport is a lost connection on every loop."""
     try:
         answer = _send(self, request, expect_response)
+    except (KafkaError, NotImplementedError):
+        # These are RuntimeErrors too: a broker that does not speak a request would be asked for ever.
+        raise
     except RuntimeError as error:
         self.close(reason=CloseReason.CONNECTION_BROKEN)
         msg = f"Connection at {self.host}:{self.port} broken: {error}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 
 from streams.engine import loop
 
@@ -36,6 +36,23 @@ def test_a_write_to_a_closed_transport_is_a_lost_connection(monkeypatch: pytest.
     with pytest.raises(KafkaConnectionError, match="broker:9092 broken: the handler is closed"):
         loop.send(connection, object())
     assert connection.closed == [CloseReason.CONNECTION_BROKEN]
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("v12"), IncompatibleBrokerVersion("v12")])
+def test_a_request_that_a_broker_does_not_speak_is_no_lost_connection(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lacks is told as it is, and the connection stays."""
+
+    def unspoken(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(loop, "_send", unspoken)
+    connection = PaperConnection()
+    with pytest.raises(type(error), match="v12") as caught:
+        loop.send(connection, object())
+    assert caught.value is error
+    assert not connection.closed
 
 
 def test_what_wants_no_answer_is_sent_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
