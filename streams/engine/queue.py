@@ -8,7 +8,7 @@ and the call about it are applied in their order.
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 
 from streams.engine.partition import Chunk
@@ -60,10 +60,10 @@ class PartitionQueue:
             yield from taken
 
     def ready(self, until_ms: float) -> int:
-        """Return how many records are no newer than `until_ms`."""
+        """Return how many records are no newer than `until_ms`; 0 only where nothing can be taken."""
         if until_ms == math.inf:
             return self.records
-        return sum(_upto(chunk, until_ms) for queue in self._topics.values() for chunk in queue)
+        return sum(_ready(queue, until_ms) for queue in self._topics.values())
 
     def until_ms(self, more: Collection[str]) -> float:
         """Return the timestamp up to which records may be taken where the broker has more of `more`.
@@ -147,6 +147,17 @@ class PartitionQueue:
 
 def _last_ms(chunk: Chunk) -> int:
     return chunk.records[-1].timestamp
+
+
+def _ready(queue: Iterable[Chunk], until_ms: float) -> int:
+    """Return how many records of a topic are no newer: none behind one that has to wait."""
+    ready = 0
+    for chunk in queue:
+        number = _upto(chunk, until_ms)
+        ready += number
+        if number < len(chunk.records):
+            break
+    return ready
 
 
 def _upto(chunk: Chunk, end_ms: float) -> int:

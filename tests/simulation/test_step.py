@@ -158,3 +158,17 @@ async def test_an_input_that_has_nothing_more_after_all_is_not_waited_for(bench:
     assert bench.writers[0].written == []
     reaches[TP("web", 0)] = Reach(1, 1, 5000.0)
     await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
+
+
+async def test_time_that_goes_back_makes_no_empty_transactions(bench: Bench) -> None:
+    """What is old waits behind what is newer, and both no longer than for an input whose leader is away."""
+    bench.configure(step_s=0.1, fill_s=0.01)
+    for topic in SHARES:
+        bench.app.consumer.reaches[TP(topic, 0)] = Reach(0, 0, 5000.0)
+    bench.owned().queue.put(Chunk("web", 0, [MemoryRecord(b"k", b"v", (), 0, 70)], 1, 0, bench.lane.session))
+    for offset, at_ms in enumerate((70, 100, 60)):
+        record = MemoryRecord(b"k", b"v", (), offset, at_ms)
+        bench.lane.submit(Chunk("store", 0, [record], offset + 1, offset, bench.lane.session, SIZE))
+    bench.app.consumer.reaches[TP("web", 0)] = Reach(1, 2, 5000.0)
+    await PaperBroker(bench, 0, records=0, fetch=1).applied(4)
+    assert [transaction.records for transaction in bench.writers[0].written] == [2, 2]

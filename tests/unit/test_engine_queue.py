@@ -96,6 +96,16 @@ def test_nothing_newer_than_what_is_still_to_come_is_taken(queue: PartitionQueue
     assert queue.records == 2
 
 
+def test_what_comes_behind_a_record_that_waits_is_not_ready(queue: PartitionQueue) -> None:
+    """However old it is: each input keeps its order."""
+    for each in (chunk("web", 10), chunk("web", 60, 100, sequence=1), chunk("web", 20, sequence=2)):
+        queue.put(each)
+    assert queue.ready(70) == 2
+    assert taken(queue, math.inf, math.inf, 70) == [("web", [10]), ("web", [60])]
+    assert queue.ready(70) == 0
+    assert taken(queue, math.inf, math.inf, 70) == []
+
+
 def test_an_input_that_never_came_holds_all(queue: PartitionQueue) -> None:
     """Nobody knows how old its records are."""
     queue.put(chunk("web", 10))
