@@ -12,7 +12,7 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64, mypyc_attr
 
 from streams.scoring.binary import Reader, put_bytes, put_whole
-from streams.scoring.entry import NO_CODE, Case, damaged_register
+from streams.scoring.entry import KINDS, NO_CODE, Case, damaged_register
 
 # Yes or no of a case.
 _CREDIT: Final = 1
@@ -245,6 +245,8 @@ def _unpacked(source: bytes, found: Reader) -> Case:
     told = found.whole()
     name = found.data()
     kind = found.whole()
+    if not 0 < kind <= KINDS:
+        raise IndexError
     case = Case(name, kind, None, found.data() if told & _HAS_ISSUE else None)
     case.credit = told & _CREDIT != 0
     case.in_time = told & _IN_TIME != 0
@@ -252,6 +254,8 @@ def _unpacked(source: bytes, found: Reader) -> Case:
     case.at_s = found.whole()
     if not found.passes_nothing(_OF_A_FAILURE):  # most hold none, and are made without one
         case.key = found.whole()
+        if case.key < 0:
+            raise IndexError
         case.weight = found.whole()
         case.since_s = found.whole()
         case.until_s = found.whole()

@@ -12,6 +12,8 @@ NOT_SETTLED: Final = 0
 SETTLED: Final = 1
 SETTLED_REPAIRED: Final = 2
 
+KINDS: Final = 6
+"""The kinds of entries have the numbers from 1 to this (`streams.scoring.facts`)."""
 NO_CODE: Final = 0
 """No driver: codes begin at 1."""
 
@@ -115,5 +117,5 @@ class Case:
 
 def damaged_register(data: bytes) -> CxError:
     """Return the error of bytes of a register that are not what was written."""
-    msg = f"a register is damaged: its {len(data)} bytes do not end with an entry"
+    msg = f"a register is damaged: its {len(data)} bytes are not its entries"
     return CxError(msg, mend="make the rows anew: cx rebuild")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from schemas.fields import CHANNELS
-from streams.scoring.entry import Case
+from streams.scoring.entry import Case, damaged_register
 from streams.scoring.state import short_hash
 
 # Kinds of entries; the numbers are what rows keep.
@@ -159,7 +159,13 @@ def all_until(at_s: float) -> dict[str, float]:
 
 
 def read_until(case: Case, until_s: Mapping[str, float], deliveries: tuple[str, ...]) -> float:
-    """Return up to when the channels that report the fulfilment of `case` were read; -inf for none."""
-    own = CHANNELS[case.facts.get(CHANNEL, 0)]
+    """Return up to when the channels that report the fulfilment of `case` were read; -inf for none.
+
+    Raises CxError where it is to be reported by a channel that there is none of.
+    """
+    channel = case.facts.get(CHANNEL, 0)
+    if not 0 <= channel < len(CHANNELS):
+        raise damaged_register(case.source)
+    own = CHANNELS[channel]
     names = (own, *deliveries) if case.kind == ORDER else (own,)
     return min((until_s[name] for name in names if name in until_s), default=float("-inf"))

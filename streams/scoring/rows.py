@@ -5,7 +5,7 @@ does what an earlier build would not know in a field. Rows of version 3 have the
 those of 1 and 2 were arrays of msgpack, which begin with no such byte (`streams.scoring.earlier_rows`).
 """
 
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from librt.strings import BytesWriter, write_f64_le
@@ -16,6 +16,7 @@ from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_six, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
 from streams.scoring.rings import ID_BYTES, take_rings
+from streams.scoring.signals import Intent
 from streams.scoring.state import (
     PEAKS,
     VERSION,
@@ -29,8 +30,12 @@ from streams.scoring.state import (
     Rhythm,
     damaged_row,
 )
+from streams.scoring.vocabulary import CRITICAL_SEVERITY, LAST_RULE, LOW
 
 _OLDEST: Final = 3
+_INTENTS: Final = max(Intent) + 1
+_END_DAY: Final = 5_000_000  # no day of the calendar is so far from 1970 ...
+_END_S: Final = 4.32e11  # ... which are so many seconds: written out, they cost no look-up
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
 _MOST_COUNTS: Final = 1 << 15  # a policy has a few horizons
@@ -207,25 +212,36 @@ def unpack(row: bytes) -> CustomerState:
     if version > VERSION:
         msg = f"a row has version {version}, and this cx-signals reads rows up to version {VERSION}"
         raise CxError(msg, mend="install the newer cx-signals, or make the rows anew: cx rebuild")
-    why = f"the fields of its {len(row)} bytes do not end where it ends"
+    why = f"its {len(row)} bytes are not the fields of one"
     raise damaged_row(why)
+
+
+def _refuse(what: str, number: float) -> NoReturn:
+    """Refuse a number that no row holds: it would end the scoring, or be taken for another."""
+    msg = f"a row has no {what} {number}"
+    raise ValueError(msg)
 
 
 def _unpacked(found: Reader) -> CustomerState:
     """Take every field after the version, in the order of `pack`."""
     baked = found.whole()
     ref_s = found.number()
-    state = CustomerState(VERSION, baked, ref_s, found.number())
+    newest_s = found.number()
+    if not -_END_S < ref_s <= newest_s < _END_S:  # sums are never as of a later time than the newest event
+        _refuse("newest event at", newest_s)
+    state = CustomerState(VERSION, baked, ref_s, newest_s)
     state.events = found.whole()
     state.points.read(found)
     _take_mass(found, state.mass)
     _take_peaks(found, state.peaks)
     state.rhythm = _take_rhythm(found)
-    state.intents.read(found)
+    state.intents.read(found, _INTENTS)
     state.last = _take_last(found)
     state.packed_rings = take_rings(found)
     for _number in range(found.whole()):  # compiled, `_` would be an object each time
         rule = found.whole()
+        if not 0 < rule <= LAST_RULE:
+            _refuse("rule", rule)
         state.episodes[rule] = _take_episode(found)
     state.published = _take_published(found)
     state.packed_profile = found.data()
@@ -258,6 +274,8 @@ def _take_peaks(found: Reader, peaks: list[Peak | None]) -> None:
     for place in range(PEAKS):
         if held & 1:
             code = found.whole()
+            if code < 0:
+                _refuse("driver", code)
             m = found.number()
             at_s = found.number()
             if found.next_is(ID_BYTES):
@@ -286,6 +304,8 @@ def _take_rhythm(found: Reader) -> Rhythm | None:
     repeats = found.whole()
     days = found.sixty_four_bits()
     months = found.whole()
+    if repeats < 0 or not -_END_DAY < first_day <= last_day < _END_DAY:
+        _refuse("rhythm", repeats)
     return Rhythm(first_day, last_day, repeats, days, counts, months, found.number())
 
 
@@ -293,6 +313,8 @@ def _take_last(found: Reader) -> LastExperience | None:
     if not found.whole():
         return None
     key = found.whole()
+    if key < 0:
+        _refuse("driver", key)
     at_s = found.number()
     a = found.number()
     return LastExperience(key, at_s, a, "", "", _take_name(found))
@@ -312,6 +334,8 @@ def _take_episode(found: Reader) -> Episode:
     closed_s = found.optional()
     cause = found.text()
     severity = found.whole()
+    if not LOW <= severity <= CRITICAL_SEVERITY:
+        _refuse("severity", severity)
     episode = Episode(number, opened_s, closed_s, cause, severity, found.whole())
     episode.told = found.whole()
     episode.told_s = found.optional()

@@ -14,7 +14,7 @@ from streams.scoring.binary import Reader, put_whole
 
 ROOM: Final = 16
 """Most rows have fewer sums; more are taken as they come."""
-_MOST: Final = 1 << 15  # codes of drivers are below 4096, and each is in at most 8 keys
+_KEYS: Final = 1 << 15  # codes of drivers are below 4096, and each is in at most 8 keys
 
 
 @mypyc_attr(acyclic=True)
@@ -85,18 +85,25 @@ class Sums:
             put_whole(to, key)
             write_f64_le(to, amounts[place])
 
-    def read(self, found: Reader) -> None:
-        """Take what `write` added, into sums that have nothing yet; raises ValueError where that is none."""
+    def read(self, found: Reader, end: i64 = _KEYS) -> None:
+        """Take what `write` added, into sums that have nothing yet, with keys from 0 to before `end`.
+
+        Raises ValueError where that is none.
+        """
         count: i64 = found.whole()
         if not count:
             return
-        if not 0 < count < _MOST:  # room for them is made at once
+        if not 0 < count <= end:  # room for them is made at once
             msg = f"a row has no {count} sums"
             raise ValueError(msg)
         keys = vec[i64]([0] * count, capacity=ROOM)
         amounts = vec[float]([0.0] * count, capacity=ROOM)
         for place in range(count):
-            keys[place] = found.whole()
+            key: i64 = found.whole()
+            if key < 0 or key >= end:
+                msg = f"a row has no sum of a key {key}"
+                raise ValueError(msg)
+            keys[place] = key
             amounts[place] = found.number()
         self.keys, self.amounts = keys, amounts
 

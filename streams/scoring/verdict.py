@@ -5,7 +5,7 @@ A case gives at most one failure, the gravest: an order that failed at the door 
 
 from typing import Final
 
-from streams.scoring.entry import NO_CODE, NOT_SETTLED, Case
+from streams.scoring.entry import NO_CODE, NOT_SETTLED, Case, damaged_register
 from streams.scoring.facts import (
     AGAIN,
     AGREED,
@@ -74,7 +74,16 @@ class Judge:
         return section.code * 8 + in_service, round(section.weight * THOUSANDTHS)
 
     def judge(self, case: Case, issue: Case | None) -> None:
-        """Derive everything of `case` from its facts and from those of its issue."""
+        """Derive everything of `case` from its facts and from those of its issue.
+
+        Raises CxError where a fact is missing that another came with, or is a time of no calendar.
+        """
+        try:
+            self._judge(case, issue)
+        except (KeyError, OverflowError, ValueError):
+            raise damaged_register(case.source) from None
+
+    def _judge(self, case: Case, issue: Case | None) -> None:
         case.key = NO_CODE
         case.weight = case.since_s = case.until_s = case.mended_s = case.pending_s = 0
         case.in_time = False

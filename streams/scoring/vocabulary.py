@@ -41,6 +41,9 @@ class Rule(IntEnum):
         return RULE_LABELS[self]
 
 
+LAST_RULE: Final = 6  # written out, as rows are read against it: a member of an enum would be looked up
+
+
 class Cause(StrEnum):
     """What opened an episode."""
 

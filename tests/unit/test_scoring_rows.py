@@ -1,12 +1,24 @@
 """The bytes of a row: what goes in comes out, earlier versions are read, and damage is told."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from librt.vecs import vec
 
 from streams.errors import CxError
-from streams.scoring.entry import Case
+from streams.scoring.entry import KINDS, Case
+from streams.scoring.facts import (
+    BEFORE,
+    CHANNEL,
+    COMPLAINT,
+    GRAVE,
+    KIND_NAMES,
+    PROMISE,
+    REASON,
+    all_until,
+    read_until,
+)
 from streams.scoring.rings import packed_rings
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import (
@@ -21,6 +33,7 @@ from streams.scoring.state import (
     Rhythm,
 )
 from streams.scoring.sums import sums_of
+from streams.scoring.vocabulary import LAST_RULE, Rule
 from tests.customers import DEFAULT, event, plain, row
 from tests.earlier import packed, version_2
 
@@ -47,7 +60,7 @@ WRITTEN_BY_VERSION_3 = bytes.fromhex(
 
 def full() -> CustomerState:
     """Return a row in which nothing is empty, with numbers of every width."""
-    state = CustomerState(VERSION, 2**32 - 1, 1.5, 1e300)
+    state = CustomerState(VERSION, 2**32 - 1, 1.5, 1e10)
     state.events = 2**40
     state.points = sums_of({8: -3.25, 4001 * 8 + 3: 2.0**-300})
     mass = state.mass
@@ -64,10 +77,10 @@ def full() -> CustomerState:
     state.cause = Cause(11.0, "/source", "event")
     state.outreach = (1_800_000_000, 7_200_000_000)
     state.crowded = 70_000
-    for rule, at_s in enumerate((None, 13.0)):
+    for rule, at_s in enumerate((None, 13.0), 1):
         episode = state.episodes[rule] = Episode(3, 1.0, at_s, "trend", 2, 20_000)
-        episode.told, episode.told_s, episode.acknowledged_s = rule - 1, at_s, at_s
-        episode.snoozed_until_s, episode.risk, episode.retired = at_s, at_s, bool(rule)
+        episode.told, episode.told_s, episode.acknowledged_s = rule - 2, at_s, at_s
+        episode.snoozed_until_s, episode.risk, episode.retired = at_s, at_s, rule > 1
         episode.outcome, episode.inferred = "saved" * rule, "lost" * rule
     for number in range(2):
         facts = {1: -(2**15), 2: 2**15, 3: -(2**31), 4: 2**31}
@@ -250,6 +263,67 @@ def test_any_byte_may_be_damaged(state: CustomerState):
                 assert plain(found.profile) == plain(found)["profile"]
             except CxError as error:
                 assert error.mend == "make the rows anew: cx rebuild"  # noqa: PT017  # some are read
+
+
+def _case(kind: int, key: int) -> Case:
+    case = Case(b"entry!", kind, {})
+    case.key = key
+    return case
+
+
+IMPOSSIBLE: dict[str, Callable[[CustomerState], object]] = {
+    "a sum of a driver below 0": lambda state: state.points.put(-8, 1.0),
+    "a sum of a driver beyond all codes": lambda state: state.points.put(1 << 15, 1.0),
+    "an intent that is none": lambda state: state.intents.put(4, 1.0),
+    "a peak of a driver below 0": lambda state: state.peaks.__setitem__(0, Peak(-1, 1.0, 1.0, b"e")),
+    "a last experience of a driver below 0": lambda state: setattr(
+        state, "last", LastExperience(-8, 1.0, 1.0, "", "")
+    ),
+    "a rule that is none": lambda state: state.episodes.__setitem__(7, Episode(1, 1.0, None, "lost", 1, 0)),
+    "a severity that is none": lambda state: state.episodes.__setitem__(
+        1, Episode(1, 1.0, None, "lost", -1, 0)
+    ),
+    "repeats below 0": lambda state: setattr(state, "rhythm", Rhythm(1, 2, -1, 0, [], 0)),
+    "a last occasion before the first": lambda state: setattr(state, "rhythm", Rhythm(3, 2, 1, 0, [], 0)),
+    "an occasion of no calendar": lambda state: setattr(state, "rhythm", Rhythm(3, 5_000_000, 1, 0, [], 0)),
+    "sums as of a later time than the newest event": lambda state: setattr(state, "ref_s", 3.0),
+    "a time that is none": lambda state: setattr(state, "newest_s", float("nan")),
+    "an entry of no kind": lambda state: state.entries.add(_case(7, 8)),
+    "an entry with a failure of a driver below 0": lambda state: state.entries.add(_case(1, -8)),
+}
+
+
+def test_every_rule_and_every_kind_of_entry_is_read():
+    """Rows are read against numbers written out: they are those of the last rule and of the last kind."""
+    assert (max(Rule), max(KIND_NAMES)) == (LAST_RULE, KINDS)
+
+
+@pytest.mark.parametrize("damage", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_number_that_no_row_holds_is_damage(damage: Callable[[CustomerState], object]):
+    """What reads well, and would end the scoring or be taken for another, is refused when it is read."""
+    state = CustomerState(VERSION, 0, 1.0, 2.0)
+    state.entries.change()
+    damage(state)
+
+    with pytest.raises(CxError, match="damaged") as caught:
+        unpack(pack(state)).entries.all()
+    assert caught.value.mend == "make the rows anew: cx rebuild"
+
+
+def _read_facts(case: Case) -> None:
+    DEFAULT.register.judge.judge(case, None)
+    read_until(case, all_until(0.0), ())
+
+
+@pytest.mark.parametrize("facts", [{BEFORE: 1 << 32}, {GRAVE: 1 << 13}, {CHANNEL: 12}, {CHANNEL: -1}])
+def test_facts_that_do_not_go_together_are_damage(facts: dict[int, int]):
+    """A fact without the one that it came with, or a channel that is none, is told by who reads it."""
+    kind = {BEFORE: REASON, GRAVE: COMPLAINT, CHANNEL: PROMISE}[next(iter(facts))]
+    case = Case(b"entry!", kind, facts)
+
+    with pytest.raises(CxError, match="a register is damaged") as caught:
+        _read_facts(case)
+    assert caught.value.mend == "make the rows anew: cx rebuild"
 
 
 def test_names_are_read_when_somebody_asks():
