@@ -59,7 +59,8 @@ class Owned:
             drained = self.state.expected.get(topic, 0) == consumer.sequences.get(tp, 0)
             at_end = reach is not None and drained and reach.position >= reach.end
             reached_s = reach.seen_s if reach is not None else -math.inf
-            state = InputState(at_end, reached_s, position.last_record_s, position.newest_event_s)
+            record_s, event_s = position.last_record_s, position.newest_event_s
+            state = InputState(at_end, reached_s, record_s, event_s, self.queue.next_s(topic))
             yield topic, state, None if reach is None else reach.end
 
     def standing(self, consumer: Any, clock: Clock) -> tuple[float, bool]:

@@ -86,6 +86,11 @@ class PartitionQueue:
         """Tell whether something of `topic` waits."""
         return bool(self._topics.get(topic))
 
+    def next_s(self, topic: str) -> float:
+        """Return the timestamp of what waits first of `topic`, seconds since the epoch; -inf for nothing."""
+        queue = self._topics.get(topic)
+        return queue[0].records[0].timestamp / 1000 if queue else -math.inf
+
     def clear(self) -> None:
         """Drop everything."""
         self._topics.clear()

@@ -296,7 +296,8 @@ class _Inputs:
         for tp in self.tps:
             at = marker.inputs[tp.topic]
             at_end = tp not in self._open and not self.queue.holds(tp.topic)
-            states.append(InputState(at_end, self._asked_s, at.last_record_s, at.newest_event_s))
+            next_s = self.queue.next_s(tp.topic)
+            states.append(InputState(at_end, self._asked_s, at.last_record_s, at.newest_event_s, next_s))
         return watermark(states, self.settings.clock)
 
     async def _ask(self) -> None:

@@ -17,14 +17,16 @@ class InputState(NamedTuple):
     """Timestamp of the last record applied."""
     event_s: float
     """Newest event time applied."""
+    next_s: float = -math.inf
+    """Timestamp of the record that waits to be applied next; -inf where none does."""
 
 
 def watermark(inputs: Iterable[InputState], clock: Clock) -> float:
     """Return the least time that any input has been read up to, -inf where one is unknown.
 
     `wall`: an input at its end counts with the time the broker said so, one behind with the timestamp of
-    its last record. `event` (demos, data sets): one at its end counts with the newest event time of the
-    partition, one behind with its own.
+    its last record, or of the next, which may wait for other inputs for long. `event` (demos, data sets): one
+    at its end counts with the newest event time of the partition, one behind with its own.
     """
     states = list(inputs)
     newest = max((state.event_s for state in states), default=-math.inf)
@@ -34,4 +36,7 @@ def watermark(inputs: Iterable[InputState], clock: Clock) -> float:
 def _reached(state: InputState, clock: Clock, newest_event_s: float) -> float:
     if clock == "event":
         return newest_event_s if state.at_end else state.event_s
-    return state.reached_s if state.at_end else state.record_s
+    if state.at_end:
+        return state.reached_s
+    # A record whose producer's clock is ahead says nothing of the time until then.
+    return max(state.record_s, min(state.next_s, state.reached_s))

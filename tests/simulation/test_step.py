@@ -160,6 +160,22 @@ async def test_an_input_that_has_nothing_more_after_all_is_not_waited_for(bench:
     await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
 
 
+async def test_an_input_that_waits_for_others_does_not_hold_the_watermark(bench: Bench) -> None:
+    """It was read up to what waits: on a backlog a record now and then would hold silence up for days."""
+    bench.configure(step_s=60.0, fill_s=0.01)
+    for topic in SHARES:
+        bench.app.consumer.reaches[TP(topic, 0)] = Reach(0, 0, 5000.0)
+    for topic, at_ms in (("web", 20_000), ("store", 50_000)):
+        bench.app.consumer.sequences[TP(topic, 0)] = 1
+        record = MemoryRecord(b"k", b"v", (), 0, at_ms)
+        bench.owned().queue.put(Chunk(topic, 0, [record], 1, 0, bench.lane.session, SIZE))
+    bench.app.consumer.reaches[TP("web", 0)] = Reach(1, 2, 5000.0)
+    bench.owned().wake.set()
+    await bench.settle()
+    assert bench.owned().queue.records == 1
+    assert bench.owned().standing(bench.app.consumer, "wall") == (20.0, False)
+
+
 async def test_time_that_goes_back_makes_no_empty_transactions(bench: Bench) -> None:
     """What is old waits behind what is newer, and both no longer than for an input whose leader is away."""
     bench.configure(step_s=0.1, fill_s=0.01)

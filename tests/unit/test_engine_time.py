@@ -10,6 +10,9 @@ from streams.engine.watermark import InputState, watermark
 END = InputState(at_end=True, reached_s=1000.0, record_s=50.0, event_s=40.0)
 BEHIND = InputState(at_end=False, reached_s=1000.0, record_s=60.0, event_s=30.0)
 EMPTY = InputState(at_end=True, reached_s=990.0, record_s=-math.inf, event_s=-math.inf)
+HELD = BEHIND._replace(next_s=80.0)
+AHEAD = BEHIND._replace(next_s=2000.0)
+BACK = BEHIND._replace(next_s=1.0)
 UNREAD = InputState(at_end=False, reached_s=-math.inf, record_s=-math.inf, event_s=-math.inf)
 
 
@@ -19,6 +22,9 @@ UNREAD = InputState(at_end=False, reached_s=-math.inf, record_s=-math.inf, event
         ([END], 1000.0, 40.0),
         ([END, EMPTY], 990.0, 40.0),
         ([END, BEHIND], 60.0, 30.0),
+        ([END, HELD], 80.0, 30.0),
+        ([END, AHEAD], 1000.0, 30.0),
+        ([END, BACK], 60.0, 30.0),
         ([END, UNREAD], -math.inf, -math.inf),
         ([EMPTY], 990.0, -math.inf),
         ([], -math.inf, -math.inf),
