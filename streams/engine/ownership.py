@@ -21,6 +21,8 @@ from streams.engine.writer import Writer
 
 log = logging.getLogger(__name__)
 
+START_S = 60.0
+"""So long producers may ask for their ids; aiokafka would ask a cluster that cannot give any for ever."""
 SWEEP_SLICE = 500
 """Most customers in one transaction of the sweep."""
 
@@ -113,7 +115,8 @@ class Ownership:
         starts = [asyncio.create_task(each.writer.producer.start()) for each in fresh]
         try:
             # Whoever wrote before is fenced, and its open transaction aborted, BEFORE the changelog is read.
-            await asyncio.gather(*starts)
+            async with asyncio.timeout(START_S):
+                await asyncio.gather(*starts)
             await self._read(fresh)
         except BaseException:
             # One that went on would ask for an id later, and fence whoever writes by then.

@@ -33,17 +33,33 @@ class Producer:
         self.stopped = True
 
 
-async def test_no_producer_goes_on_starting_once_another_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An id that it got later would fence whoever writes by then."""
-    made: list[Producer] = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Producer]:
+    """Return the producers that are made."""
+    found: list[Producer] = []
 
     def new(_: Any, number: int) -> Producer:
-        made.append(Producer(number))
-        return made[-1]
+        found.append(Producer(number))
+        return found[-1]
 
     monkeypatch.setattr(ownership, "new_producer", new)
+    return found
+
+
+async def test_no_producer_goes_on_starting_once_another_could_not(made: list[Producer]) -> None:
+    """An id that it got later would fence whoever writes by then."""
     owned = Ownership(SETTINGS, Counting(), Stats())
     with pytest.raises(KafkaConnectionError):
         await owned.load({0, 1}, 1, 1, healing=False)
     assert [(each.gave_up, each.stopped) for each in made] == [(False, True), (True, True)]
     assert not len(owned)
+
+
+async def test_a_cluster_that_gives_no_id_is_told_of(
+    made: list[Producer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few copies of the log of transactions, say: a loop in silence nobody sees."""
+    monkeypatch.setattr(ownership, "START_S", 0.01)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Ownership(SETTINGS, Counting(), Stats()).load({1}, 1, 1, healing=False), 10)
+    assert made[0].stopped
