@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from streams.engine.changelog import ensure_changelog
@@ -99,7 +99,7 @@ class Lane:
         if owned is None or not self._mine(owned) or chunk.session != owned.state.session:
             self.stats.refused += 1
             return
-        owned.queue.put(chunk)
+        owned.queue.put(chunk, time() * 1000 if self.settings.clock == "wall" else math.inf)
         owned.wake.set()
         if owned.queue.records >= self.settings.chunk_records:
             owned.full.set()

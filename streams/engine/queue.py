@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 
+import msgspec
+
 from streams.engine.partition import Chunk
 
 SLICE_RECORDS = 6_000
@@ -19,12 +21,20 @@ SLICE_RECORDS = 6_000
 _timestamp = attrgetter("timestamp")
 
 
+class Waiting(msgspec.Struct):
+    """A chunk in the queue."""
+
+    chunk: Chunk
+    end_ms: float
+    """Timestamp of its last record whose producer's clock may be right."""
+
+
 class PartitionQueue:
     """A queue per input topic."""
 
     def __init__(self) -> None:
-        self._topics: dict[str, deque[Chunk]] = {}
-        self._fetched_ms: dict[str, int] = {}
+        self._topics: dict[str, deque[Waiting]] = {}
+        self._fetched_ms: dict[str, float] = {}
         """Timestamp up to which records came, by topic."""
         self._overlooked: set[str] = set()
         """Topics for which the others no longer wait."""
@@ -34,13 +44,19 @@ class PartitionQueue:
     def __bool__(self) -> bool:
         return self.records > 0
 
-    def put(self, chunk: Chunk) -> None:
-        """Add a chunk behind the others of its topic."""
-        topic, last_ms = chunk.topic, _last_ms(chunk)
+    def put(self, chunk: Chunk, now_ms: float = math.inf) -> None:
+        """Add a chunk behind the others of its topic.
+
+        What is newer than `now_ms` counts as being as old as what came before: because of one clock that is
+        wrong, an input would wait until all others have ended.
+        """
+        topic = chunk.topic
+        before_ms = self._fetched_ms.get(topic, now_ms)
+        end_ms = next((at for each in reversed(chunk.records) if (at := each.timestamp) <= now_ms), before_ms)
         queue = self._topics.setdefault(topic, deque())
         # Nothing that waits is newer, so that the first chunk of whoever is behind can always be taken.
-        self._fetched_ms[topic] = max(last_ms, self._fetched_ms[topic]) if queue else last_ms
-        queue.append(chunk)
+        self._fetched_ms[topic] = max(end_ms, before_ms) if queue else end_ms
+        queue.append(Waiting(chunk, end_ms))
         self._overlooked.discard(topic)
         self._count(chunk.size, len(chunk.records))
 
@@ -89,7 +105,7 @@ class PartitionQueue:
     def next_s(self, topic: str) -> float:
         """Return the timestamp of what waits first of `topic`, seconds since the epoch; -inf for nothing."""
         queue = self._topics.get(topic)
-        return queue[0].records[0].timestamp / 1000 if queue else -math.inf
+        return queue[0].chunk.records[0].timestamp / 1000 if queue else -math.inf
 
     def clear(self) -> None:
         """Drop everything."""
@@ -104,8 +120,8 @@ class PartitionQueue:
     def _all(self) -> list[Chunk]:
         """Remove and return everything, the topic with the oldest head first."""
         queues = [queue for queue in self._topics.values() if queue]
-        queues.sort(key=lambda queue: queue[0].records[0].timestamp)
-        taken = [chunk for queue in queues for chunk in queue]
+        queues.sort(key=lambda queue: queue[0].chunk.records[0].timestamp)
+        taken = [waiting.chunk for queue in queues for waiting in queue]
         for queue in queues:
             queue.clear()
         self.bytes = self.records = 0
@@ -119,7 +135,7 @@ class PartitionQueue:
         found: dict[str, list[Chunk]] = {}
         records = size = 0
         while records < most_records and size < most_bytes and (queues := self._heads()):
-            end_ms = min(until_ms, *(_last_ms(queue[0]) for queue in queues))
+            end_ms = min(until_ms, *(queue[0].end_ms for queue in queues))
             taken = [chunk for queue in queues if (chunk := self._cut(queue, end_ms)) is not None]
             if not taken:
                 break
@@ -129,19 +145,19 @@ class PartitionQueue:
                 size += chunk.size
         return [chunk for chunks in found.values() for chunk in chunks]
 
-    def _heads(self) -> list[deque[Chunk]]:
+    def _heads(self) -> list[deque[Waiting]]:
         return [queue for queue in self._topics.values() if queue]
 
-    def _cut(self, queue: deque[Chunk], end_ms: float) -> Chunk | None:
+    def _cut(self, queue: deque[Waiting], end_ms: float) -> Chunk | None:
         """Remove and return what the first chunk has up to `end_ms`, None where that is nothing."""
-        chunk = queue[0]
-        number = _upto(chunk, end_ms)
+        chunk = queue[0].chunk
+        number = _upto(queue[0], end_ms)
         if not number:
             return None
         if number == len(chunk.records):
             queue.popleft()
         else:
-            chunk, queue[0] = chunk.split(number)
+            chunk, queue[0].chunk = chunk.split(number)
         self._count(-chunk.size, -number)
         return chunk
 
@@ -150,25 +166,21 @@ class PartitionQueue:
         self.records += records
 
 
-def _last_ms(chunk: Chunk) -> int:
-    return chunk.records[-1].timestamp
-
-
-def _ready(queue: Iterable[Chunk], until_ms: float) -> int:
+def _ready(queue: Iterable[Waiting], until_ms: float) -> int:
     """Return how many records of a topic are no newer: none behind one that has to wait."""
     ready = 0
-    for chunk in queue:
-        number = _upto(chunk, until_ms)
+    for waiting in queue:
+        number = _upto(waiting, until_ms)
         ready += number
-        if number < len(chunk.records):
+        if number < len(waiting.chunk.records):
             break
     return ready
 
 
-def _upto(chunk: Chunk, end_ms: float) -> int:
+def _upto(waiting: Waiting, end_ms: float) -> int:
     """Return how many records come before the first that is newer; about, where time goes back in between.
 
-    A chunk whose last record is not newer is taken whole, so that there is always something to take.
+    A chunk whose end is not newer is taken whole, so that there is always something to take.
     """
-    records = chunk.records
-    return len(records) if _last_ms(chunk) <= end_ms else bisect_right(records, end_ms, key=_timestamp)
+    records = waiting.chunk.records
+    return len(records) if waiting.end_ms <= end_ms else bisect_right(records, end_ms, key=_timestamp)

@@ -176,6 +176,19 @@ async def test_an_input_that_waits_for_others_does_not_hold_the_watermark(bench:
     assert bench.owned().standing(bench.app.consumer, "wall") == (20.0, False)
 
 
+async def test_a_clock_that_is_ahead_holds_no_input_up(bench: Bench) -> None:
+    """Though another input never comes to its end."""
+    consumer = bench.app.consumer
+    consumer.reaches |= {TP(topic, 0): Reach(0, 0, 5000.0) for topic in SHARES}
+    consumer.reaches[TP("web", 0)] = Reach(1, 9, 5000.0)
+    for offset, at_ms in enumerate((10, 1 << 62, 15)):
+        record = MemoryRecord(b"k", b"v", (), offset, at_ms)
+        bench.lane.submit(Chunk("store", 0, [record], offset + 1, offset, bench.lane.session, SIZE))
+    bench.lane.submit(Chunk("web", 0, [MemoryRecord(b"k", b"v", (), 0, 20)], 1, 0, bench.lane.session, SIZE))
+    await bench.settle()
+    assert [transaction.records for transaction in bench.writers[0].written] == [4]
+
+
 async def test_time_that_goes_back_makes_no_empty_transactions(bench: Bench) -> None:
     """What is old waits behind what is newer, and both no longer than for an input whose leader is away."""
     bench.configure(step_s=0.1, fill_s=0.01)

@@ -96,6 +96,29 @@ def test_nothing_newer_than_what_is_still_to_come_is_taken(queue: PartitionQueue
     assert queue.records == 2
 
 
+@pytest.mark.parametrize("others", [(), (20,)])
+def test_a_clock_that_is_ahead_holds_nothing_up(queue: PartitionQueue, others: tuple[int, ...]) -> None:
+    """What is newer than now is as old as what came before it, of its input."""
+    now_ms = 100.0
+    queue.put(chunk("store", 10), now_ms)
+    queue.put(chunk("store", *others, 999, sequence=1), now_ms)
+    queue.put(chunk("store", 25, sequence=2), now_ms)
+    queue.put(chunk("web", 30), now_ms)
+    until_ms = queue.until_ms(["web"])
+    assert until_ms == 30
+    assert queue.ready(until_ms) == 4 + len(others)
+    found = taken(queue, math.inf, math.inf, until_ms)
+    assert [at for topic, times in found if topic == "store" for at in times] == [10, *others, 999, 25]
+    assert queue.until_ms(["store"]) == 25
+
+
+def test_an_input_whose_clock_is_ahead_from_the_start_counts_as_of_now(queue: PartitionQueue) -> None:
+    """Nothing tells how old it is."""
+    queue.put(chunk("store", 999), 100.0)
+    assert queue.until_ms(["store"]) == 100
+    assert queue.ready(100) == 1
+
+
 def test_what_comes_behind_a_record_that_waits_is_not_ready(queue: PartitionQueue) -> None:
     """However old it is: each input keeps its order."""
     for each in (chunk("web", 10), chunk("web", 60, 100, sequence=1), chunk("web", 20, sequence=2)):
