@@ -26,8 +26,9 @@ class Fetching:
         """The partition whose turn it is, while it has not enough for a transaction."""
 
     def more(self, owned: Owned) -> list[str]:
-        """Return the inputs of a partition of which the broker may have more."""
-        return [topic for topic in self.settings.inputs if self._has_more(TP(topic, owned.state.number))]
+        """Return the inputs of a partition of which the broker may have more, or chunks are on their way."""
+        number, came = owned.state.number, owned.queue.came
+        return [topic for topic in self.settings.inputs if self._has_more(TP(topic, number), came(topic))]
 
     def until_ms(self, owned: Owned) -> float:
         """Return the timestamp up to which records of a partition may be applied."""
@@ -79,6 +80,7 @@ class Fetching:
         """Return the bytes of a fetch, at most: one input does not take the room of all that have more."""
         return self.settings.queue_bytes // max(1, sum(len(self.more(owned)) for owned in self.partitions))
 
-    def _has_more(self, tp: TP) -> bool:
-        reach = self.app.consumer.reaches.get(tp)
-        return reach is None or reach.end > reach.position
+    def _has_more(self, tp: TP, came: int) -> bool:
+        consumer = self.app.consumer
+        reach = consumer.reaches.get(tp)
+        return reach is None or reach.end > reach.position or consumer.sequences.get(tp, 0) > came

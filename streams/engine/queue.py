@@ -36,6 +36,7 @@ class PartitionQueue:
         self._topics: dict[str, deque[Waiting]] = {}
         self._fetched_ms: dict[str, float] = {}
         """Timestamp up to which records came, by topic."""
+        self._came: dict[str, int] = {}
         self._overlooked: set[str] = set()
         """Topics for which the others no longer wait."""
         self.bytes = 0
@@ -57,6 +58,7 @@ class PartitionQueue:
         # Nothing that waits is newer, so that the first chunk of whoever is behind can always be taken.
         self._fetched_ms[topic] = max(end_ms, before_ms) if queue else end_ms
         queue.append(Waiting(chunk, end_ms))
+        self._came[topic] = chunk.sequence + 1
         self._overlooked.discard(topic)
         self._count(chunk.size, len(chunk.records))
 
@@ -107,9 +109,14 @@ class PartitionQueue:
         queue = self._topics.get(topic)
         return queue[0].chunk.records[0].timestamp / 1000 if queue else -math.inf
 
+    def came(self, topic: str) -> int:
+        """Return the number of the next chunk to come of `topic`."""
+        return self._came.get(topic, 0)
+
     def clear(self) -> None:
         """Drop everything."""
         self._topics.clear()
+        self._came.clear()
         self._fetched_ms.clear()
         self._overlooked.clear()
         self.bytes = self.records = 0

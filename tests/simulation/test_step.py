@@ -201,3 +201,18 @@ async def test_time_that_goes_back_makes_no_empty_transactions(bench: Bench) -> 
     bench.app.consumer.reaches[TP("web", 0)] = Reach(1, 2, 5000.0)
     await PaperBroker(bench, 0, records=0, fetch=1).applied(4)
     assert [transaction.records for transaction in bench.writers[0].written] == [2, 2]
+
+
+async def test_a_chunk_on_its_way_is_waited_for(bench: Bench) -> None:
+    """The last of an input were fetched, and come a little after the others."""
+    consumer = bench.app.consumer
+    for tp in (TP(topic, 0) for topic in SHARES):
+        consumer.reaches[tp] = Reach(1, 1, 5000.0)
+    consumer.sequences.update({TP("web", 0): 1, TP("store", 0): 1})
+    for topic, at_ms in (("store", 9), ("web", 7)):
+        assert bench.writers[0].written == []
+        record = MemoryRecord(b"k", b"v", (), 0, at_ms)
+        bench.lane.submit(Chunk(topic, 0, [record], 1, 0, bench.lane.session, SIZE))
+        await bench.settle_unless_busy()
+    await asyncio.wait_for(bench.writers[0].wrote.wait(), 5)
+    assert [transaction.records for transaction in bench.writers[0].written] == [2]
