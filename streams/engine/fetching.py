@@ -34,14 +34,19 @@ class Fetching:
         """Return the timestamp up to which records of a partition may be applied."""
         return owned.queue.until_ms(self.more(owned))
 
+    def ready(self, owned: Owned) -> int:
+        """Return how many records of a partition may be applied."""
+        return owned.queue.ready(self.until_ms(owned))
+
     def fetchable(self, inputs: Iterable[TP]) -> set[TP]:
         """Return those of `inputs` that may be fetched now.
 
         What waits is bounded. Room for a transaction is left to the partition whose turn it is, and to inputs
-        of which nothing waits: their partition may wait for them.
+        of which nothing waits: their partition may wait for them. Where all do, these may exceed the bound.
         """
         left = self.settings.queue_bytes - sum(owned.queue.bytes for owned in self.partitions)
-        if left <= 0:
+        if left <= 0 and any(map(self.ready, self.partitions)):
+            # They will make room.
             return set()
         more = {owned.state.number: self.more(owned) for owned in self.partitions}
         share = self.settings.queue_bytes // max(1, sum(map(bool, more.values())))
@@ -52,7 +57,7 @@ class Fetching:
             queue = owned.queue
             if not queue.holds(topic):
                 return True
-            if scarce and owned is not self._first:
+            if left <= 0 or (scarce and owned is not self._first):
                 return False
             return queue.bytes < most and queue.wants(topic, more[owned.state.number])
 

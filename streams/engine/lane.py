@@ -283,15 +283,11 @@ class Lane:
         Bounded: where that input cannot be fetched, the others go on without it until it comes.
         """
         until_s = monotonic() + self.settings.step_s
-        while self._mine(owned) and owned.queue and not self._ready(owned):
+        while self._mine(owned) and owned.queue and not self.fetching.ready(owned):
             if monotonic() >= until_s:
                 owned.queue.overlook(self.fetching.more(owned))
                 return
             await self._next_chunk(owned)
-
-    def _ready(self, owned: Owned) -> int:
-        """Return how many records may be applied."""
-        return owned.queue.ready(self.fetching.until_ms(owned))
 
     async def _next_chunk(self, owned: Owned) -> bool:
         """Wait, bounded, for a chunk; False where none came."""
@@ -324,13 +320,17 @@ class Lane:
         """
         until_s = monotonic() + self.settings.compute_s
         with self.fetching.first(owned):
-            while self._mine(owned) and monotonic() < until_s and self._ready(owned) < self._most_records():
+            while (
+                self._mine(owned)
+                and monotonic() < until_s
+                and self.fetching.ready(owned) < self._most_records()
+            ):
                 if not (self.fetching.comes(owned) and await self._next_chunk(owned)):
                     return
 
     async def _compute(self, owned: Owned) -> Transaction | None:
         """Apply what waits, step by step; None where nothing does, or nothing may be begun any more."""
-        if not (self._mine(owned) and self._ready(owned)):
+        if not (self._mine(owned) and self.fetching.ready(owned)):
             return None
         watermark_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
         draft = owned.state.draft(watermark_s, caught_up=caught_up)

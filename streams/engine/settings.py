@@ -38,13 +38,13 @@ class EngineSettings:
     chunk_records: int = 2_000
     chunk_bytes: int = 4 * MIB
     queue_bytes: int = 64 * MIB
-    transaction_records: int = 32_000
+    transaction_records: int = 64_000
     """A transaction takes no further chunk from here on. On a backlog a customer's events meet in one, and
     share a row and a score: with 8,000 records 0.40 rows and 0.36 scores and alerts are written an event,
-    with 16,000 0.32 and 0.30, with 32,000 0.26 and 0.25."""
-    transaction_bytes: int = 16 * MIB
+    with 16,000 0.32 and 0.30, with 32,000 0.26 and 0.25, with 64,000 0.21 and 0.19."""
+    transaction_bytes: int = 32 * MIB
     """Nor from so many bytes of keys and values on: what it writes has to reach the broker in time."""
-    compute_s: float = 0.5
+    compute_s: float = 1.0
     """Time that the records of a transaction may take to compute, by the speed of the last ones; a chunk goes
     in any case. While one partition that is behind computes, the others that are wait. It waits for more
     chunks, before, for as long at most."""
