@@ -19,7 +19,7 @@ from schemas.envelope import Touchpoint, time_s
 from schemas.families.customers import CustomerForgotten
 from schemas.rejects import Reject
 from streams.routing import topic_for
-from streams.scoring.apply import Scorer, admit, identify
+from streams.scoring.apply import Applied, Scorer, admit, identify
 from streams.scoring.cases import alert_step
 from streams.scoring.policy import DAY_S
 from streams.scoring.rules import Decision
@@ -190,8 +190,11 @@ def _apply_all(
             state.events += 1
             state.newest_s = event_s
             continue
-        strong = scorer.count(state, *scorer.read(event), event_s, key)
-        if found := rules.evaluate(state, event_s, absence_until_s=event_s, strong=strong):
+        applied = scorer.count(state, *scorer.read(event), event_s, key)
+        strong, cancelled = applied is Applied.STRONG, applied is Applied.CANCELLED
+        if found := rules.evaluate(
+            state, event_s, absence_until_s=event_s, strong=strong, cancelled=cancelled
+        ):
             _keep(customer_id, customer, scorer, found)
     _pass_deadlines(customer_id, customer, scorer, result.at_s, result)
     _keep(customer_id, customer, scorer, rules.evaluate(state, result.at_s, absence_until_s=result.at_s))

@@ -25,7 +25,7 @@ from streams.observe.placement import CHECKED_ROWS, partition_of
 from streams.observe.tally import Census, Processed, Tally
 from streams.outages import SEEN, count
 from streams.publishing import due, publish
-from streams.scoring.apply import Scorer, admit
+from streams.scoring.apply import Applied, Scorer, admit
 from streams.scoring.policy import DAY_S
 from streams.scoring.rows import pack, unpack
 from streams.scoring.rules import Glance
@@ -41,6 +41,8 @@ FORGET_AFTER_S: Final = 3 * 365 * DAY_S
 FORGET_COVERAGE: Final = 0.01
 FORGETTING: Final = CustomerForgotten
 """Its own name would be looked up in the module for each event."""
+_STRONG: Final = Applied.STRONG
+_CANCELLED: Final = Applied.CANCELLED
 STAGED: Final = 64
 """Records that go through each stage together: more would need more memory than a core has close by."""
 
@@ -216,12 +218,12 @@ class PartitionWork:
         scorer, counting = self._scorer, handling.counting
         if counting is not None and counting.contact:
             one.last = scorer.ledger.last_of(state)
-        strong = scorer.count(state, arrival, handling.kind, one.signals, event_s, one.event)
+        applied = scorer.count(state, arrival, handling.kind, one.signals, event_s, one.event)
         # At a neutral act only time has passed: it mostly changes nothing.
         if one.event is not None or scorer.rules.stirs(
             state, state.newest_s, absence_until_s=self._casework.absence_until_s
         ):
-            self._decide(key, state, event, record, strong=strong)
+            self._decide(key, state, event, record, applied)
         if handling.acts:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
 
@@ -243,12 +245,13 @@ class PartitionWork:
         return newest_s
 
     def _decide(
-        self, key: bytes, state: CustomerState, event: Touchpoint, record: Record, *, strong: bool
+        self, key: bytes, state: CustomerState, event: Touchpoint, record: Record, applied: Applied
     ) -> None:
         """Evaluate the rules after an event, and tell what they decide."""
         rules, until_s = self._scorer.rules, self._casework.absence_until_s
         glance = state.glance = rules.glance(state, state.newest_s)
-        decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong)
+        strong, cancelled = applied is _STRONG, applied is _CANCELLED
+        decisions = rules.decide(state, glance, absence_until_s=until_s, strong=strong, cancelled=cancelled)
         if decisions:
             trace = trace_of(record.headers, event.traceparent)
             self._casework.decided(key, state, decisions, history=bool(event.backfill), trace=trace)

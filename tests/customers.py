@@ -83,11 +83,20 @@ def live(
         sweep_s = _sweep(scorer, state, sweep_s, time_s(each), every, steps)
         at_s = time_s(each)
         steps += scorer.rules.evaluate(state, at_s, absence_until_s=at_s)
-        strong = scorer.apply(state, each, at_s, 0) is Applied.STRONG
-        steps += scorer.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
+        steps += then(state, each, scorer)
     if until is not None:
         _sweep(scorer, state, sweep_s, START + until * DAY, every, steps)
     return state, steps
+
+
+def then(
+    state: CustomerState, touchpoint: Touchpoint, scorer: Scorer = DEFAULT, *, topic: int = 0
+) -> list[Decision]:
+    """Apply one more event, evaluate as of the row's newest and return the steps."""
+    applied = scorer.apply(state, touchpoint, time_s(touchpoint), topic)
+    strong, cancelled = applied is Applied.STRONG, applied is Applied.CANCELLED
+    at_s = state.newest_s
+    return scorer.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong, cancelled=cancelled)
 
 
 def _sweep(

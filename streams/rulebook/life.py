@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from schemas.envelope import Touchpoint, time_s
 from streams.routing import topic_for
-from streams.scoring.apply import Scorer, admit, identify
+from streams.scoring.apply import Applied, Scorer, admit, identify
 from streams.scoring.cases import FILE_GENERATION, alert_document
 from streams.scoring.explain import Document
 from streams.scoring.facts import all_until
@@ -90,8 +90,9 @@ class Life:
         hashed = identify(*read)
         if not admit(self.state, topic, hashed):
             return
-        strong = self.scorer.count(self.state, *read, at_s, hashed)
-        self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong))
+        applied = self.scorer.count(self.state, *read, at_s, hashed)
+        strong, cancelled = applied is Applied.STRONG, applied is Applied.CANCELLED
+        self._keep(rules.evaluate(self.state, at_s, absence_until_s=at_s, strong=strong, cancelled=cancelled))
 
     def _sweep_until(self, at_s: float) -> None:
         """Do the sweeps that fall before `at_s`, and look at each deadline as soon as it has passed."""

@@ -47,10 +47,14 @@ class Applied(Enum):
 
     ACCEPTED = "accepted"
     STRONG = "accepted, with a serious signal"
+    CANCELLED = "accepted, and the customer leaves"
     DUPLICATE = "duplicate"
 
 
 _rank: Final = msgspec.json.encode
+_ACCEPTED: Final = Applied.ACCEPTED
+_STRONG: Final = Applied.STRONG
+_LEAVES: Final = Applied.CANCELLED
 _CANCELLED: Final = Intent.CANCELLED
 _SILENT: Final = (Intent.CANCEL_PAGE, _CANCELLED)
 """Intents whose events are no moment, and yet what an alert may be raised by."""
@@ -127,8 +131,7 @@ class Scorer:
         event = identify(arrival, kind, signals)
         if not admit(state, topic, event):
             return Applied.DUPLICATE
-        strong = self.count(state, arrival, kind, signals, at_s, event)
-        return Applied.STRONG if strong else Applied.ACCEPTED
+        return self.count(state, arrival, kind, signals, at_s, event)
 
     def read(self, touchpoint: Touchpoint) -> tuple[Arrival, Kind, Signals]:
         """Return what `identify` and `count` are to be given of an event."""
@@ -144,10 +147,10 @@ class Scorer:
         signals: Signals,
         at_s: float,
         event: bytes | None,
-    ) -> bool:
-        """Count an admitted event; True if nothing rests after it.
+    ) -> Applied:
+        """Count an admitted event, and return what it was.
 
-        So it is with a bad signal of the `reopen_weight`, a ticket that is reopened, and who cancels.
+        Nothing rests after a `STRONG` one: a bad signal of the `reopen_weight`, or a ticket that is reopened.
         """
         # Never back: a long late event weighs nothing, while sums as of its time would overflow.
         if at_s - state.ref_s > self._reach_s:
@@ -155,7 +158,7 @@ class Scorer:
         state.events += 1
         state.newest_s = max(state.newest_s, at_s)
         if event is None:  # a neutral act
-            return False
+            return _ACCEPTED
         state.learn()
         strong = False
         for signal in signals:
@@ -166,7 +169,9 @@ class Scorer:
             signals = self.register.take(state, arrival, teach, at_s, event, signals)
         for signal in signals:
             self.weigher.add(state, signal, at_s, arrival.source, arrival.id, event)
-        return self._count_beside_signals(state, arrival, kind, at_s) or strong
+        if self._count_beside_signals(state, arrival, kind, at_s):
+            return _LEAVES
+        return _STRONG if strong else _ACCEPTED
 
     def expire(self, state: CustomerState, now_s: float, fulfilled_until_s: Mapping[str, float]) -> bool:
         """Break the promises that are overdue at `now_s`; True if one was, so that the row changed.
@@ -192,7 +197,7 @@ class Scorer:
         return self.rules.evaluate_silence(state, at_s, absence_until_s=absence_until_s)
 
     def _count_beside_signals(self, state: CustomerState, arrival: Arrival, kind: Kind, at_s: float) -> bool:
-        """Count engagement, declared intent and the profile; True if the customer cancelled."""
+        """Count engagement, declared intent and the profile; True if nobody knew of a later cancellation."""
         if kind.engages and not is_outbound(arrival.data):
             engage(state, at_s, self._half_lives_s, self._spent(arrival.data, kind))
         if kind.updates:
@@ -200,11 +205,12 @@ class Scorer:
         if not kind.declares:
             return False
         intent = intent_of(arrival.event)
-        if intent is not None:
-            self.churn.declare(state, intent, at_s)
+        if intent is None:
+            return False
         if intent in _SILENT:
             name_cause(state, at_s, arrival.source, arrival.id)
-        return intent is _CANCELLED and self.churn.cancels
+        is_last = self.churn.declare(state, intent, at_s)
+        return is_last and intent is _CANCELLED and self.churn.cancels
 
     def _spent(self, data: Any, kind: Kind) -> float:
         """Return an engagement's amount in minor units of the policy's currency, 0 where none is known."""

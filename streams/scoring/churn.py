@@ -116,16 +116,19 @@ class Churn:
         self.cancels = section.cancelled > 0.0
         """Who cancels is at risk; else a policy makes nothing of it."""
 
-    def declare(self, state: CustomerState, intent: Intent, at_s: float) -> None:
-        """Count a declared intent to leave at `at_s`.
+    def declare(self, state: CustomerState, intent: Intent, at_s: float) -> bool:
+        """Count a declared intent to leave at `at_s`; True if it changes what is known.
 
         Who cancels twice leaves once, the last time: so the amount tells when that was.
         """
         amount = exp2((at_s - state.ref_s) / self.intent_half_life_s)
-        if intent is _CANCELLED:
-            state.intents.put(intent, max(amount, state.intents.get(intent)))
-        else:
+        if intent is not _CANCELLED:
             state.intents.add(intent, amount)
+            return True
+        if amount <= state.intents.get(intent):
+            return False
+        state.intents.put(intent, amount)
+        return True
 
     def terms(
         self, state: CustomerState, failures: list[Case], at_s: float, score: float, trend: float

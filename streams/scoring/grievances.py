@@ -76,12 +76,14 @@ class Grievances:
                 return True
         return False
 
-    @staticmethod
-    def has_settled(state: CustomerState, complained_s: float, at_s: float) -> bool:
-        """Tell whether the complaint of a time ended by `at_s`; of one without an id nobody can say so."""
+    def has_settled(self, state: CustomerState, complained_s: float, at_s: float) -> bool:
+        """Tell whether the complaint of a time ended by `at_s`, other than by its age.
+
+        Of one without an id nobody can say so.
+        """
         for case in state.entries.failures:
             if case.kind == COMPLAINT and abs(case.since_s - complained_s) <= 1.0 and case.until_s <= at_s:
-                return True
+                return not self._is_too_old(case)
         return False
 
     def _breaks(self, key: int) -> bool:

@@ -127,23 +127,38 @@ class Rules:
         return Glance(at_s, score, coverage, trend, self.band_of(score, coverage), terms, failures)
 
     def evaluate(
-        self, state: CustomerState, at_s: float, *, absence_until_s: float, strong: bool = False
+        self,
+        state: CustomerState,
+        at_s: float,
+        *,
+        absence_until_s: float,
+        strong: bool = False,
+        cancelled: bool = False,
     ) -> list[Decision]:
         """Open, escalate and resolve episodes at `at_s` (seconds), and return the steps in order.
 
         `absence_until_s` is the time up to which every input was read: silence opens nothing for a later
-        time. `strong` tells that nothing rests after what was just applied (`Scorer.count`).
+        time. `strong` and `cancelled` tell what was just applied (`Scorer.count`): by time alone nobody could
+        say that of what is heard late.
         """
-        return self.decide(state, self.glance(state, at_s), absence_until_s=absence_until_s, strong=strong)
+        glance = self.glance(state, at_s)
+        return self.decide(state, glance, absence_until_s=absence_until_s, strong=strong, cancelled=cancelled)
 
     def decide(
-        self, state: CustomerState, glance: Glance, *, absence_until_s: float, strong: bool = False
+        self,
+        state: CustomerState,
+        glance: Glance,
+        *,
+        absence_until_s: float,
+        strong: bool = False,
+        cancelled: bool = False,
     ) -> list[Decision]:
         """Do what `evaluate` does with figures that the caller has read already."""
         absent = self._absent(state, glance.at_s, absence_until_s)
         if not (
             absent
             or strong
+            or cancelled
             or glance.terms >= self._churn_terms
             or glance.band is _CRITICAL
             or glance.trend <= self._drop_open
@@ -154,9 +169,7 @@ class Rules:
             state.calm_s = glance.at_s
             return []
         turn = Turn(state, glance, absent=absent, strong=strong)
-        self._churn_risk(turn)
-        if strong and self._just_cancelled(state, glance.at_s):
-            turn.strong = False  # the risk of churn tells that, and nothing else is new
+        self._churn_risk(turn, leaving=cancelled and self._leaves(state, glance.at_s))
         served, broken = self.grievances.both(glance.failures, glance.at_s)
         grieved = served is not None or broken is not None
         self._experience_drop(turn, grieved=grieved)
@@ -221,7 +234,7 @@ class Rules:
             rhythm, at_s, span_days=limits.seasonal_span_days, months=limits.seasonal_months
         )
 
-    def _churn_risk(self, turn: Turn) -> None:
+    def _churn_risk(self, turn: Turn, *, leaving: bool) -> None:
         state, glance, at_s, churn = turn.state, turn.glance, turn.at_s, self.churn
         episode, rhythm, terms = turn.open_of(_CHURN_RISK), state.rhythm, glance.terms
         lost = (
@@ -230,7 +243,6 @@ class Rules:
             and rhythm.repeats >= 1
             and not told_silence(state, rhythm, _CHURN_RISK)
         )
-        leaving = turn.strong and self._leaves(state, at_s) and not self._told_leaving(state)
         if (
             episode is None
             and not leaving
@@ -248,7 +260,7 @@ class Rules:
         elif leaving or probability >= self._churn_open:
             severity = self.gravity.of_risk(probability, glance.band)
             cause = _LEAVING if leaving else _LOST if lost else _EXPERIENCE
-            self._open(turn, _CHURN_RISK, cause, severity)
+            self._open(turn, _CHURN_RISK, cause, severity, news=leaving)
 
     def _go_on_with_risk(self, turn: Turn, episode: Episode, probability: float) -> None:
         """Close the risk of churn, or make it graver.
@@ -271,19 +283,9 @@ class Rules:
         rhythm = state.rhythm
         return rhythm is None or rhythm.last_day * DAY_S <= self._cancelled_s(state)
 
-    def _told_leaving(self, state: CustomerState) -> bool:
-        """Tell whether the risk of who cancelled was closed since: nothing else tells it again."""
-        before = state.by_rule[_CHURN_RISK]
-        closed_s = None if before is None else before.closed_s
-        return closed_s is not None and closed_s > self._cancelled_s(state)
-
     def cancelled_since(self, state: CustomerState, since_s: float, at_s: float) -> bool:
         """Tell whether the customer cancelled at `since_s` or later, and is not back at `at_s`."""
         return self._leaves(state, at_s) and self._cancelled_s(state) >= since_s
-
-    def _just_cancelled(self, state: CustomerState, at_s: float) -> bool:
-        """Tell whether nothing came after the customer cancelled."""
-        return self.churn.is_fresh(state, _CANCELLED, at_s) and self._cancelled_s(state) >= at_s
 
     def _cancelled_s(self, state: CustomerState) -> float:
         """Return when the customer cancelled last, if that is fresh."""
@@ -387,8 +389,8 @@ class Rules:
         ):
             turn.begin(_ADVOCATE, Cause.DELIGHT, LOW)
 
-    def _open(self, turn: Turn, rule: Rule, cause: Cause, severity: int) -> None:
-        if turn.strong or not self._resting(turn, rule):
+    def _open(self, turn: Turn, rule: Rule, cause: Cause, severity: int, *, news: bool = False) -> None:
+        if news or turn.strong or not self._resting(turn, rule):
             turn.begin(rule, cause, self.gravity.weighed(turn.state, turn.at_s, severity))
 
     def _escalate(self, turn: Turn, rule: Rule, episode: Episode, severity: int) -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from schemas.envelope import Touchpoint, time_s
 from schemas.outputs import ChurnAlert, Snapshot
 from streams.scoring.alerttexts import AlertTexts, Said
-from streams.scoring.apply import Applied, Scorer
+from streams.scoring.apply import Scorer
 from streams.scoring.churn import sigmoid
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import assess_at, score_document
 from streams.scoring.reasons import reason_of
 from streams.scoring.state import CustomerState
-from tests.customers import DAY, event, scorer
+from tests.customers import DAY, event, scorer, then
 from tests.lives import days, lives
 
 TOUCHY = {"churn_open": 0.3, "churn_close": 0.2, "drop_open": -2, "drop_close": -1, "lost": 0.2}
@@ -37,9 +37,7 @@ def test_the_text_is_that_of_a_document(life: list[Touchpoint], under: Scorer, l
     """It reads back to the very bytes, keys in order, and says of the customer what their score says."""
     state = under.new(min(map(time_s, life)))
     for each in sorted(life, key=time_s):
-        at_s = time_s(each)
-        strong = under.apply(state, each, at_s, 0) is Applied.STRONG
-        for decision in under.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong):
+        for decision in then(state, each, under):
             _check(under, state, decision, said)
     at_s = state.newest_s + later * DAY
     for decision in under.rules.evaluate_silence(state, at_s, absence_until_s=at_s):

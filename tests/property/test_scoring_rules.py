@@ -11,7 +11,7 @@ from streams.scoring.apply import Applied, Scorer, admit, identify
 from streams.scoring.episodes import Decision
 from streams.scoring.rows import pack, unpack
 from streams.scoring.state import CustomerState
-from tests.customers import DAY, DEFAULT, plain, scorer
+from tests.customers import DAY, DEFAULT, plain, scorer, then
 from tests.lives import days, lives
 
 Life = list[Touchpoint]
@@ -34,8 +34,7 @@ def test_the_cheap_look_before_an_event(life: Life, under: Scorer, later: float)
     for each in sorted(life, key=time_s):
         at_s = time_s(each)
         _compare(under, state, at_s)
-        strong = under.apply(state, each, at_s, 0) is Applied.STRONG
-        under.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
+        then(state, each, under)
     _compare(under, state, state.newest_s + later * DAY)
 
 
@@ -63,9 +62,12 @@ def _count(
     event = identify(arrival, kind, signals)
     if not admit(state, 0, event):
         return []
-    strong, rules = under.count(state, arrival, kind, signals, time_s(each), event), under.rules
+    applied, rules = under.count(state, arrival, kind, signals, time_s(each), event), under.rules
     if always or event or rules.stirs(state, state.newest_s, absence_until_s=until_s):
-        return rules.evaluate(state, state.newest_s, absence_until_s=until_s, strong=strong)
+        strong, cancelled = applied is Applied.STRONG, applied is Applied.CANCELLED
+        return rules.evaluate(
+            state, state.newest_s, absence_until_s=until_s, strong=strong, cancelled=cancelled
+        )
     return []
 
 

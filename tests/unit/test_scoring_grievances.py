@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from schemas.envelope import time_s
-from streams.scoring.apply import Applied
 from streams.scoring.rules import SEVERITIES, Because, Cause, Decision, Rule
-from tests.customers import event, live, scorer, seconds
+from tests.customers import event, live, scorer, seconds, then
 from tests.register import call, placed, ticket
 from tests.standing import CALM, CAME, Life, lived
 from tests.unit.test_stories import LOYAL
@@ -232,8 +230,7 @@ def test_a_ticket_that_was_reopened_before_the_newest_event_ends_the_rest():
     state, _ = live([*LOYAL, ticket("escalated", 346), event("page.viewed", 349)], CALM)
     steps: list[Decision] = []
     for late in (ticket("solved", 347), ticket("reopened", 348)):
-        strong = CALM.apply(state, late, time_s(late), 2) is Applied.STRONG
-        steps += CALM.rules.evaluate(state, seconds(349), absence_until_s=0.0, strong=strong)
+        steps += then(state, late, CALM, topic=2)
 
     assert [(step.rule.label, step.step) for step in steps] == [
         ("service_failure", "resolved"),

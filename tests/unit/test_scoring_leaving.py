@@ -2,10 +2,12 @@
 
 import pytest
 
+from streams.scoring import lifecycle
 from streams.scoring.apply import Applied
 from streams.scoring.explain import assess
-from tests.alerts import LOYAL, Case, each_day, evaluate, in_full, orders
-from tests.customers import DEFAULT, event, live, row, scorer, seconds, told
+from streams.scoring.rules import Rule
+from tests.alerts import LOYAL, Case, closed, each_day, evaluate, in_full, orders
+from tests.customers import DEFAULT, event, live, row, scorer, seconds, then, told
 
 CASES = {
     "who is delighted and cancels is a risk at once": Case(
@@ -248,9 +250,9 @@ def test_a_cancellation_that_is_heard_late_is_none_of_who_came_back_since():
     """Nobody is told that a customer cancelled who has bought on a later day; on the same day they are."""
     for bought, opens in ((351, False), (350, True)):
         state = row([*LOYAL, event("order.placed", bought)])
-        applied = DEFAULT.apply(state, event("subscription.cancelled", 350), seconds(350), 0)
+        late = event("subscription.cancelled", 350)
 
-        assert evaluate(state, 352, strong=applied.name == "STRONG") == [("churn_risk", "opened")] * opens
+        assert told(then(state, late)) == [("churn_risk", "opened")] * opens
 
 
 def test_an_order_between_two_cancellations_is_no_return():
@@ -259,3 +261,38 @@ def test_an_order_between_two_cancellations_is_no_return():
     DEFAULT.apply(state, event("order.placed", 352), seconds(352), 0)
 
     assert evaluate(state, 355) == []
+
+
+def test_a_complaint_that_is_heard_after_a_later_cancellation_is_told():
+    """The risk of churn tells the cancellation: a complaint of before is news, however late it comes."""
+    state, _ = live([event("store.visited"), event("subscription.cancelled", 2)])
+
+    assert told(then(state, event("complaint.raised", 1.5))) == [("experience_drop", "opened")]
+
+
+def test_a_cancellation_that_is_heard_late_tells_no_other_rule_again():
+    """A fall that was told and mended is not told by who cancelled, though a page was viewed since."""
+    calls = [event("call.ended", 350 + n / 10, direction="inbound", issue_id="i") for n in range(2)]
+    solved = event("call.ended", 352, direction="inbound", issue_id="i", resolved="yes")
+    complained, viewed = event("complaint.raised", 350.3), event("page.viewed", 353.5)
+    state, _ = live([*LOYAL, *calls, complained, solved, viewed])
+
+    assert told(then(state, event("subscription.cancelled", 353))) == [("churn_risk", "opened")]
+
+
+def test_a_cancellation_that_is_heard_after_the_risk_was_closed_is_told():
+    """Who closed the risk did not know of it; of an earlier one than the last, nobody is told again."""
+    state, _ = live([*LOYAL, event("page.viewed", 349)])
+    state.episodes.update(closed(Rule.CHURN_RISK, 348.5))
+
+    assert told(then(state, event("subscription.cancelled", 348))) == [("churn_risk", "opened")]
+    lifecycle.close(state.episodes[Rule.CHURN_RISK], seconds(349), "saved")
+    assert told(then(state, event("subscription.cancelled", 347))) == []
+
+
+def test_a_complaint_that_is_only_old_was_not_settled():
+    """A policy under which what is wrong stands for three weeks does not settle what nobody did."""
+    life = [event("store.visited"), event("complaint.raised", 1, complaint_id="c")]
+    _, steps = live(life, scorer(promises={"standing_days": 21}), until=40)
+
+    assert told(steps) == [("experience_drop", "opened")]

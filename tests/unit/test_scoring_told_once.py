@@ -1,12 +1,10 @@
 """What people were told, and closed, is not told again until something is new."""
 
-from schemas.envelope import Touchpoint, time_s
 from streams.scoring import lifecycle
-from streams.scoring.apply import Applied
 from streams.scoring.cases import alert_document
 from streams.scoring.rules import Decision, Rule
 from streams.scoring.state import CustomerState
-from tests.customers import DEFAULT, event, live, seconds, told
+from tests.customers import DEFAULT, event, live, seconds, then, told
 from tests.unit.test_stories import LOYAL
 
 
@@ -16,13 +14,6 @@ def silent(state: CustomerState, first: float, last: float) -> list[tuple[str, s
     for day in range(int(first), int(last) + 1):
         steps += DEFAULT.rules.evaluate_silence(state, seconds(day), absence_until_s=seconds(day))
     return told(steps)
-
-
-def then(state: CustomerState, touchpoint: Touchpoint) -> list[Decision]:
-    """Apply an event and return the steps."""
-    at_s = time_s(touchpoint)
-    strong = DEFAULT.apply(state, touchpoint, at_s, 0) is Applied.STRONG
-    return DEFAULT.rules.evaluate(state, at_s, absence_until_s=at_s, strong=strong)
 
 
 def test_a_silence_that_somebody_closed_is_not_told_again():
