@@ -21,8 +21,8 @@ from streams.engine.writer import Writer
 
 log = logging.getLogger(__name__)
 
-START_S = 60.0
-"""So long producers may ask for their ids; aiokafka would ask a cluster that cannot give any for ever."""
+START_S = 120.0
+"""So long all producers may take to get their ids; aiokafka would ask a cluster that gives none for ever."""
 SWEEP_SLICE = 500
 """Most customers in one transaction of the sweep."""
 
