@@ -310,4 +310,4 @@ class _Inputs:
         size = sum([len(each.key or b"") + len(each.value or b"") for each in records])
         chunk = Chunk(tp.topic, tp.partition, records, after, self._sequences[tp.topic], 0, size)
         self._sequences[tp.topic] += 1
-        self.queue.put(chunk, self._asked_s * 1000 if self.settings.clock == "wall" else math.inf)
+        self.queue.put(chunk, time.time() * 1000 if self.settings.clock == "wall" else math.inf)

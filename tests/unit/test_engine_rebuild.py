@@ -12,7 +12,16 @@ from streams.engine.handler import Counts, Effects
 from streams.engine.loader import Loaded
 from streams.engine.marker import Marker, Position, Rebuild, new_marker
 from streams.engine.memory import MemoryRecord
-from streams.engine.rebuild import CLEARING, DONE, Orders, Progress, _One, _refuse_losses, rebuild
+from streams.engine.rebuild import (
+    CLEARING,
+    DONE,
+    Orders,
+    Progress,
+    _Inputs,
+    _One,
+    _refuse_losses,
+    rebuild,
+)
 from streams.engine.settings import EngineSettings
 from streams.errors import CxError
 from streams.local_kafka.wire import free_port
@@ -82,6 +91,17 @@ async def test_a_claim_that_never_shows_was_overwritten(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "CLAIM_SHOWS_S", 0.0)
     with pytest.raises(Lost, match="was overwritten"):
         await one(monkeypatch, marker(0, 5))._load()
+
+
+@pytest.mark.parametrize(("at_ms", "until_ms"), [(5000, 5000), (1 << 62, 4000)])
+def test_a_record_that_came_during_a_replay_is_as_new_as_it_says(at_ms: int, until_ms: int) -> None:
+    """Only a clock that is ahead of now is not believed."""
+    inputs = _Inputs(None, EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",)), 0)
+    inputs._asked_s, tp = 4.5, TopicPartition("web", 0)
+    for offset, timestamp in enumerate((4000, at_ms)):
+        inputs._positions[tp] = offset + 1
+        inputs._put(tp, [MemoryRecord(b"anna", b"x", (), offset, timestamp)])
+    assert inputs.queue.until_ms(["web"]) == until_ms
 
 
 async def test_a_transaction_of_a_replay_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
