@@ -17,6 +17,8 @@ from streams.engine.partition import Chunk
 
 SLICE_RECORDS = 6_000
 """Records of a slice of time, about: within one, each input has a run of its own. Shorter runs cost more."""
+SLICE_MS = 60_000
+"""Its length in time, at most: where little comes, so many records are the work of days."""
 
 _timestamp = attrgetter("timestamp")
 
@@ -65,7 +67,7 @@ class PartitionQueue:
     def take(self, most_records: float, most_bytes: float, until_ms: float = math.inf) -> Iterator[Chunk]:
         """Yield what is no newer than `until_ms`, slice by slice; none is begun from either bound on."""
         few = self.records <= min(SLICE_RECORDS, most_records) and self.bytes <= most_bytes
-        if few and until_ms == math.inf:
+        if few and until_ms == math.inf and self._is_one_slice():
             yield from self._all()
             return
         records = size = 0
@@ -124,6 +126,11 @@ class PartitionQueue:
     def _last_ms(self, topic: str) -> float:
         return self._fetched_ms.get(topic, -math.inf)
 
+    def _is_one_slice(self) -> bool:
+        """Tell whether what waits is from a time that is short enough."""
+        queues = self._heads()
+        return max((queue[-1].end_ms for queue in queues), default=0.0) <= _slice_end_ms(queues)
+
     def _all(self) -> list[Chunk]:
         """Remove and return everything, the topic with the oldest head first."""
         queues = [queue for queue in self._topics.values() if queue]
@@ -141,6 +148,7 @@ class PartitionQueue:
         """
         found: dict[str, list[Chunk]] = {}
         records = size = 0
+        until_ms = min(until_ms, _slice_end_ms(self._heads()))
         while records < most_records and size < most_bytes and (queues := self._heads()):
             end_ms = min(until_ms, *(queue[0].end_ms for queue in queues))
             taken = [chunk for queue in queues if (chunk := self._cut(queue, end_ms)) is not None]
@@ -171,6 +179,11 @@ class PartitionQueue:
     def _count(self, size: int, records: int) -> None:
         self.bytes += size
         self.records += records
+
+
+def _slice_end_ms(queues: Iterable[deque[Waiting]]) -> float:
+    """Return the timestamp up to which a slice goes that begins with the first of `queues`."""
+    return SLICE_MS + min((queue[0].chunk.records[0].timestamp for queue in queues), default=0)
 
 
 def _ready(queue: Iterable[Waiting], until_ms: float) -> int:

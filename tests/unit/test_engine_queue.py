@@ -43,6 +43,22 @@ def test_few_records_are_taken_as_they_came(queue: PartitionQueue) -> None:
     assert (bool(queue), queue.bytes, queue.records) == (False, 0, 0)
 
 
+def test_few_of_a_long_time_are_taken_in_slices_of_time(queue: PartitionQueue) -> None:
+    """Where little comes, a whole backlog would go topic by topic: an hour's calls before its first act."""
+    minute = 60_000
+    queue.put(chunk("web", 0, 1, 2 * minute, 5 * minute))
+    queue.put(chunk("store", 5, 3 * minute, 4 * minute))
+    found = [(topic, [at_ms // minute for at_ms in times]) for topic, times in taken(queue)]
+    assert found == [
+        ("web", [0, 0]),
+        ("store", [0]),
+        ("web", [2]),
+        ("store", [3]),
+        ("store", [4]),
+        ("web", [5]),
+    ]
+
+
 @pytest.mark.usefixtures("_records_alone")
 def test_many_are_taken_in_slices_of_time(queue: PartitionQueue) -> None:
     """A slice ends with the chunk that ends first; the others give what they have up to there."""
