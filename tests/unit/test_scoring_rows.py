@@ -283,9 +283,13 @@ IMPOSSIBLE: dict[str, Callable[[CustomerState], object]] = {
     "a severity that is none": lambda state: state.episodes.__setitem__(
         1, Episode(1, 1.0, None, "lost", -1, 0)
     ),
-    "repeats below 0": lambda state: setattr(state, "rhythm", Rhythm(1, 2, -1, 0, [], 0)),
-    "a last occasion before the first": lambda state: setattr(state, "rhythm", Rhythm(3, 2, 1, 0, [], 0)),
-    "an occasion of no calendar": lambda state: setattr(state, "rhythm", Rhythm(3, 5_000_000, 1, 0, [], 0)),
+    "repeats below 0": lambda state: setattr(state, "rhythm", Rhythm(1, 2, -1, 0, vec[float]([]), 0)),
+    "a last occasion before the first": lambda state: setattr(
+        state, "rhythm", Rhythm(3, 2, 1, 0, vec[float]([]), 0)
+    ),
+    "an occasion of no calendar": lambda state: setattr(
+        state, "rhythm", Rhythm(3, 5_000_000, 1, 0, vec[float]([]), 0)
+    ),
     "sums as of a later time than the newest event": lambda state: setattr(state, "ref_s", 3.0),
     "a time that is none": lambda state: setattr(state, "newest_s", float("nan")),
     "an entry of no kind": lambda state: state.entries.add(_case(7, 8)),
