@@ -85,11 +85,16 @@ def _why_over(scorer: Scorer, state: CustomerState, decision: Decision, because:
 
 
 def _cancelled(scorer: Scorer, state: CustomerState, decision: Decision, at_s: float) -> bool:
-    """Tell whether the customer cancelled, at the beginning of a risk or while it was open."""
+    """Tell whether the customer cancelled, at the beginning of a risk or while it was open.
+
+    Of a cancellation before that it is told if it was heard late: it is news where no risk was told before.
+    """
     if decision.cause == _LEAVING:
         return True
     episode = state.by_rule[decision.rule]
-    return episode is not None and scorer.rules.cancelled_since(state, episode.opened_s, at_s)
+    if episode is None:
+        return False
+    return scorer.rules.cancelled_since(state, 0.0 if episode.number == 1 else episode.opened_s, at_s)
 
 
 def _why_at_risk(found: Assessment, horizon: int, *, cancelled: bool) -> str:

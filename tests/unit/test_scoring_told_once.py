@@ -89,3 +89,13 @@ def test_what_broke_after_a_graver_alert_was_closed_is_told():
     lifecycle.close(state.episodes[Rule.EXPERIENCE_DROP], seconds(3), "retained")
 
     assert told([step for each in contact for step in then(state, each)]) == [("service_failure", "opened")]
+
+
+def test_who_is_heard_late_to_have_cancelled_is_said_to_have():
+    """Also where silence opened the risk after they had cancelled, and before that was heard."""
+    state, _ = live(LOYAL, until=430)
+    assert state.episodes[Rule.CHURN_RISK].opened_s > seconds(412)
+    [step] = then(state, event("subscription.cancelled", 412))
+    document = alert_document(DEFAULT, "anna", state, step, generation="g", announced=False)
+
+    assert document["reason"].startswith("The customer cancelled: churn risk")
