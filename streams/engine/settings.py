@@ -53,7 +53,7 @@ class EngineSettings:
     step_s: float = 5.0
     """Longest wait of what is newer for an input of which the broker has more, but nothing comes: its leader
     may be away, and to elect one takes less. The others then go on without it, until it comes."""
-    gather_s: float = 0.030
+    gather_s: float = 0.034
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""
     gather_bytes: int = 256 << 10
