@@ -1,7 +1,7 @@
 """The product as the engine drives it: a handler, which gives each transaction its unit of work."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from streams.announcing import Desk
 from streams.casework import Office
@@ -76,7 +76,7 @@ class Processor:
         """Return who decides of whom people are told, by partition."""
         return self.office.desks
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> PartitionWork:
+    def begin(self, partition: int, rows: dict[bytes, bytes], standing: Standing) -> PartitionWork:
         """Start a unit of work on `partition` (see `engine.handler.Handler`)."""
         return PartitionWork(self, partition, rows, standing)
 

@@ -40,7 +40,7 @@ class Quiet:
         processor.publishing = False
         self.processor = processor
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Work:
+    def begin(self, partition: int, rows: dict[bytes, bytes], standing: Standing) -> Work:
         """Start a unit of work (see `engine.handler.Handler`)."""
         return QuietWork(self.processor.begin(partition, rows, standing))
 

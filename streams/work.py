@@ -6,7 +6,7 @@ writes the effects in one transaction; the in-memory log drives the same code.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, cast
 
 from schemas.arrivals import Arrival
@@ -79,13 +79,13 @@ class PartitionWork:
     """One unit of work on one state partition; rows are read from memory and changed in copies."""
 
     def __init__(
-        self, processor: Shared, partition: int, rows: Mapping[bytes, bytes], standing: Standing
+        self, processor: Shared, partition: int, rows: dict[bytes, bytes], standing: Standing
     ) -> None:
         self._processor = processor
         self._scorer = processor.scorer
         self._handlings = processor.handlings
         self._partition = partition
-        self._rows = cast("dict[bytes, bytes]", rows)  # compiled, a dict is looked up directly
+        self._rows = rows
         self._warm = processor.warm
         self._standing = standing
         self._topic = ""

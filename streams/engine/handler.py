@@ -5,7 +5,7 @@ nothing. Rows in memory are the bytes that the changelog holds. They change only
 carried them was committed, so memory is never ahead of the log.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -88,7 +88,7 @@ class Work(Protocol):
 class Handler(Protocol):
     """The application on top of the engine. One per worker."""
 
-    def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Work:
+    def begin(self, partition: int, rows: dict[bytes, bytes], standing: Standing) -> Work:
         """Start a unit of work on `partition`; `rows` are the committed rows, never mutated by the work."""
         ...
 

@@ -10,10 +10,12 @@ import pytest
 
 from schemas.codec import decode
 from schemas.envelope import Touchpoint
+from streams.settings import Settings
 from tests.bench import report, soak
 from tests.bench.beside import beside
 from tests.bench.measure import cores, cpu_s, percentile, pinned, rss_bytes
 from tests.bench.processes import READY, RECORDS, Run
+from tests.bench.stock import Baseline
 from tests.bench.workload import MIX, Workload, customer_id, probe, weights
 
 NOW_S = 1_780_000_000.0
@@ -129,6 +131,14 @@ def test_pinning_ends_with_its_block():
     with pinned(before[:1]):
         assert cores() == before[:1]
     assert cores() == before
+
+
+def test_stock_scores_what_its_table_holds():
+    """Compiled, the handler takes no mapping but a dict: the one in which the table keeps what it is set to."""
+    baseline = Baseline(Settings(), 1)
+    assert type(baseline.rows()) is dict
+    baseline.table.data[b"anna"] = b"row"
+    assert baseline.rows() == {b"anna": b"row"}
 
 
 def test_the_worker_is_understood():
