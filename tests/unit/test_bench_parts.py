@@ -134,7 +134,7 @@ def test_pinning_ends_with_its_block():
 
 
 def test_stock_scores_what_its_table_holds():
-    """Compiled, the handler takes no mapping but a dict: the one in which the table keeps what it is set to."""
+    """Compiled, the handler takes no mapping but a dict: the one in which the table keeps what it has."""
     baseline = Baseline(Settings(), 1)
     assert type(baseline.rows()) is dict
     baseline.table.data[b"anna"] = b"row"
