@@ -28,7 +28,6 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.protocol.api import RequestHeader_v2
 from aiokafka.protocol.coordination import FindCoordinatorRequest, FindCoordinatorResponse_v1
 from aiokafka.protocol.produce import ProduceRequest, ProduceResponse_v7
 from aiokafka.protocol.transaction import (
@@ -39,18 +38,6 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
     InitProducerIdResponse_v0,
 )
-from aiokafka.protocol.types import (
-    CompactArray,
-    CompactBytes,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    TaggedFields,
-)
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streams.engine.implicit import FeaturesRequest, FeaturesResponse, joins_implicitly
 from streams.engine.packed import (
@@ -61,59 +48,11 @@ from streams.engine.packed import (
     RenewingEndTxn,
 )
 from streams.engine.sending import LaneWriter
+from tests.produced import JOINED, JOINING, SPOKEN
 
 ROWS, SCORES = TopicPartition("rows", 0), TopicPartition("scores", 0)
 EPOCH, SEQUENCE = slice(51, 53), slice(53, 57)
 """Where they are in a batch of records."""
-SPOKEN = {0: (3, 13), 18: (0, 4), 26: (0, 5)}
-"""Versions of requests that a broker of today speaks."""
-TEXT = CompactString("utf-8")
-JOINING = Schema(
-    ("transactional_id", TEXT),
-    ("required_acks", Int16),
-    ("timeout", Int32),
-    (
-        "topics",
-        CompactArray(
-            ("topic", TEXT),
-            (
-                "partitions",
-                CompactArray(("partition", Int32), ("messages", CompactBytes), ("tags", TaggedFields)),
-            ),
-            ("tags", TaggedFields),
-        ),
-    ),
-    ("tags", TaggedFields),
-)
-"""The fields of a produce request with which partitions join, as aiokafka tells such."""
-JOINED = Schema(
-    (
-        "topics",
-        CompactArray(
-            ("topic", TEXT),
-            (
-                "partitions",
-                CompactArray(
-                    ("partition", Int32),
-                    ("error_code", Int16),
-                    ("offset", Int64),
-                    ("timestamp", Int64),
-                    ("log_start_offset", Int64),
-                    (
-                        "record_errors",
-                        CompactArray(("batch_index", Int32), ("message", TEXT), ("tags", TaggedFields)),
-                    ),
-                    ("error_message", TEXT),
-                    ("tags", TaggedFields),
-                ),
-            ),
-            ("tags", TaggedFields),
-        ),
-    ),
-    ("throttle_time_ms", Int32),
-    ("tags", TaggedFields),
-)
-"""Those of the answer."""
 
 
 class Brokers:
@@ -407,44 +346,6 @@ async def test_where_partitions_join_by_themselves_two_requests_are_enough() -> 
     assert [each.encode() for each in ended] == [
         b"\x06app-0" + struct.pack(">qhb", *named, 1) + b"\x00" for named in ((7, 3), (8, 0))
     ]
-
-
-def test_a_header_is_that_of_aiokafka() -> None:
-    """Packed by hand or field by field: the bytes are the same."""
-    request = RenewingEndTxn("app-0", 7, 3, 1).prepare(SPOKEN)
-    wanted = RequestHeader_v2(request, 9, "writer-ü").encode()
-    assert request.build_request_header(correlation_id=9, client_id="writer-ü").encode() == wanted
-
-
-NAMES = st.text(max_size=200)
-REFUSED = st.lists(st.tuples(st.integers(0, 9), st.none() | NAMES, st.just({})), max_size=2)
-TAGS = st.sampled_from([{}, {}, {1: b"\1x"}])
-
-
-@given(
-    st.lists(
-        st.tuples(
-            NAMES,
-            st.lists(
-                st.tuples(*[st.integers(0, 99)] * 5, REFUSED, st.none() | NAMES, TAGS), min_size=1, max_size=3
-            ),
-            TAGS,
-        ),
-        max_size=3,
-    )
-)
-def test_an_answer_is_read_as_aiokafka_would(topics: list[Any]) -> None:
-    """Whatever else the broker tells of a batch, or will tell one day."""
-    read = ProduceResponseV12.decode(BytesIO(JOINED.encode((topics, 0, {}))))
-    assert read.topics == [(topic, [each[:-1] for each in found]) for topic, found, _ in topics]
-
-
-@given(NAMES, st.lists(st.tuples(NAMES, st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=300))))))
-def test_a_request_is_what_aiokafka_would_send(name: str, topics: list[Any]) -> None:
-    """Packed by hand or field by field: the bytes are the same."""
-    tagged = [(topic, [(number, data, {}) for number, data in found], {}) for topic, found in topics]
-    wanted = JOINING.encode((name, -1, 5_000, tagged, {}))
-    assert JoiningProduce(ProduceRequest(name, -1, 5_000, topics)).prepare(SPOKEN).encode() == wanted
 
 
 async def test_a_commit_that_brings_nothing_new_changes_no_number() -> None:
