@@ -196,7 +196,7 @@ def test_a_delivery_to_nobody_warns_in_json(tmp_path: Path):
 @pytest.mark.parametrize(
     ("error", "code", "event"),
     [
-        (OSError(28, "No space left"), Exit.ENVIRONMENT, "[Errno 28] No space left"),
+        (OSError(28, "No space left"), Exit.ENVIRONMENT, "No space left"),
         (ZeroDivisionError("oops"), Exit.CRASHED, "a bug in cx: ZeroDivisionError: oops"),
     ],
 )
