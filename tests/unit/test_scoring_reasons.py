@@ -53,6 +53,12 @@ REASONS: list[tuple[str, Life, float | None, str]] = [
         ),
     ),
     (
+        "what stands is of the alert's rule: a broken promise is another's",
+        [*LOYAL, event("ticket.reopened", 346, ticket_id="t"), event("delivery.failed", 346.1, order_id="p")],
+        None,
+        "A ticket was reopened and is still open (just now); last experience: failed delivery, just now.",
+    ),
+    (
         "silence",
         [LOYAL[0]],
         66,
