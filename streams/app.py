@@ -21,7 +21,7 @@ from streams.engine.recovery import LaneTableManager
 from streams.engine.settings import EngineSettings, engine_settings
 from streams.engine.table import LaneTable
 from streams.engine.versions import check_seams
-from streams.errors import CxError
+from streams.errors import CxError, Exit
 from streams.settings import Settings, load_settings
 from streams.topics import COMPACTED, TABLE
 
@@ -60,13 +60,17 @@ def build_app(
 
 
 def make_data_folder(settings: Settings) -> None:
-    """Make the folder that Faust wants: its own failure would look like one of the work. Raises `CxError`."""
+    """Make the folder that Faust wants: its own failure would look like one of the work.
+
+    Raises `CxError` (exit code 2) where it cannot be made.
+    """
     folder = _data_folder(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"the folder {folder.absolute()} for Faust's own files cannot be made: {error.strerror}"
-        raise CxError(msg, mend="set CX_DATA_DIR to a folder that this user may write to") from error
+        mend = "set CX_DATA_DIR to a folder that this user may write to"
+        raise CxError(msg, mend=mend, code=Exit.USAGE) from error
 
 
 def _data_folder(settings: Settings) -> Path:

@@ -35,7 +35,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def security_options(settings: Settings) -> dict[str, Any]:
     """Return the options by which a client is let in: encryption, certificate, user and password.
 
-    Raises `CxError` for settings that contradict each other (exit code 2) and for files that cannot be used.
+    Raises `CxError` (exit code 2) for settings that contradict each other, and for files that cannot be used.
     """
     check_security(settings)
     protocol = settings.security_protocol
@@ -120,7 +120,7 @@ def _loaded(load: Callable[[], T], name: str, path: str) -> T:
         mend = f"check that {path} is a readable PEM file"
         if name == "ssl_certfile":
             mend += ", that ssl_keyfile belongs to it and that ssl_key_password_file opens the key"
-        raise CxError(msg, mend=mend) from error
+        raise CxError(msg, mend=mend, code=Exit.USAGE) from error
 
 
 def _said(error: Exception) -> str:

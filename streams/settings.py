@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from streams.errors import CxError, Exit
+from streams.errors import CxError, Exit, unreadable
 
 DEFAULT_FILE = "cx.toml"
 CONFIG_VARIABLE = "CX_CONFIG"
@@ -187,14 +187,17 @@ def load_settings(
 
 
 def read_secret(path: str) -> str:
-    """Return the content of a secret's file without white space around it; empty where `path` is empty."""
+    """Return the content of a secret's file without white space around it; empty where `path` is empty.
+
+    Raises `CxError` (exit code 2) where it cannot be read.
+    """
     if not path:
         return ""
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the secret's file {path} cannot be read: {getattr(error, 'strerror', error)}"
-        raise CxError(msg, mend=f"check that {path} exists and may be read by this user") from error
+        mend = "name the file that holds the secret, or make it"
+        raise unreadable(path, error, mend, what="the secret's file") from error
 
 
 def settings_table() -> str:
@@ -216,13 +219,13 @@ def variable(name: str) -> str:
 def _from_file(file: Path | None, env: Mapping[str, str]) -> dict[str, Any]:
     named = file or (Path(env[CONFIG_VARIABLE]) if env.get(CONFIG_VARIABLE) else None)
     path = named or Path(DEFAULT_FILE)
-    if named is None and not path.exists():
-        return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the settings file {path} cannot be read: {getattr(error, 'strerror', error)}"
-        raise _usage(msg, f"check {path}") from error
+        if named is None and isinstance(error, FileNotFoundError):
+            return {}
+        mend = "name a TOML file of settings, or none"
+        raise unreadable(path, error, mend, what="the settings file") from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"
         raise _usage(msg, f"mend {path} at the line named") from error

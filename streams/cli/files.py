@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from schemas.codec import LATEST_S
-from streams.errors import CxError, Exit
+from streams.errors import unreadable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,9 +27,8 @@ def open_events(path: str) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb")  # noqa: PTH123, SIM115  # closed below, so that a reader's OSError is not ours
     except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
         mend = "give a file of touchpoints, one JSON object a line, or - for standard input"
-        raise CxError(msg, mend=mend, code=Exit.USAGE) from error
+        raise unreadable(path, error, mend) from error
     with file:
         yield file
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from streams import __version__
-from streams.errors import CxError, Exit
+from streams.errors import MISNAMED, CxError, Exit
 from streams.words import FORM, speak, tell, tell_of_a_bug
 
 COMMANDS = {
@@ -161,7 +161,8 @@ def _run() -> None:
         )
         with suppress(OSError):
             sys.stdout.close()  # what could not be written would fail again when Python ends
-        sys.exit(Exit.ENVIRONMENT)
+        named = error.filename and error.errno in MISNAMED
+        sys.exit(Exit.USAGE if named else Exit.ENVIRONMENT)
     except Exception as error:  # noqa: BLE001  # shown as Python shows it; only the exit code is ours
         tell_of_a_bug(error)
         sys.exit(Exit.CRASHED)

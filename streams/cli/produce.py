@@ -23,7 +23,7 @@ from streams.demo.feed import Pace, Record, record_of
 from streams.demo.generator import DAYS, Truth, generate
 from streams.demo.scenes import iso
 from streams.demo.sinks import FileSink, KafkaSink, Sent, pump
-from streams.errors import CxError, Exit
+from streams.errors import CxError, Exit, unreadable
 from streams.replay import judge
 from streams.scoring.apply import Scorer
 from streams.scoring.policy import default_policy
@@ -137,10 +137,7 @@ def _open(stack: ExitStack, name: str) -> BinaryIO:
     try:
         return stack.enter_context(Path(name).open("rb"))
     except OSError as error:
-        message = f"{name} cannot be read: {error.strerror}"
-        raise CxError(
-            message, mend="give a file of events, one JSON object a line", code=Exit.USAGE
-        ) from error
+        raise unreadable(name, error, "give a file of events, one JSON object a line") from error
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -102,7 +102,7 @@ def export_documents(folder: Path, *, breaking: bool) -> None:
         paths = contract.write(folder, topic_docs())
     except OSError as error:
         msg = f"{folder} cannot be written: {error.strerror}"
-        raise CxError(msg, mend="name a folder of your own") from error
+        raise CxError(msg, mend="name a folder of your own", code=Exit.USAGE) from error
     click.echo(f"{len(paths)} documents in {folder}")
 
 

@@ -33,7 +33,7 @@ from msgspec import Meta
 from schemas.outputs import Rule, Severity, Step
 from streams.delivery.alert import Alert
 from streams.delivery.quiet import QuietHours, zone_of
-from streams.errors import CxError, Exit
+from streams.errors import CxError, Exit, unreadable
 from streams.mistakes import did_you_mean, ill_formed
 
 NOWHERE: Final = "nowhere"
@@ -133,8 +133,8 @@ def load_routes(path: Path) -> Routes:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the routes file {path} cannot be read: {getattr(error, 'strerror', error)}"
-        raise _wrong(msg, f"check {path}") from error
+        mend = "name the TOML file of the routes"
+        raise unreadable(path, error, mend, what="the routes file") from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not TOML: {error}"
         raise _wrong(msg, f"mend {path} at the line named") from error

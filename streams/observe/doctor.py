@@ -23,7 +23,12 @@ async def examine(settings: Settings, worker_url: str) -> AsyncIterator[Finding]
             yield each
     except CxError as problem:
         yield error("broker", problem.message, problem.mend)
-    for each in await asyncio.to_thread(worker, worker_url, read_secret(settings.api_token_file)):
+    try:
+        token = read_secret(settings.api_token_file)
+    except CxError as problem:
+        yield error("worker", problem.message, problem.mend)
+        return
+    for each in await asyncio.to_thread(worker, worker_url, token):
         yield each
 
 

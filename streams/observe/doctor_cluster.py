@@ -139,12 +139,19 @@ def _is_loopback(host: str) -> bool:
 
 
 def _secret_files(settings: Settings) -> Iterator[str]:
-    """Yield the settings that name a file with a secret, where it is there."""
+    """Yield the settings that name a file with a secret, where it is there and we may look at it."""
     public = {"ssl_cafile", "ssl_certfile"}
     for each in dataclass_fields(settings):
         path = str(getattr(settings, each.name))
-        if each.name.endswith("file") and each.name not in public and path and Path(path).is_file():
+        if each.name.endswith("file") and each.name not in public and path and _is_file(path):
             yield each.name
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False  # whoever reads it says so; it is no finding of ours
 
 
 async def certificate_end_s(settings: Settings) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from streams.errors import CxError, Exit
+from streams.errors import CxError, Exit, unreadable
 
 MAX_NODES: Final = 200_000
 """Aliases may repeat nodes; a file that grows beyond this repeats itself without end."""
@@ -53,12 +53,8 @@ def read_yaml(path: Path | str) -> YamlFile:
     """Read a YAML file; raises CxError (exit code 2) with the line where it is no YAML."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror}"
-        raise CxError(msg, mend="give a YAML file, or a folder of them", code=Exit.USAGE) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8"
-        raise CxError(msg, mend="save the file as UTF-8", code=Exit.USAGE) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, "give a YAML file, or a folder of them") from error
     return parse_yaml(text, str(path))
 
 

@@ -22,7 +22,7 @@ from schemas.families.promises import zone
 from schemas.fields import Channel
 from schemas.outputs import Rule as RuleName
 from schemas.touchpoints import TYPES
-from streams.errors import CxError, Exit
+from streams.errors import CxError, Exit, unreadable
 from streams.mistakes import did_you_mean, ill_formed, known_part
 
 DAY_S: Final = 86400.0
@@ -285,12 +285,10 @@ def load_policy(path: Path | str | None) -> Policy:
         return default_policy()
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"cannot read the policy file {path}: {error.strerror}"
-        raise CxError(
-            msg, mend="give the path of a TOML file, or none for the default", code=Exit.USAGE
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        mend = "give the path of a TOML file, or none for the default"
+        raise unreadable(path, error, mend, what="the policy file") from error
+    except tomllib.TOMLDecodeError as error:
         msg = f"the policy file {path} is not TOML: {error}"
         raise CxError(msg, mend="mend the line that the message names", code=Exit.USAGE) from error
     return policy_from_tables(tables, name=str(path))

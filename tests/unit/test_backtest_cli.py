@@ -147,7 +147,9 @@ def test_too_little_says_so(tmp_path: Path):
         (("backtest", "no/such/file"), "cannot read no/such/file"),
         (("fit", "--out", "x"), "give a file of touchpoints or --dataset"),
         (("fit", "no/such/file", "--out", "x"), "cannot read no/such/file"),
-        (("fit", "no/such/file", "--out", "no/such/folder/x"), "cannot write no/such/folder/x"),
+        (("fit", "no/such/file", "--out", f"{'p' * 300}/x"), "cannot write p+/x: File name too long"),
+        (("backtest", "no/such/file", "--report", f"{'p' * 300}/x"), "cannot read no/such/file"),
+        (("fit", "no/such/file", "--out", "no/such/folder/x"), "cannot write no/such/folder/x: No such file"),
     ],
 )
 def test_wrong_questions_are_told_so(arguments: tuple[str, ...], words: str):

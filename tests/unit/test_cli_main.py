@@ -38,7 +38,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     ended = subprocess.run(
         [sys.executable, "-m", "streams.cli.main", *command], capture_output=True, check=False, text=True
     )
-    assert ended.returncode == Exit.ENVIRONMENT
+    assert ended.returncode == Exit.USAGE
     assert f"error: {tmp_path}/file/out: Not a directory" in ended.stderr
     assert ended.stderr.endswith("try: name a place that this user may read and write\n")
 

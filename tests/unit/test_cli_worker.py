@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_start(
     (tmp_path / "file").touch()
     monkeypatch.setenv("CX_DATA_DIR", str(tmp_path / "file" / "data"))
     error = refusal(run())
-    assert error.code is Exit.ENVIRONMENT
+    assert error.code is Exit.USAGE
     assert f"the folder {tmp_path / 'file' / 'data'} for Faust's own files cannot be made" in error.message
     assert "CX_DATA_DIR" in error.mend
 

@@ -128,8 +128,9 @@ def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], 
 def test_files_that_are_not_there_are_named(tmp_path: Path):
     """A missing authority and a missing password are told with their paths, not as a broken connection."""
     missing = str(tmp_path / "missing")
-    with pytest.raises(CxError, match=f"ssl_cafile {missing} cannot be used: No such file"):
+    with pytest.raises(CxError, match=f"ssl_cafile {missing} cannot be used: No such file") as caught:
         security_options(Settings(security_protocol="SSL", ssl_cafile=missing))
+    assert caught.value.code is Exit.USAGE
     given = load_settings(
         env={
             "CX_SECURITY_PROTOCOL": "SASL_SSL",
@@ -137,8 +138,9 @@ def test_files_that_are_not_there_are_named(tmp_path: Path):
             "CX_SASL_PASSWORD_FILE": missing,
         }
     )
-    with pytest.raises(CxError, match=f"{missing} cannot be read"):
+    with pytest.raises(CxError, match=f"cannot read the secret's file {missing}: No such file") as caught:
         security_options(given)
+    assert caught.value.code is Exit.USAGE
 
 
 def test_every_client_is_made_with_the_options_of_the_one_function():

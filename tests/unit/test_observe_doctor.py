@@ -1,7 +1,7 @@
 """What the doctor says of topics, versions and a worker, without a broker."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -44,6 +44,21 @@ def states(**changes: Any) -> tuple[TopicState, ...]:
 def told(found: Iterator[Finding]) -> list[tuple[str, str, str]]:
     """Return status, message and mend of each finding."""
     return [(each.status.value, each.message, each.mend) for each in found]
+
+
+async def test_a_token_that_cannot_be_read_is_a_finding(monkeypatch: pytest.MonkeyPatch):
+    """What was found before it is not lost, and the worker is not asked as nobody."""
+
+    async def nothing(_: Settings) -> AsyncIterator[Finding]:
+        return
+        yield
+
+    monkeypatch.setattr(examined, "_kafka", nothing)
+    settings = Settings(api_token_file="none/token")  # noqa: S106  # the name of a file
+    found = [each async for each in examined.examine(settings, "http://127.0.0.1:1")]
+    assert [(each.subject, each.status) for each in found][1:] == [("worker", Status.ERROR)]
+    assert found[1].message == "cannot read the secret's file none/token: No such file or directory"
+    assert found[1].mend
 
 
 def test_topics_as_they_should_be_are_one_line():

@@ -1,6 +1,9 @@
 """`cx policy test`: lives with what must come of them, and how a difference is told."""
 
 import json
+import os
+from collections.abc import Callable
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +298,30 @@ def test_a_broken_file_hides_no_other(folder: Folder):
 def test_a_folder_without_tests(folder: Folder):
     """A folder without YAML is named."""
     assert "no policy tests in" in folder.refused()
+
+
+def test_a_folder_that_is_kept_from_us_is_told_of(folder: Folder, monkeypatch: pytest.MonkeyPatch):
+    """Neither is it taken for one without tests, nor are the tests of a folder within passed over."""
+    folder.case("{at: 346d, band: at_risk}")
+    inner = folder.path / "inner"
+    inner.mkdir()
+    looked = os.scandir
+    for locked in (folder.path, inner):
+        monkeypatch.setattr(os, "scandir", kept(locked, looked))
+        assert folder.refused() == f"cannot read the folder {locked}: Permission denied"
+
+
+def kept(locked: Path, looked: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what looks into folders for somebody who has no right to one; root would have it."""
+
+    def look(path: Any) -> Any:
+        if Path(path) == locked:
+            raise PermissionError(EACCES, os.strerror(EACCES), str(path))
+        return looked(path)
+
+    return look
+
+
+def test_a_path_that_cannot_be_looked_at_is_told_of(folder: Folder):
+    """What the system refuses to look at is named like any file that cannot be read."""
+    assert folder.refused("p" * 300) == f"cannot read {'p' * 300}: File name too long"

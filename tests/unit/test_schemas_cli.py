@@ -169,4 +169,6 @@ def test_export_into_a_file(tmp_path: Path):
     """A folder that cannot be made is named."""
     (tmp_path / "json").write_text("")
 
-    assert failed("export", str(tmp_path)).message.startswith(f"{tmp_path} cannot be written")
+    error = failed("export", str(tmp_path))
+    assert error.message.startswith(f"{tmp_path} cannot be written")
+    assert error.code is Exit.USAGE

@@ -204,7 +204,7 @@ def test_all_problems_at_once():
     ("content", "words"),
     [
         (b"prior = = 1", "is not TOML: Invalid value (at line 1, column 9)"),
-        (b"\xff\xfe", "is not TOML: 'utf-8' codec"),
+        (b"\xff\xfe", "it is not UTF-8"),
         (b"ledgr = 1", "unknown key `ledgr`"),
     ],
 )

@@ -56,7 +56,7 @@ def test_a_file_may_be_named_by_argument_or_variable(tmp_path: Path):
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path):
     """A settings file that was asked for must be there; the default one need not."""
-    with pytest.raises(CxError, match=r"settings file .*gone\.toml cannot be read: No such file"):
+    with pytest.raises(CxError, match=r"cannot read the settings file .*gone\.toml: No such file"):
         load_settings(env={}, file=tmp_path / "gone.toml")
 
 
@@ -151,9 +151,31 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path):
 
 
 def test_a_secret_that_cannot_be_read_is_named_and_not_shown(tmp_path: Path):
-    """A missing secret is an error that names the file."""
-    with pytest.raises(CxError, match=r"secret's file .*token cannot be read: No such file"):
-        read_secret(str(tmp_path / "token"))
+    """It is a mistake in the settings: the file, why and a way out are told, and nothing of what it holds."""
+    token = tmp_path / "token"
+    with pytest.raises(CxError, match=f"cannot read the secret's file {token}: No such file") as caught:
+        read_secret(str(token))
+    assert (caught.value.code, caught.value.mend) == (
+        Exit.USAGE,
+        "name the file that holds the secret, or make it",
+    )
+    token.write_bytes(b"\xe9")
+    with pytest.raises(CxError) as caught:
+        read_secret(str(token))
+    assert caught.value.message == f"cannot read the secret's file {token}: it is not UTF-8"
+    assert caught.value.code is Exit.USAGE
+
+
+def test_a_default_file_that_is_kept_from_us_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Only where no cx.toml is there do the defaults hold: else what it sets would be without effect."""
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(env={}) == Settings()
+    Path("cx.toml").mkdir()
+    with pytest.raises(CxError, match=r"cannot read the settings file cx\.toml: Is a directory") as caught:
+        load_settings(env={})
+    assert caught.value.code is Exit.USAGE
 
 
 def test_the_table_shows_every_setting_with_its_variable():
