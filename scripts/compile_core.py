@@ -48,6 +48,7 @@ MODULES = (
     "streams/scoring/churn.py",
     "streams/scoring/claims.py",
     "streams/scoring/compiled.py",
+    "streams/scoring/complaints.py",
     "streams/scoring/deadlines.py",
     "streams/scoring/drivers.py",
     "streams/scoring/entries.py",

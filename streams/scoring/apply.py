@@ -11,6 +11,7 @@ from librt.vecs import vec
 from schemas.arrivals import Arrival
 from schemas.envelope import Touchpoint
 from streams.scoring.churn import Churn
+from streams.scoring.complaints import Complaints
 from streams.scoring.drivers import Drivers
 from streams.scoring.episodes import Decision
 from streams.scoring.heads import Heads
@@ -96,7 +97,8 @@ class Scorer:
         self.ledger = Ledger(policy, self.drivers, failures, self.signals)
         self.churn = Churn(policy)
         self.register = Register(policy, self.weigher, self.signals)
-        self.rules = Rules(policy, self.ledger, self.churn, self.register.judge)
+        complaints = Complaints(policy, self.churn, self.weigher, self.signals)
+        self.rules = Rules(policy, self.ledger, self.churn, self.register.judge, complaints)
         # A policy's own fields are slow to read, and every score is held against these.
         self.min_move = policy.publish.min_move
         self.told_coverage = policy.publish.min_coverage

@@ -76,16 +76,6 @@ class Grievances:
                 return True
         return False
 
-    def has_settled(self, state: CustomerState, complained_s: float, at_s: float) -> bool:
-        """Tell whether the complaint of a time ended by `at_s`, other than by its age.
-
-        Of one without an id nobody can say so.
-        """
-        for case in state.entries.failures:
-            if case.kind == COMPLAINT and abs(case.since_s - complained_s) <= 1.0 and case.until_s <= at_s:
-                return not self._is_too_old(case)
-        return False
-
     def _breaks(self, key: int) -> bool:
         """Tell whether a failure of that key is a broken promise."""
         return key in (self._order_key, self._promise_key, self._failed_key)

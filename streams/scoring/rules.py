@@ -9,6 +9,7 @@ import math
 from typing import Final
 
 from streams.scoring.churn import Churn, sigmoid
+from streams.scoring.complaints import Complaints
 from streams.scoring.episodes import (
     FOLDS_INTO,
     Decision,
@@ -77,16 +78,18 @@ _LOST: Final = Cause.LOST
 _EXPERIENCE: Final = Cause.EXPERIENCE
 _LEAVING: Final = Cause.LEAVING
 _CANCELLED: Final = Intent.CANCELLED
-_COMPLAINT: Final = Intent.COMPLAINT
 
 
 class Rules:
     """The alert rules under one policy; what every event is held against is read from it once."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, churn: Churn, judge: Judge) -> None:
+    def __init__(
+        self, policy: Policy, ledger: Ledger, churn: Churn, judge: Judge, complaints: Complaints
+    ) -> None:
         self.policy = policy
         self.ledger = ledger
         self.churn = churn
+        self._complaints = complaints
         self.value = Value(policy, churn.count_half_lives_s[-1])
         self.grievances = Grievances(policy, judge)
         self.gravity = Gravity(ledger, churn, self.grievances, self.value)
@@ -318,26 +321,26 @@ class Rules:
             and (turn.strong or not self._told_lately(turn.state, turn.at_s))
         ):
             self._open(turn, _EXPERIENCE_DROP, Cause.TREND, severity)
-        elif turn.strong and not grieved and self._complains(turn) and not self._told_complaint(turn.state):
+        elif turn.strong and not grieved and self._complains(turn) and not self._told_complaint(turn):
             self._open(turn, _EXPERIENCE_DROP, Cause.COMPLAINT, severity)
 
     def _complains(self, turn: Turn) -> bool:
         """Tell whether a fresh complaint, of which nobody said that it was settled, leaves them at risk."""
-        state, glance, at_s = turn.state, turn.glance, turn.at_s
+        glance = turn.glance
         return (
             glance.score < self._at_risk_below
             and glance.coverage >= self._min_coverage
-            and self.churn.is_fresh(state, _COMPLAINT, at_s)
-            and not self.grievances.has_settled(state, self.churn.declared_s(state, _COMPLAINT), at_s)
+            and self._complaints.stand(turn.state, turn.at_s)
         )
 
-    def _told_complaint(self, state: CustomerState) -> bool:
+    def _told_complaint(self, turn: Turn) -> bool:
         """Tell whether the last complaint was told: no other event tells it.
 
         It was if a rule that tells a complaint was open after it, or if something stood when it came: that
         was told, by its own rule or by the graver one that it was folded into.
         """
-        complained_s = self.churn.declared_s(state, _COMPLAINT) + ROUNDING_S
+        state = turn.state
+        complained_s = self._complaints.last_s(state, turn.at_s) + ROUNDING_S
         for rule in (_EXPERIENCE_DROP, _SERVICE_FAILURE, _PROMISE_BROKEN):
             episode = state.by_rule[rule]
             if episode is not None and episode.closed_s is not None and episode.closed_s > complained_s:
