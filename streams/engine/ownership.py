@@ -17,12 +17,10 @@ from streams.engine.settings import EngineSettings
 from streams.engine.stats import Stats
 from streams.engine.sweep import SweepCursor
 from streams.engine.wire import TopicInfo, describe
-from streams.engine.writer import Writer
+from streams.engine.writer import Writer, start_all
 
 log = logging.getLogger(__name__)
 
-START_S = 120.0
-"""So long all producers may take to get their ids; aiokafka would ask a cluster that gives none for ever."""
 SWEEP_SLICE = 500
 """Most customers in one transaction of the sweep."""
 
@@ -112,16 +110,11 @@ class Ownership:
         )
 
     async def _load(self, fresh: list[Owned]) -> None:
-        starts = [asyncio.create_task(each.writer.producer.start()) for each in fresh]
         try:
             # Whoever wrote before is fenced, and its open transaction aborted, BEFORE the changelog is read.
-            async with asyncio.timeout(START_S):
-                await asyncio.gather(*starts)
+            await start_all([each.writer for each in fresh])
             await self._read(fresh)
         except BaseException:
-            # One that went on would ask for an id later, and fence whoever writes by then.
-            for start in starts:
-                start.cancel()
             await asyncio.gather(*(each.close() for each in fresh))
             raise
         self._owned.update({each.state.number: each for each in fresh})

@@ -29,7 +29,7 @@ from streams.engine.queue import PartitionQueue
 from streams.engine.settings import EngineSettings
 from streams.engine.watermark import InputState, watermark
 from streams.engine.wire import describe
-from streams.engine.writer import Writer
+from streams.engine.writer import Writer, start_all
 from streams.errors import CxError, Exit
 
 CLEARING, REPLAYING, DONE = "clearing", "replaying", "done"
@@ -84,7 +84,7 @@ async def rebuild(settings: EngineSettings, orders: Orders, *, accept_loss: bool
         msg = f"another process took a partition over: {error}"
         raise CxError(msg, mend=f"stop all workers; {mend}", code=Exit.STOPPED) from error
     except (KafkaError, OSError, TimeoutError) as error:
-        msg = f"the rebuild was broken off: {error!r}"
+        msg = f"the rebuild was broken off: {str(error) or repr(error)}"
         raise CxError(msg, mend=mend, code=Exit.STOPPED) from error
 
 
@@ -143,7 +143,7 @@ async def _writers(settings: EngineSettings, numbers: Collection[int]) -> AsyncI
     """Yield a writer for each partition; whoever wrote before is fenced."""
     writers = {number: Writer(settings, number, new_producer(settings, number)) for number in numbers}
     try:
-        await asyncio.gather(*(writer.producer.start() for writer in writers.values()))
+        await start_all(writers.values())
         yield writers
     finally:
         await asyncio.gather(*(writer.close() for writer in writers.values()))

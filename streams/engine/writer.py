@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, groupby
 from time import time
 
@@ -19,6 +19,8 @@ from streams.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 
+START_S = 120.0
+"""So long all producers may take to get their ids; aiokafka would ask a cluster that gives none for ever."""
 STOP_TIMEOUT_S = 5.0
 TIMEOUTS = 2.0
 """So many transaction timeouts are waited for: the broker has aborted it long since, and aiokafka would ask
@@ -92,6 +94,26 @@ class Writer:
             item = batch.fill(item, left)
             batch.close()
             yield tp, batch
+
+
+async def start_all(writers: Collection[Writer]) -> None:
+    """Let each producer connect and get its id from the brokers: whoever wrote with it before is fenced.
+
+    Raises the error of the first that could not, or `TimeoutError` that names those without one in `START_S`.
+    Then none goes on: one that got its id later would fence whoever writes by then.
+    """
+    starts = {asyncio.create_task(each.producer.start()): each.partition for each in writers}
+    try:
+        ended, waiting = await asyncio.wait(starts, timeout=START_S, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for start in starts:
+            start.cancel()
+    for start in ended:
+        start.result()
+    if waiting:
+        lacking = ", ".join(map(str, sorted(starts[start] for start in waiting)))
+        msg = f"the brokers gave no id to write with in {START_S:g} s, for partitions {lacking}"
+        raise TimeoutError(msg)
 
 
 class Batch(BatchBuilder):  # type: ignore[misc]  # aiokafka is untyped

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from streams.engine import ownership
+from streams.engine import ownership, writer
 from streams.engine.ownership import Ownership
 from streams.engine.stats import Stats
 from tests.lane_bench import SETTINGS, Counting
@@ -59,7 +59,7 @@ async def test_a_cluster_that_gives_no_id_is_told_of(
     made: list[Producer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too few copies of the log of transactions, say: a loop in silence nobody sees."""
-    monkeypatch.setattr(ownership, "START_S", 0.01)
-    with pytest.raises(TimeoutError):
+    monkeypatch.setattr(writer, "START_S", 0.01)
+    with pytest.raises(TimeoutError, match=r"gave no id to write with in 0\.01 s, for partitions 1$"):
         await asyncio.wait_for(Ownership(SETTINGS, Counting(), Stats()).load({1}, 1, 1, healing=False), 10)
     assert made[0].stopped

@@ -1,5 +1,8 @@
 """What a rebuild refuses before it touches anything; the rest is tested on a real Kafka."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import msgspec
@@ -7,6 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.engine import rebuild as module
+from streams.engine import writer as engine_writer
 from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects
 from streams.engine.loader import Loaded
@@ -23,7 +27,7 @@ from streams.engine.rebuild import (
     rebuild,
 )
 from streams.engine.settings import EngineSettings
-from streams.errors import CxError
+from streams.errors import CxError, Exit
 from streams.local_kafka.wire import free_port
 from tests.lane_bench import Counting, PaperWriter
 
@@ -57,6 +61,62 @@ async def test_a_broker_that_fails_leaves_a_rebuild_to_be_taken_up() -> None:
     with pytest.raises(CxError, match="broken off") as caught:
         await rebuild(settings, orders)
     assert "goes on where it was" in caught.value.mend
+
+
+class Silent:
+    """A producer whose brokers accept the connection and never answer; `answers` has one that does."""
+
+    def __init__(self, number: int, *, answers: bool) -> None:
+        self.number = number
+        self.answers = answers
+        self.given_up = self.stopped = False
+
+    async def start(self) -> None:
+        """Ask for an id."""
+        if self.answers:
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up = True
+
+    async def stop(self) -> None:
+        """Let go."""
+        self.stopped = True
+
+
+async def test_brokers_that_give_no_id_are_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was waited for, of which partitions and how to go on is told, and nothing was touched."""
+    made: list[Silent] = []
+
+    def new(_: EngineSettings, number: int) -> Silent:
+        made.append(Silent(number, answers=number == 1))
+        return made[-1]
+
+    async def survey(*_: object) -> tuple[dict[int, Marker], dict[int, dict[str, Position]]]:
+        numbers = range(3)
+        return {number: marker(0, 5) for number in numbers}, {number: {} for number in numbers}
+
+    @asynccontextmanager
+    async def read(_: EngineSettings) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(module, "new_producer", new)
+    monkeypatch.setattr(module, "_survey", survey)
+    monkeypatch.setattr(module, "reader", read)
+    monkeypatch.setattr(engine_writer, "START_S", 0.01)
+    monkeypatch.setattr(module, "give_bare", lambda _: None)
+    settings = EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",))
+    with pytest.raises(CxError) as caught:
+        await asyncio.wait_for(rebuild(settings, SimpleNamespace(check=len)), 10)  # type: ignore[arg-type]  # never asked
+    assert caught.value.message == (
+        "the rebuild was broken off: the brokers gave no id to write with in 0.01 s, for partitions 0, 2"
+    )
+    assert caught.value.mend == "cx rebuild goes on where it was; cx doctor"
+    assert caught.value.code is Exit.STOPPED
+    assert [(each.given_up, each.stopped) for each in made] == [(True, True), (False, True), (True, True)]
 
 
 def of_rebuild(name: str, phase: str) -> Marker:
