@@ -41,6 +41,7 @@ class Grievances:
         self._promise_key = judge.promise_key
         self._failed_key = judge.failed_key
         self._repeat_key = judge.repeat_key
+        self._public_code = judge.public_code
         self.floors = {
             driver.code: SEVERITIES.index(driver.severity_floor) for driver in policy.drivers.values()
         }
@@ -139,11 +140,14 @@ class Grievances:
         return not last[1]
 
     def made_good(self, state: CustomerState, at_s: float) -> set[int]:
-        """Return the codes of the drivers of which all failures that the register knows were made good."""
+        """Return the codes of the drivers of which all failures that the register knows were made good.
+
+        What is to be done about a complaint in public is to answer it.
+        """
         good: set[int] = set()
         bad: set[int] = set()
         for case in state.entries.failures:
-            codes = good if self._is_made_good(case, at_s) else bad
+            codes = good if self._is_made_good(case, at_s) or self._is_answered(case) else bad
             codes.add(case.key >> 3)
         return good - bad
 
@@ -152,6 +156,10 @@ class Grievances:
         if case.until_s > at_s or self._is_too_old(case):
             return False
         return case.until_s > case.since_s or case.kind == ISSUE  # which the contact itself may settle
+
+    def _is_answered(self, case: Case) -> bool:
+        """Tell whether a complaint in public was answered: nothing of that is due, or was missed."""
+        return case.key >> 3 == self._public_code and not (case.pending_s or case.unanswered)
 
     def _is_too_old(self, case: Case) -> bool:
         """Tell whether a failure ends by its age alone."""

@@ -239,6 +239,15 @@ CALL_BACK = "Read what was said before, then call back"
 COMPLAINED = event("complaint.raised", 346, complaint_id="k", issue_id="i1")
 
 
+ANSWER = "Answer where it was said, within the day, and go on in private"
+
+
+POSTED = event("social.mentioned", 346, post_id="s", issue_id="i1", sentiment=-0.9, reach=100_000)
+
+
+ANSWERED = event("social.mentioned", 346.5, direction="outbound", post_id="s")
+
+
 ADVICE: dict[str, tuple[Life, str]] = {
     "came late": ([placed(347, "p", 346), CAME], REMIND),
     "came after all": ([FAILED, CAME], REMIND),
@@ -254,6 +263,21 @@ ADVICE: dict[str, tuple[Life, str]] = {
     "a complaint that was solved": ([COMPLAINED, ticket("solved", 347)], REMIND),
     "came again": ([call(346), call(347)], CALL_BACK),
     "came again, which settled it": ([call(346), call(347, resolved="yes")], REMIND),
+    "a post that nobody answered": ([POSTED], ANSWER),
+    "a post that was answered": ([POSTED, ANSWERED], REMIND),
+    "a post whose issue was answered": ([POSTED, ticket("replied", 346.5, issue_id="i1")], REMIND),
+    "a post that was answered too late": (
+        [POSTED, event("social.mentioned", 350, direction="outbound", post_id="s")],
+        REMIND,
+    ),
+    "one of two posts was answered": (
+        [POSTED, event("social.mentioned", 346.2, post_id="t", sentiment=-0.9), ANSWERED],
+        ANSWER,
+    ),
+    "a post that was answered, another had no id": (
+        [POSTED, event("social.mentioned", 346.2, sentiment=-0.9), ANSWERED],
+        ANSWER,
+    ),
     "came again for a reason": ([event("call.ended", 346 + n, reason="lost") for n in (0, 1)], CALL_BACK),
 }
 
