@@ -76,6 +76,7 @@ MODULES = (
     "streams/scoring/state.py",
     "streams/scoring/sums.py",
     "streams/scoring/texts.py",
+    "streams/scoring/unresolved.py",
     "streams/scoring/value.py",
     "streams/scoring/verdict.py",
     "streams/scoring/warm.py",

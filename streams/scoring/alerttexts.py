@@ -23,6 +23,7 @@ from streams.scoring.maths import rounded
 from streams.scoring.reasons import reason_after
 from streams.scoring.state import CustomerState, Episode
 from streams.scoring.texts import Text, churn_drivers_text, drivers_text, put_last
+from streams.scoring.unresolved import Unresolved
 from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Band, Because, Rule
 
 OWNED_POINTS: Final = -1.0
@@ -143,6 +144,7 @@ class AlertTexts:
         self._scorer = scorer
         self._value = scorer.rules.value
         self._grievances = scorer.rules.grievances
+        self._unresolved = Unresolved(scorer.weigher, scorer.signals)
         self._silence = scorer.churn.silence
         self._link_template = link_template
         self._lost_share = policy.rules.lost
@@ -256,11 +258,15 @@ class AlertTexts:
         """
         scorer, experience = self._scorer, it.found.experience
         scale = scorer.ledger.mean_share / experience.denominator
-        return {
+        good = {
             code
             for code in self._grievances.made_good(it.state, it.at_s)
             if scale * scorer.weigher.beside_register(it.state, code, it.at_s) > OWNED_POINTS
         }
+        unresolved = self._unresolved
+        if unresolved.left(it.state, it.at_s, OWNED_POINTS / scale) * scale > OWNED_POINTS:
+            good.add(unresolved.code)
+        return good
 
     def _put_from_holdout(self, text: Text, it: Telling, customer_id: str, *, holdout: bool) -> None:
         """Write the last experience, and what silence has cost."""

@@ -245,6 +245,15 @@ ANSWER = "Answer where it was said, within the day, and go on in private"
 POSTED = event("social.mentioned", 346, post_id="s", issue_id="i1", sentiment=-0.9, reach=100_000)
 
 
+STAY_WITH_IT = "Give the matter to one person who stays with it until it is solved"
+
+
+UNRESOLVED = call(346, resolved="no")
+
+
+AGAIN = call(346.5, id="again", resolved="no")
+
+
 ANSWERED = event("social.mentioned", 346.5, direction="outbound", post_id="s")
 
 
@@ -277,6 +286,25 @@ ADVICE: dict[str, tuple[Life, str]] = {
     "a post that was answered, another had no id": (
         [POSTED, event("social.mentioned", 346.2, sentiment=-0.9), ANSWERED],
         ANSWER,
+    ),
+    "a call that solved nothing": ([UNRESOLVED], STAY_WITH_IT),
+    "a call that solved nothing, and its ticket was solved": ([UNRESOLVED, ticket("solved", 347)], REMIND),
+    "two calls, and then it was solved": ([UNRESOLVED, AGAIN, ticket("solved", 347)], REMIND),
+    "a call that solved nothing, after what was solved": (
+        [UNRESOLVED, ticket("solved", 346.2), AGAIN],
+        STAY_WITH_IT,
+    ),
+    "two calls, and one of their matters was solved": (
+        [UNRESOLVED, call(348, issue_id="i2", resolved="no"), ticket("solved", 349)],
+        STAY_WITH_IT,
+    ),
+    "a call about nothing that was named, and another": (
+        [UNRESOLVED, event("call.ended", 340, resolved="no"), ticket("solved", 349)],
+        STAY_WITH_IT,
+    ),
+    "a call that solved nothing long after another about it": (
+        [event("call.ended", 250, issue_id="i1"), UNRESOLVED, ticket("solved", 347)],
+        REMIND,
     ),
     "came again for a reason": ([event("call.ended", 346 + n, reason="lost") for n in (0, 1)], CALL_BACK),
 }
