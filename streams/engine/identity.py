@@ -1,11 +1,10 @@
 """Whether an input is still the topic that the marker speaks of, and what to do where it is not.
 
-A topic deleted and made anew has the same name and offsets from 0: every event below the marker would be
-skipped in silence. The broker's topic id tells them apart; where a broker has none (before 2.8), the last
-record applied is read again and compared.
+Of one that was deleted nothing is heard any more, as of one in which nothing happens. Made anew it has the
+same name and offsets from 0: every event below the marker would be skipped in silence. The broker's topic id
+tells them apart; where a broker has none (before 2.8), the last record applied is read again and compared.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ from streams.engine.errors import OutOfRange
 from streams.engine.loader import read_changelog
 from streams.engine.marker import Marker, Position, fingerprint, new_marker
 from streams.engine.settings import EngineSettings
-from streams.engine.wire import describe
-from streams.engine.writer import Writer
+from streams.engine.wire import SPREAD_S, describe
+from streams.engine.writer import Writer, start_all
 from streams.errors import CxError, Exit
 
 REREAD_TIMEOUT_S = 5.0
@@ -29,8 +28,12 @@ async def settle(consumer: Any, settings: EngineSettings, markers: Mapping[int, 
     """Check every position of `markers` against the topics as they are, and start inputs never seen.
 
     `consumer` is a `reader`. A partition without a marker gets a new one that starts at the earliest record.
+    Without one of the inputs none is worked on: nothing of it would ever be heard again, in silence.
     """
-    ids = {name: found.topic_id for name, found in (await describe(consumer, settings.inputs)).items()}
+    found = await describe(consumer, settings.inputs, wait_s=SPREAD_S)
+    if gone := [topic for topic in settings.inputs if topic not in found]:
+        return Settled({}, {number: _gone(gone[0], number) for number in markers})
+    ids = {name: info.topic_id for name, info in found.items()}
     wanted = [TopicPartition(topic, number) for number in markers for topic in settings.inputs]
     begin, end = await bounds(consumer, wanted)
     settled = Settled({}, {})
@@ -56,6 +59,11 @@ class Settled:
 
     markers: dict[int, Marker]
     problems: dict[int, OutOfRange]
+
+
+def _gone(topic: str, number: int) -> OutOfRange:
+    mend = f"cx topics create, then cx topics adopt {topic}"
+    return OutOfRange(topic, number, "the topic is not there any more", mend=mend)
 
 
 def _refuse_rebuild(changelog: str, number: int, marker: Marker) -> None:
@@ -153,17 +161,24 @@ async def _adopt_one(settings: EngineSettings, tp: TopicPartition, topic_id: str
     """
     if await _step(settings, tp, topic_id) is None:
         return None
-    producer = new_producer(settings, tp.partition)
-    await producer.start()
+    writer = Writer(settings, tp.partition, new_producer(settings, tp.partition))
     try:
+        await _start(writer)
         step = await _step(settings, tp, topic_id)
         if step is None:
             return None
         adopted, marker = step
-        await Writer(settings, tp.partition, producer).write_marker(marker)
+        await writer.write_marker(marker)
         return adopted
     finally:
-        await asyncio.wait_for(producer.stop(), REREAD_TIMEOUT_S)
+        await writer.close()
+
+
+async def _start(writer: Writer) -> None:
+    try:
+        await start_all([writer])
+    except TimeoutError as error:
+        raise CxError(str(error), mend="cx doctor") from error
 
 
 async def _step(settings: EngineSettings, tp: TopicPartition, topic_id: str) -> tuple[Adopted, Marker] | None:

@@ -16,7 +16,7 @@ from streams.engine.partition import Partition
 from streams.engine.settings import EngineSettings
 from streams.engine.stats import Stats
 from streams.engine.sweep import SweepCursor
-from streams.engine.wire import TopicInfo, describe
+from streams.engine.wire import SPREAD_S, TopicInfo, describe
 from streams.engine.writer import Writer, start_all
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,13 @@ class Ownership:
         }
 
     async def made_anew(self) -> list[Owned]:
-        """Return the partitions with an input whose topic is not the one that was read so far.
+        """Return the partitions with an input whose topic is not the one that was read so far, or is gone.
 
-        The group's consumer would not notice where the new topic has grown past the position.
+        The group's consumer would not notice where the new topic has grown past the position, and it goes on
+        without one that was deleted.
         """
         async with reader(self.settings) as consumer:
-            found = await describe(consumer, self.settings.inputs)
+            found = await describe(consumer, self.settings.inputs, wait_s=SPREAD_S)
         return [owned for owned in self if owned.ready and _other_topics(owned, found)]
 
     async def load(self, numbers: set[int], session: int, generation: int, *, healing: bool) -> None:
@@ -151,9 +152,9 @@ class Ownership:
 
 
 def _other_topics(owned: Owned, found: Mapping[str, TopicInfo]) -> list[str]:
-    """Return the inputs that have another topic id now; one that is away for now says nothing."""
+    """Return the inputs that are not there, or have another topic id now."""
     return [
         topic
         for topic, position in owned.state.marker.inputs.items()
-        if position.topic_id and topic in found and found[topic].topic_id not in ("", position.topic_id)
+        if topic not in found or (position.topic_id and found[topic].topic_id not in ("", position.topic_id))
     ]

@@ -92,6 +92,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             await self.sleep(IDENTITY_S)
             if self._busy():
                 continue
+            self._ask_for_inputs()
             try:
                 await self.app.lane.check_identity()
             except (KafkaError, OSError, TimeoutError) as error:
@@ -110,6 +111,7 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         gc.set_threshold(*COLLECT_AFTER)
         changelog = lane.settings.changelog
         await self._wait(self._complete(generation))
+        self._ask_for_inputs()
         assigned = {tp.partition for tp in self.active_tps if tp.topic == changelog}
         await self._wait(lane.load(assigned, generation))
         await self._go_on(generation)
@@ -137,6 +139,22 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
                 msg = f"partitions {sorted(given - known)} came without those of the changelog"
                 raise CxError(msg, mend="start the worker again; cx topics check", code=Exit.STOPPED)
             await asyncio.sleep(TABLES_SETTLE_S)
+
+    def _ask_for_inputs(self) -> None:
+        """Ask the brokers again for inputs that were not there when partitions were given out.
+
+        The group goes on without a topic that was deleted. Made anew, it would hear of it once its metadata
+        are five minutes old, and until then the worker would seem to be at its end.
+        """
+        settings, consumer = self.app.lane.settings, self.app.consumer
+        ours = {tp.partition for tp in self.active_tps if tp.topic == settings.changelog}
+        given = {(tp.topic, tp.partition) for tp in consumer.assignment()}
+        lacking = [topic for topic in settings.inputs if any((topic, each) not in given for each in ours)]
+        if lacking:
+            log.info("the group was given nothing of %s: asking the brokers again", ", ".join(lacking))
+            thread = consumer._thread  # noqa: SLF001  # our own thread class
+            client = thread._ensure_consumer()._client  # noqa: SLF001  # the one that joins again for it
+            thread.thread_loop.call_soon_threadsafe(client.force_metadata_update)
 
     async def _go_on(self, generation: int) -> None:
         app, consumer = self.app, self.app.consumer

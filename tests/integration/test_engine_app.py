@@ -195,30 +195,42 @@ async def test_a_stopped_partition_goes_on_after_adopting(
     assert workers.fatal == []
 
 
-async def test_a_topic_made_anew_under_a_running_worker(
+async def test_a_topic_deleted_and_made_anew_under_a_running_worker(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Partitions stop, once loudly, although the worker never restarted."""
+    """Partitions stop, once loudly for each, although the worker never restarted; adopted, it is read."""
     monkeypatch.setattr("streams.engine.recovery.IDENTITY_S", 0.3)
     monkeypatch.setattr("streams.engine.recovery.HALTED_RETRY_S", 0.5)
     rig = workers.rig
     await rig.feed(1_000, seed=10)
     app = await drained(workers)
+
+    def halted_by(what: str) -> bool:
+        found = app.lane.partitions.halted()
+        return len(found) == 4 and all(what in each.reason for each in found.values())
+
     admin = AIOKafkaAdminClient(bootstrap_servers=rig.bootstrap)
     await admin.start()
     try:
         await admin.delete_topics([rig.inputs[1]])
-        await asyncio.sleep(0.5)
-        await rig.create()
     finally:
         await admin.close()
-    await workers.until(lambda: len(app.lane.partitions.halted()) == 4)
-    assert "made anew" in app.lane.snapshot().partitions[0].problem
+    await workers.until(lambda: halted_by("is not there any more"))
+    assert app.lane.partitions.halted()[0].mend.startswith("cx topics create, then cx topics adopt")
+    assert not app.lane.snapshot().ready
+    assert app.lane.stats.out_of_range == 4
+    await rig.create()
+    await workers.until(lambda: halted_by("made anew"))
     told = app.lane.stats.out_of_range
-    assert told == 4
+    assert told == 8
     heals = app.lane.stats.heals
     await workers.until(lambda: app.lane.stats.heals > heals + 1)
     assert app.lane.stats.out_of_range == told
+
+    await adopt(engine_settings(rig.settings()), rig.inputs[1])
+    await workers.until(lambda: app.lane.snapshot().ready)
+    await rig.feed(500, seed=12)
+    await rig.drained()
     assert workers.fatal == []
 
 

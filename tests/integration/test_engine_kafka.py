@@ -1,6 +1,7 @@
 """What a worker refuses to start on, and what the engine asks a real broker."""
 
 import asyncio
+import dataclasses
 from zlib import crc32
 
 import msgspec
@@ -200,6 +201,18 @@ async def test_a_position_beyond_the_end_is_a_problem(settings: Settings) -> Non
         settled = await settle(consumer, engine, {0: at(engine, Position(6, 0)), 1: None})
     assert "stands at 6, the topic ends at 5" in str(settled.problems[0])
     assert settled.markers[1].inputs[engine.inputs[0]].next_offset == 0
+
+
+async def test_an_input_that_is_gone_is_a_problem_of_each_partition(settings: Settings) -> None:
+    """Nobody asks where a topic ends that is not there: that would take until the request times out."""
+    engine = await filled(settings)
+    engine = dataclasses.replace(engine, inputs=(*engine.inputs, f"{engine.inputs[0]}.gone"))
+    async with reader(engine) as consumer:
+        settled = await settle(consumer, engine, {0: at(engine, Position(2, 0)), 1: None})
+    assert not settled.markers
+    assert [str(settled.problems[number]) for number in (0, 1)] == [
+        f"{engine.inputs[-1]}[{number}]: the topic is not there any more" for number in (0, 1)
+    ]
 
 
 async def test_a_partition_under_rebuild_is_left_alone(settings: Settings) -> None:
