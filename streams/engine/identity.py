@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from streams.engine.cluster import bounds, new_producer, reader
-from streams.engine.errors import OutOfRange
+from streams.engine.errors import Fenced, OutOfRange
 from streams.engine.loader import read_changelog
 from streams.engine.marker import Marker, Position, fingerprint, new_marker
 from streams.engine.settings import EngineSettings
@@ -22,6 +22,8 @@ from streams.engine.writer import Writer, start_all
 from streams.errors import CxError, Exit
 
 REREAD_TIMEOUT_S = 5.0
+TRIES = 5
+"""So often a partition is adopted anew where its worker takes it meanwhile."""
 
 
 async def settle(consumer: Any, settings: EngineSettings, markers: Mapping[int, Marker | None]) -> "Settled":
@@ -159,8 +161,19 @@ async def _adopt_one(settings: EngineSettings, tp: TopicPartition, topic_id: str
     That refuses what its worker has in hand, and twice in a minute ends the worker: a partition that can be
     read on from is left alone.
     """
-    if await _step(settings, tp, topic_id) is None:
-        return None
+    for _ in range(TRIES):
+        if await _step(settings, tp, topic_id) is None:
+            return None
+        try:
+            return await _write(settings, tp, topic_id)
+        except Fenced:
+            # A running worker looked again in just this moment, and took its partition.
+            continue
+    msg = f"partition {tp.partition} was taken by its worker {TRIES} times while it was adopted"
+    raise CxError(msg, mend=f"cx topics adopt {tp.topic} again, or stop the worker first", code=Exit.STOPPED)
+
+
+async def _write(settings: EngineSettings, tp: TopicPartition, topic_id: str) -> Adopted | None:
     writer = Writer(settings, tp.partition, new_producer(settings, tp.partition))
     try:
         await _start(writer)
