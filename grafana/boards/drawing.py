@@ -24,10 +24,16 @@ CELL_PX: Final = 60
 ROW_PX: Final = 30
 CAPTION_PX: Final = 58
 LEGEND_PX: Final = 34
-MOST_LEGENDS: Final = 8
+LEGEND_LINES: Final = 2
+LETTER_PX: Final = 6.6
+MARK_PX: Final = 26
+MORE_PX: Final = 80
+"""Of "and 12 more"."""
 LEFT_PX: Final = 62
 SCALES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 BINARY: Final = ((2.0**30, " GiB"), (2.0**20, " MiB"), (2.0**10, " KiB"))
+MOST_DIGITS: Final = 999.5
+"""From here on three digits would be written with an exponent."""
 TIMES: Final = ((86400.0, " d"), (3600.0, " h"), (60.0, " min"))
 
 
@@ -65,14 +71,19 @@ def shown(value: float, unit: str, decimals: int | None = None) -> str:
 def _scaled(value: float, scales: Sequence[tuple[float, str]], plain: str) -> str:
     for size, name in scales:
         if abs(value) >= size:
-            return f"{value / size:.3g}{name}"
-    return f"{value:.3g}{plain}"
+            return f"{_digits(value / size)}{name}"
+    return f"{_digits(value)}{plain}"
+
+
+def _digits(value: float) -> str:
+    """Return three digits, or all in front of the point."""
+    return f"{value:.0f}" if abs(value) >= MOST_DIGITS else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:
     for size, name in TIMES:
         if abs(value) >= size:
-            return f"{value / size:.3g}{name}"
+            return f"{_digits(value / size)}{name}"
     return f"{value:.3g} s" if abs(value) >= 1.0 or not value else f"{1000 * value:.3g} ms"
 
 
@@ -133,7 +144,7 @@ def _y(value: float, low: float, high: float, height: float) -> float:
 
 
 def _bars(panel: Mapping[str, Any], series: Sequence[Series], width: int, height: int) -> str:
-    ranked = sorted(series, key=lambda each: -abs(each.last))
+    ranked = _ranked(panel, series)
     defaults = panel["fieldConfig"]["defaults"]
     most = defaults.get("max") or max(abs(each.last) for each in ranked) or 1.0
     row = min(28.0, (height - CAPTION_PX) / len(ranked))
@@ -152,6 +163,13 @@ def _bars(panel: Mapping[str, Any], series: Sequence[Series], width: int, height
     return f'<svg width="{width}" height="{len(ranked) * row:.0f}">{"".join(parts)}</svg>'
 
 
+def _ranked(panel: Mapping[str, Any], series: Sequence[Series]) -> list[Series]:
+    """Return the bars, the largest first where the query picks the largest, else by name: bins in order."""
+    if all("topk(" in target["expr"] for target in panel["targets"]):
+        return sorted(series, key=lambda each: -abs(each.last))
+    return sorted(series, key=lambda each: each.legend)
+
+
 def _lines(panel: Mapping[str, Any], series: Sequence[Series], width: int, height: int) -> str:
     stacked = panel["fieldConfig"]["defaults"]["custom"].get("stacking", {}).get("mode") == "normal"
     layers = _stacked(series) if stacked else [(each, None) for each in series]
@@ -160,8 +178,8 @@ def _lines(panel: Mapping[str, Any], series: Sequence[Series], width: int, heigh
     first, last = min(times), max(times)
     values = [value for each, _ in layers for _, value in each.points]
     defaults = panel["fieldConfig"]["defaults"]
-    low = min([*values, defaults.get("min", math.inf)])
-    high = max([*values, defaults.get("max", -math.inf)])
+    # A bound that is set is one: a rate that comes out below 0 by a rounding is cut off.
+    low, high = defaults.get("min", min(values)), defaults.get("max", max(values))
     if high == low:
         high = low + 1.0
     across = (width - LEFT_PX) / max(1e-9, last - first)
@@ -185,7 +203,7 @@ def _lines(panel: Mapping[str, Any], series: Sequence[Series], width: int, heigh
             parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{color}"/>')
         else:
             parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
-    return f'<svg width="{width}" height="{tall}">{"".join(parts)}</svg>{_legend(series, colors)}'
+    return f'<svg width="{width}" height="{tall}">{"".join(parts)}</svg>{_legend(series, colors, width)}'
 
 
 def _limits(panel: Mapping[str, Any], low: float, high: float) -> list[float]:
@@ -233,14 +251,29 @@ def _colors(panel: Mapping[str, Any], series: Sequence[Series]) -> list[str]:
     return [NAMED.get(color, color) for color in chosen]
 
 
-def _legend(series: Sequence[Series], colors: Sequence[str]) -> str:
+def _legend(series: Sequence[Series], colors: Sequence[str], width: int) -> str:
+    room = fitting([each.legend for each in series], width)
     items = [
         f'<span><i style="background:{color}"></i>{html.escape(each.legend)}</span>'
-        for each, color in list(zip(series, colors, strict=True))[:MOST_LEGENDS]
+        for each, color in list(zip(series, colors, strict=True))[:room]
     ]
-    if len(series) > MOST_LEGENDS:
-        items.append(f"<span>and {len(series) - MOST_LEGENDS} more</span>")
+    if len(series) > room:
+        items.append(f"<span>and {len(series) - room} more</span>")
     return f'<div class="legend">{"".join(items)}</div>'
+
+
+def fitting(legends: Sequence[str], width: int) -> int:
+    """Return how many legends have room in two lines of `width` pixels, with the word that tells of others."""
+    x, line = 0, 1
+    for number, legend in enumerate(legends):
+        size = LETTER_PX * len(legend) + MARK_PX
+        more = MORE_PX if number + 1 < len(legends) else 0
+        if x + size + (more if line == LEGEND_LINES else 0) > width:
+            x, line = 0, line + 1
+        if line > LEGEND_LINES:
+            return number
+        x += size
+    return len(legends)
 
 
 _DRAWERS: Final = {"stat": _stat, "bargauge": _bars, "timeseries": _lines}

@@ -81,8 +81,8 @@ def _transactions() -> tuple[Panel, ...]:
         lines(
             8,
             "Rebalances, fences and heals",
-            "Grow at deployments only. Fenced: another process took over. Healed: read again from the log. "
-            "Out of range: an input no longer has the next record, a person has to decide.",
+            "Grow at deployments only. Fenced: another process took over. Healed: read again. Out of range: a "
+            "person has to decide on an input.",
             "short",
             (_increase("cx_rebalances_total"), "rebalances {{instance}}"),
             (_increase("cx_fenced_total"), "fenced {{instance}}"),

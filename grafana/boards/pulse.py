@@ -138,6 +138,11 @@ def _at_risk(labels: str, by: str = "") -> str:
     return f"topk(8, {amount} / scalar(max(cx_currency_minor_units{{{WORKER}}})))"
 
 
+def _named(amounts: str) -> str:
+    """Return PromQL that says so where nobody owns a cause, instead of nothing."""
+    return f'label_replace({amounts}, "owner", "no owner", "owner", "")'
+
+
 def _causes() -> tuple[Panel, ...]:
     points = f'sum by (driver) (cx_driver_points{{ledger="experience", {WORKER}}})'
     customers = f"scalar(sum(cx_customers{{{WORKER}}}))"
@@ -171,7 +176,7 @@ def _causes() -> tuple[Panel, ...]:
             "Value at risk by driver",
             "Probability of churn x spend a year, in the policy's currency, by what takes most from each customer, and its owner.",
             "short",
-            (_at_risk("driver, owner"), "{{driver}} ({{owner}})"),
+            (_named(_at_risk("driver, owner")), "{{driver}} ({{owner}})"),
             base="blue",
             height=8,
             decimals=0,

@@ -1,6 +1,6 @@
 """The dashboard of promises: whether they are kept, and whether the alerts are worth reading."""
 
-from typing import Any
+from typing import Any, Final
 
 from grafana.boards.kit import JOB, WORKER, Board, Panel, bars, increase, lines, rate, share, stack, stats
 from grafana.boards.objectives import FAST, OBJECTIVES
@@ -12,8 +12,14 @@ def _month(metric: str, by: str = "", matchers: str = "") -> str:
     return increase(metric, by, matchers, MONTH)
 
 
-def _bars(*about: Any, **options: Any) -> Panel:
-    return bars(*about, height=5, base="blue", **options)
+RULES_HEIGHT: Final = 6
+BINS_HEIGHT: Final = 8
+"""So high are the rows with a bar a rule, and with the ten bins of the calibration: in lower ones the names lie
+on each other."""
+
+
+def _bars(*about: Any, height: int = 5, **options: Any) -> Panel:
+    return bars(*about, height=height, base="blue", **options)
 
 
 def _budgets() -> tuple[Panel, ...]:
@@ -122,6 +128,7 @@ def _outcomes() -> tuple[Panel, ...]:
             least=0.0,
             most=1.0,
             decimals=0,
+            height=RULES_HEIGHT,
         ),
         _bars(
             8,
@@ -132,6 +139,7 @@ def _outcomes() -> tuple[Panel, ...]:
             least=0.0,
             most=1.0,
             decimals=0,
+            height=RULES_HEIGHT,
         ),
         _bars(
             8,
@@ -142,6 +150,7 @@ def _outcomes() -> tuple[Panel, ...]:
             least=0.0,
             most=1.0,
             decimals=0,
+            height=RULES_HEIGHT,
         ),
         _bars(
             8,
@@ -150,6 +159,7 @@ def _outcomes() -> tuple[Panel, ...]:
             "s",
             (f"histogram_quantile(0.5, {_month('cx_alert_lead_seconds_bucket', 'rule, le')})", "{{rule}}"),
             decimals=1,
+            height=BINS_HEIGHT,
         ),
         _bars(
             8,
@@ -166,6 +176,7 @@ def _outcomes() -> tuple[Panel, ...]:
             least=0.0,
             most=1.0,
             decimals=0,
+            height=BINS_HEIGHT,
         ),
     )
 
@@ -186,6 +197,7 @@ def _calibration() -> tuple[Panel, ...]:
             least=0.0,
             most=1.0,
             decimals=0,
+            height=BINS_HEIGHT,
         ),
         lines(
             8,
@@ -219,7 +231,7 @@ def _delivery() -> tuple[Panel, ...]:
         ),
         lines(
             8,
-            "Delivery: waiting, not read, breakers that are open, and pauses",
+            "Delivery: waiting, not read, breakers, pauses",
             "Alerts that wait for a receiver, alerts not read yet; a breaker that is open counts 1, so does a "
             "pause.",
             "short",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from grafana.boards.drawing import Series, color_of, panel_html, shown
+from grafana.boards.drawing import Series, color_of, fitting, panel_html, shown
 from grafana.contact_sheet import chosen, height_px
 
 
@@ -15,6 +15,7 @@ def a_panel(kind: str = "timeseries", **defaults: Any) -> dict[str, Any]:
         "title": "Who < whom",
         "description": "What it says.",
         "gridPos": {"x": 8, "y": 4, "w": 8, "h": 7},
+        "targets": [{"expr": "topk(8, x)"}],
         "fieldConfig": {"defaults": {"unit": "s", "custom": {}, **defaults}},
     }
 
@@ -34,6 +35,8 @@ def line(legend: str, *values: float) -> Series:
         (90.0, "s", None, "1.5 min"),
         (7200.0, "s", None, "2 h"),
         (432000.0, "s", None, "5 d"),
+        (95_040_000.0, "s", None, "1100 d"),
+        (1.5e12, "short", None, "1500G"),
         (2048.0, "bytes", None, "2 KiB"),
         (512.0, "Bps", None, "512 B/s"),
         (12345.0, "short", None, "12.3k"),
@@ -78,19 +81,39 @@ def test_a_figure_has_the_colour_of_its_threshold():
 
 
 def test_bars_are_ranked():
-    """The longest comes first."""
-    drawn = panel_html(a_panel("bargauge"), [line("small", 1.0), line("large", 5.0)])
-    assert drawn.index("large") < drawn.index("small")
+    """The longest comes first where the query picks the longest; others, as bins, stand in order of names."""
+    panel, series = a_panel("bargauge"), [line("up to 0.1", 1.0), line("up to 0.2", 5.0)]
+    drawn = panel_html(panel, series)
+    assert drawn.index("up to 0.2") < drawn.index("up to 0.1")
+    panel["targets"] = [{"expr": "sum by (bin) (x)"}]
+    drawn = panel_html(panel, series[::-1])
+    assert drawn.index("up to 0.1") < drawn.index("up to 0.2")
+
+
+def test_an_axis_ends_where_the_panel_says():
+    """A difference of rates that comes out a little below 0 does not move the axis."""
+    drawn = panel_html(a_panel(min=0.0, unit="ops"), [line("a", 2.0, -0.4)])
+    assert ">0/s</text>" in drawn
+    assert "-0.4" not in drawn
+
+
+def test_a_legend_tells_of_what_it_has_no_room_for():
+    """No name is cut off in silence."""
+    names = [f"out of range 127.0.0.{number}:9464" for number in range(5)]
+    drawn = panel_html(a_panel(), [line(name, 1.0) for name in names])
+    assert fitting(names, 458) == 3
+    assert "and 2 more" in drawn
+    assert fitting(names[:2], 458) == 2
+    assert fitting([], 458) == 0
 
 
 def test_a_series_keeps_the_colour_of_its_override():
-    """A band has its own colour wherever it is drawn, and many series are named but for the last ones."""
+    """A band has its own colour wherever it is drawn."""
     panel = a_panel()
     fixed = {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}}
     panel["fieldConfig"]["overrides"] = [{"matcher": {"id": "byName", "options": "b"}, "properties": [fixed]}]
     drawn = panel_html(panel, [line(name, 1.0) for name in "abcdefghij"])
     assert 'background:#c4302b"></i>b' in drawn
-    assert "and 2 more" in drawn
 
 
 def test_a_query_is_asked_as_grafana_would():
