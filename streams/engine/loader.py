@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -10,9 +11,12 @@ from aiokafka import TopicPartition
 from streams.engine.cluster import bounds
 from streams.engine.errors import Inconsistent
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
+from streams.engine.settings import RETRY_LIMIT_S
 from streams.engine.stats import Stats
 
 POLL_MS = 200
+STALLED_S = RETRY_LIMIT_S
+"""So long nothing may come of what is there to be read."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ async def read_newest(
     begin, end = await bounds(consumer, list(found))
     for tp in found:
         consumer.seek(tp, begin[tp])
+    headway = Headway(topic)
     left = {tp for tp in found if end[tp] > begin[tp]}
     stats.recovery_left = sum(end[tp] - begin[tp] for tp in left)
     while left:
@@ -64,8 +69,27 @@ async def read_newest(
             else:
                 owed += end[tp] - position
         stats.recovery_left = owed
+        headway.look(owed)
         await asyncio.sleep(0)
     return {tp.partition: loaded for tp, loaded in found.items()}
+
+
+class Headway:
+    """Ends a reading of which nothing comes any more: a client asks brokers that do not answer for ever."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._left = -1
+        self._since_s = monotonic()
+
+    def look(self, left: int) -> None:
+        """Hear how many offsets are left; raises `TimeoutError` where that has stood for `STALLED_S`."""
+        now_s = monotonic()
+        if left != self._left:
+            self._left, self._since_s = left, now_s
+        elif now_s - self._since_s > STALLED_S:
+            msg = f"the brokers gave nothing of {self._what} for {STALLED_S:g} s, with {left:,} offsets to go"
+            raise TimeoutError(msg)
 
 
 def take(loaded: Loaded, records: Collection[Any]) -> None:

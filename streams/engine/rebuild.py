@@ -22,7 +22,7 @@ from streams.engine.bare import give_bare
 from streams.engine.cluster import bounds, new_producer, reader
 from streams.engine.errors import Lost
 from streams.engine.handler import Counts, Effects, Handler
-from streams.engine.loader import read_changelog
+from streams.engine.loader import Headway, read_changelog
 from streams.engine.marker import Marker, Position, Rebuild, new_marker
 from streams.engine.partition import Chunk, Draft, Partition, Transaction
 from streams.engine.queue import PartitionQueue
@@ -249,6 +249,7 @@ class _Inputs:
         self.consumer = consumer
         self.settings = settings
         self.queue = PartitionQueue()
+        self._number = number
         self.tps = [TopicPartition(topic, number) for topic in settings.inputs]
         self._sequences = dict.fromkeys(settings.inputs, 0)
         self._open: set[TopicPartition] = set()
@@ -269,6 +270,7 @@ class _Inputs:
         """Fetch until every input that has more has something waiting; False when all is read."""
         if not (self._open or self.queue):
             await self._ask()  # producers may have gone on meanwhile
+        headway = Headway(f"the inputs of partition {self._number}")
         while lacking := [tp for tp in self._open if not self.queue.holds(tp.topic)]:
             most = self.settings.chunk_records
             found = await self.consumer.getmany(*lacking, timeout_ms=POLL_MS, max_records=most)
@@ -279,6 +281,7 @@ class _Inputs:
                     self._put(tp, records)
                 if self._positions[tp] >= self._ends[tp]:
                     self._open.discard(tp)
+            headway.look(self.left())
         return bool(self.queue)
 
     def take(self, most_records: int, most_bytes: int) -> Iterator[Chunk]:

@@ -3,8 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 
+from streams.engine import loader
 from streams.engine.loader import read_newest
 from streams.engine.stats import Stats
 
@@ -81,6 +83,25 @@ async def test_records_that_came_meanwhile_are_not_owed() -> None:
     await read_newest(consumer, "log", [0, 1], stats)
     assert consumer.told == [(7, 0), (5, 1)]
     assert stats.recovery_left == 0
+
+
+async def test_brokers_that_give_nothing_are_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headway is what counts, not time: as long as something comes, a large table may take what it takes."""
+    clock_s = 0.0
+
+    def monotonic() -> float:
+        nonlocal clock_s
+        clock_s += 200.0
+        return clock_s
+
+    monkeypatch.setattr(loader, "monotonic", monotonic)
+    batches = [(LOG, [b"a"], 10), (LOG, [], 20), (LOG, [b"b"], 30), *[(LOG, [], 30)] * 2, (LOG, [b"c"], 40)]
+    consumer = _Consumer(Stats(), {LOG: 0}, batches)
+    with pytest.raises(
+        TimeoutError, match=r"^the brokers gave nothing of log for 300 s, with 10 offsets to go$"
+    ):
+        await read_newest(consumer, "log", [0])
+    assert len(consumer.told) == 5
 
 
 async def test_an_empty_changelog_has_nothing_left() -> None:

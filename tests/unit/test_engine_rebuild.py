@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from streams.engine import loader
 from streams.engine import rebuild as module
 from streams.engine import writer as engine_writer
 from streams.engine.errors import Lost
@@ -151,6 +152,30 @@ async def test_a_claim_that_never_shows_was_overwritten(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "CLAIM_SHOWS_S", 0.0)
     with pytest.raises(Lost, match="was overwritten"):
         await one(monkeypatch, marker(0, 5))._load()
+
+
+async def test_a_replay_of_which_nothing_comes_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers that were there and answer no more would else be asked for ever, in silence."""
+    tp = TopicPartition("web", 0)
+
+    async def nothing(*_: object, **__: object) -> dict[TopicPartition, list[MemoryRecord]]:
+        return {}
+
+    async def position(_: object) -> int:
+        return 4
+
+    async def bounds(*_: object) -> object:
+        return {tp: 0}, {tp: 11}
+
+    monkeypatch.setattr(module, "bounds", bounds)
+    monkeypatch.setattr(loader, "STALLED_S", 0.0)
+    consumer = SimpleNamespace(assign=len, seek=lambda *_: None, getmany=nothing, position=position)
+    inputs = _Inputs(consumer, EngineSettings(bootstrap_servers="", app_id="app", inputs=("web",)), 0)
+    await inputs.start(new_marker({"web": 4}))
+    with pytest.raises(
+        TimeoutError, match="nothing of the inputs of partition 0 for 0 s, with 7 offsets to go"
+    ):
+        await asyncio.wait_for(inputs.fill(), 10)
 
 
 @pytest.mark.parametrize(("at_ms", "until_ms"), [(5000, 5000), (1 << 62, 4000)])
