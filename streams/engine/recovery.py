@@ -141,19 +141,17 @@ class LaneRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             await asyncio.sleep(TABLES_SETTLE_S)
 
     def _ask_for_inputs(self) -> None:
-        """Ask the brokers again for inputs that were not there when partitions were given out.
+        """Ask the brokers again for inputs that they did not have.
 
-        The group goes on without a topic that was deleted. Made anew, it would hear of it once its metadata
-        are five minutes old, and until then the worker would seem to be at its end.
+        The group goes on without a topic that was deleted. Of one made anew it would hear once its metadata
+        are five minutes old, and until then a worker would seem to be at its end. The leader of the group has
+        the others join again, also where it has no partition itself.
         """
-        settings, consumer = self.app.lane.settings, self.app.consumer
-        ours = {tp.partition for tp in self.active_tps if tp.topic == settings.changelog}
-        given = {(tp.topic, tp.partition) for tp in consumer.assignment()}
-        lacking = [topic for topic in settings.inputs if any((topic, each) not in given for each in ours)]
-        if lacking:
-            log.info("the group was given nothing of %s: asking the brokers again", ", ".join(lacking))
-            thread = consumer._thread  # noqa: SLF001  # our own thread class
-            client = thread._ensure_consumer()._client  # noqa: SLF001  # the one that joins again for it
+        thread = self.app.consumer._thread  # noqa: SLF001  # our own thread class
+        client = thread._ensure_consumer()._client  # noqa: SLF001  # the one that the group is led by
+        known = client.cluster.partitions_for_topic
+        if lacking := [topic for topic in self.app.lane.settings.inputs if known(topic) is None]:
+            log.info("asking the brokers again for what they did not have: %s", ", ".join(lacking))
             thread.thread_loop.call_soon_threadsafe(client.force_metadata_update)
 
     async def _go_on(self, generation: int) -> None:

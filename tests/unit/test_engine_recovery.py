@@ -28,10 +28,21 @@ def collector() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-def made(assignment: set[TP], known: set[TP]) -> Any:
-    """Return a recovery whose client was given `assignment`; of the changelog, Faust has heard of `known`."""
+def made(
+    assignment: set[TP], known: set[TP], topics: tuple[str, ...] = SETTINGS.inputs, asked: Any = None
+) -> Any:
+    """Return a recovery whose client was given `assignment`; of the changelog, Faust has heard of `known`.
+
+    The brokers have the inputs in `topics`; `asked` hears of what is called in the thread of the client.
+    """
     found = object.__new__(LaneRecovery)
-    consumer = SimpleNamespace(assignment=lambda: assignment)
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: {0} if topic in topics else None)
+    client = SimpleNamespace(cluster=cluster, force_metadata_update=None)
+    thread = SimpleNamespace(
+        _ensure_consumer=lambda: SimpleNamespace(_client=client),
+        thread_loop=SimpleNamespace(call_soon_threadsafe=asked),
+    )
+    consumer = SimpleNamespace(assignment=lambda: assignment, _thread=thread)
     found.app = SimpleNamespace(
         lane=SimpleNamespace(settings=SETTINGS), consumer=consumer, consumer_generation_id=1
     )
@@ -108,6 +119,19 @@ async def test_each_assignment_counts_with_the_time_until_work_went_on(
     await found._recover(1)
     assert (stats.assignments, stats.assignment_seconds, stats.ready_seconds) == (2, 5.0, 2.0)
     assert set(left) == {0}
+
+
+def test_an_input_that_was_not_there_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    """In the client's thread, where one is missing: else it would be read minutes after it came."""
+    caplog.set_level("INFO")
+    asked: list[Any] = []
+    made(set(), set(), SETTINGS.inputs, asked.append)._ask_for_inputs()
+    assert asked == []
+    lacking = made(set(), set(), ("store",), asked.append)
+    lacking.app.consumer._thread._ensure_consumer()._client.force_metadata_update = "asked"
+    lacking._ask_for_inputs()
+    assert asked == ["asked"]
+    assert "what they did not have: web" in caplog.text
 
 
 def test_garbage_of_a_recovery_is_not_kept_for_ever() -> None:
