@@ -51,6 +51,9 @@ class Quiet:
 class QuietWork:
     """A unit of work of which only the rows are kept."""
 
+    urgent = False
+    """Nobody waits for it."""
+
     def __init__(self, work: Work) -> None:
         self.apply = work.apply
         self.settle = work.settle

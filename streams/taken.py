@@ -39,6 +39,23 @@ def handlings(scorer: Scorer) -> dict[type[Touchpoint], Handling]:
 
 @final
 @mypyc_attr(acyclic=True)
+class Origin:
+    """An input whose records are applied."""
+
+    __slots__ = ("channel", "index", "newest_s", "topic")
+
+    def __init__(self, topic: str, index: int, channel: str, newest_s: float = 0.0) -> None:
+        self.topic = topic
+        """Full name, prefix included."""
+        self.index = index
+        self.channel = channel
+        """That of events which name none."""
+        self.newest_s = newest_s
+        """Newest event time accepted, seconds since the epoch; 0 for none."""
+
+
+@final
+@mypyc_attr(acyclic=True)
 class Taken:
     """An event of a customer, with what can be said of it before the customer's row is seen."""
 
@@ -51,6 +68,7 @@ class Taken:
         "handling",
         "key",
         "last",
+        "origin",
         "record",
         "record_s",
         "signals",
@@ -60,19 +78,20 @@ class Taken:
     def __init__(
         self,
         record: Record,
+        origin: Origin,
         key: bytes,
         arrival: Arrival,
         event_s: float,
         record_s: float,
-        channel: str,
         handling: Handling,
     ) -> None:
         self.record = record
+        self.origin = origin
         self.key = key
         self.arrival = arrival
         self.event_s = event_s
         self.record_s = record_s
-        self.channel = channel
+        self.channel = arrival.channel or origin.channel
         self.handling = handling
         self.signals = handling.kind.signals(arrival)
         self.event = identify(arrival, handling.kind, self.signals)

@@ -18,7 +18,7 @@ from schemas.times import seconds_of
 from schemas.tracing import trace_of
 from streams.aftermath import act, follow
 from streams.casework import Casework, Office
-from streams.engine.handler import Counts, Output, Record, Standing
+from streams.engine.handler import Counts, Output, Record, Run, Standing
 from streams.observe.counted import count_up
 from streams.observe.intake import LATE_S, Meter, is_late
 from streams.observe.placement import CHECKED_ROWS, partition_of
@@ -32,7 +32,7 @@ from streams.scoring.rules import Glance
 from streams.scoring.state import CustomerState
 from streams.scoring.warm import WarmStates
 from streams.suppression import Forgetting, Suppression, alerts_of, is_reserved
-from streams.taken import Handling, Taken
+from streams.taken import Handling, Origin, Taken
 from streams.topics import INPUTS
 
 log = logging.getLogger(__name__)
@@ -88,10 +88,9 @@ class PartitionWork:
         self._rows = rows
         self._warm = processor.warm
         self._standing = standing
-        self._topic = ""
-        self._index = 0
+        self._origins: dict[str, Origin] = {}
         self._current: Record | None = None
-        """What is being applied, its topic and the topic's number."""
+        """What is being applied."""
         self._touched: dict[bytes, CustomerState] = {}
         self._active_s = processor.scorer.policy.announcements.active_days * DAY_S
         self._created = 0
@@ -105,31 +104,70 @@ class PartitionWork:
         """The meter of each type's last event, by its number: most come from one source, by one channel."""
         self._casework = Casework(processor.office, partition, standing, self._done)
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one input topic in offset order."""
-        try:
-            self._apply(topic, records)
-        except Exception:
-            if self._current is not None:  # whoever mends it has to find the record
-                where = {"topic": topic, "partition": self._partition, "offset": self._current.offset}
-                log.error("a record could not be scored", extra={**where, "customer": self._current.key})  # noqa: TRY400  # the engine says why
-            raise
+    @property
+    def urgent(self) -> bool:
+        """Tell whether there is an alert, an incident, a dead letter or something to remove."""
+        return bool(self._done.outputs)
 
-    def _apply(self, topic: str, records: Sequence[Record]) -> None:
+    def apply(self, runs: Sequence[Run]) -> None:
+        """Apply records, run by run."""
         began_s = time.perf_counter()
-        self._topic = topic
-        self._index = self._processor.topics[topic]
-        newest_s = self._done.newest_event_s.get(topic, 0.0)
-        begin = 0
-        while begin < len(records):
-            staged = list(records[begin : begin + STAGED])
-            arrivals = self._receive(staged)
-            newest_s = max(newest_s, self._apply_staged(staged, arrivals))
-            begin += len(arrivals)
-        if newest_s:
-            self._done.newest_event_s[topic] = newest_s
-        self._intake.arrived(records)
+        try:
+            self._apply(runs)
+        except Exception:
+            current = self._current
+            if current is not None:  # whoever mends it has to find the record
+                topic = next(topic for topic, records in runs if any(each is current for each in records))
+                where = {"topic": topic, "partition": self._partition, "offset": current.offset}
+                log.error("a record could not be scored", extra={**where, "customer": current.key})  # noqa: TRY400  # the engine says why
+            raise
+        for origin in self._origins.values():
+            if origin.newest_s:
+                self._done.newest_event_s[origin.topic] = origin.newest_s
+        for _, records in runs:
+            self._intake.arrived(records)
         self._tally.compute_s += time.perf_counter() - began_s
+
+    def _apply(self, runs: Sequence[Run]) -> None:
+        """Take the records of all runs through the stages, so many at a time."""
+        staged: list[Record] = []
+        origins: list[Origin] = []
+        for topic, records in runs:
+            origin = self._origin(topic)
+            begin = 0
+            while begin < len(records):
+                more = list(records[begin : begin + STAGED - len(staged)])
+                begin += len(more)
+                staged += more
+                origins += [origin] * len(more)
+                if len(staged) == STAGED:
+                    self._apply_staged(staged, origins)
+                    staged, origins = [], []
+        self._apply_staged(staged, origins)
+
+    def _origin(self, topic: str) -> Origin:
+        origin = self._origins.get(topic)
+        if origin is None:
+            index = self._processor.topics[topic]
+            origin = self._origins[topic] = Origin(topic, index, INPUTS[index].default_channel)
+        return origin
+
+    def _apply_staged(self, records: list[Record], origins: list[Origin]) -> None:
+        """Read, judge and count stage by stage.
+
+        What is done to many in a row finds its code in the core's cache: each alone would fetch most of it
+        anew (decision 0025).
+        """
+        while records:
+            arrivals = self._receive(records)
+            taken = self._judge(records, origins, arrivals)
+            if not self._anyone_forgotten:
+                self._fetch(taken)
+            for one in taken:
+                self._current = one.record
+                self._count(one)
+            self._measure(taken)
+            records, origins = records[len(arrivals) :], origins[len(arrivals) :]
 
     def _receive(self, records: list[Record]) -> list[Arrival | Reject]:
         """Read records, up to the first request to forget: of rejects behind it nothing may be kept."""
@@ -142,43 +180,31 @@ class PartitionWork:
                 break
         return arrivals
 
-    def _apply_staged(self, records: list[Record], arrivals: list[Arrival | Reject]) -> float:
-        """Judge and count what was read stage by stage; return the newest event time accepted, or 0.
-
-        What is done to many in a row finds its code in the core's cache: each alone would fetch most of it
-        anew (decision 0025).
-        """
-        taken = self._judge(records, arrivals)
-        if not self._anyone_forgotten:
-            self._fetch(taken)
-        for one in taken:
-            self._current = one.record
-            self._count(one)
-        return self._measure(taken)
-
-    def _judge(self, records: list[Record], arrivals: list[Arrival | Reject]) -> list[Taken]:
+    def _judge(
+        self, records: list[Record], origins: list[Origin], arrivals: list[Arrival | Reject]
+    ) -> list[Taken]:
         """Return the events of customers; what else was read has its outcome."""
         ancient_s, handlings = self._scorer.policy.ancient_before_s, self._handlings
-        default_channel = INPUTS[self._index].default_channel
         taken: list[Taken] = []
         for number, arrival in enumerate(arrivals):
-            record = self._current = records[number]
+            record, origin = records[number], origins[number]
+            self._current = record
             if not isinstance(arrival, Arrival):
-                self._dead_letter(arrival, record)
+                self._dead_letter(arrival, record, origin)
                 continue
             event_s = seconds_of(arrival.time)
             record_s = record.timestamp / 1000.0
             untrue = judge_time(event_s, record_s, ancient_s)
             if untrue is not None:
-                self._dead_letter(untrue, record)
+                self._dead_letter(untrue, record, origin)
                 continue
-            channel = arrival.channel or default_channel
             key = arrival.key
             if key is None or arrival.subject is None:
                 self._anonymous += 1
-                self._intake.seen(arrival.event, channel, "anonymous")
+                self._intake.seen(arrival.event, arrival.channel or origin.channel, "anonymous")
                 continue
-            taken.append(Taken(record, key, arrival, event_s, record_s, channel, handlings[arrival.kind]))
+            handling = handlings[arrival.kind]
+            taken.append(Taken(record, origin, key, arrival, event_s, record_s, handling))
         return taken
 
     def _fetch(self, taken: list[Taken]) -> None:
@@ -197,19 +223,19 @@ class PartitionWork:
     def _count(self, one: Taken) -> None:
         """Apply one event to its customer's row."""
         arrival, key, channel, handling = one.arrival, one.key, one.channel, one.handling
-        event, record, event_s = arrival.event, one.record, one.event_s
+        event, record, origin, event_s = arrival.event, one.record, one.origin, one.event_s
         if handling.forgets:
-            self._forget_on_request(cast("CustomerForgotten", event), key, record, channel)
+            self._forget_on_request(cast("CustomerForgotten", event), one)
             return
         if self._anyone_forgotten and self._forgetting.holds(key, self._touched):
             self._suppressed += 1
             self._intake.seen(event, channel, "suppressed")
             return
-        state = one.state or self._state(key, event_s)
+        state = one.state or self._state(one)
         if state is None:
-            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), record)
+            self._dead_letter(reject(RejectReason.CAPACITY, "$.subject", "a new customer"), record, origin)
             return
-        if not admit(state, self._index, one.event):
+        if not admit(state, origin.index, one.event):
             self._duplicate += 1
             self._intake.seen(event, channel, "duplicate")
             return
@@ -227,22 +253,21 @@ class PartitionWork:
         if handling.acts:
             act(self._casework, key, state, event, trace_of(record.headers, event.traceparent))
 
-    def _measure(self, taken: list[Taken]) -> float:
-        """Count what was accepted for whoever watches; return its newest event time, or 0."""
-        newest_s = 0.0
+    def _measure(self, taken: list[Taken]) -> None:
+        """Count what was accepted for whoever watches."""
         for one in taken:
             if not one.accepted:
                 continue
             arrival, channel, event_s, handling = one.arrival, one.channel, one.event_s, one.handling
-            if event_s > newest_s:  # noqa: PLR1730  # max() costs several times as much
-                newest_s = event_s
+            origin = one.origin
+            if event_s > origin.newest_s:  # noqa: PLR1730  # max() costs several times as much
+                origin.newest_s = event_s
             meter = self._meter(handling, arrival, channel, event_s, one.record_s)
             for signal in one.signals:
                 meter.feel(signal.code if signal.a < 0.0 else -signal.code, signal.m)
             counting = handling.counting
             if counting is not None:
                 self._kpis.see(counting, arrival, channel, one.key, event_s, one.last)
-        return newest_s
 
     def _decide(
         self, key: bytes, state: CustomerState, event: Touchpoint, record: Record, applied: Applied
@@ -272,8 +297,9 @@ class PartitionWork:
             meter.late += 1
         return meter
 
-    def _state(self, key: bytes, event_s: float) -> CustomerState | None:
+    def _state(self, one: Taken) -> CustomerState | None:
         """Return the customer's row to change, made anew if need be; None beyond the capacity."""
+        key = one.key
         state = self._touched.get(key)
         if state is not None:
             return state
@@ -283,18 +309,18 @@ class PartitionWork:
         elif len(self._rows) + self._created >= self._processor.max_customers:
             return None
         else:
-            state = self._scorer.new(event_s)
+            state = self._scorer.new(one.event_s)
             self._created += 1
             if self._created <= CHECKED_ROWS:
-                self._check_place(key)
+                self._check_place(one)
         self._touched[key] = state
         return state
 
-    def _check_place(self, key: bytes) -> None:
+    def _check_place(self, one: Taken) -> None:
         """Count a new customer whom the producer's partitioner put on a partition of its own choice."""
         partitions = self._processor.partitions
-        if partitions and partition_of(key, partitions) != self._partition:
-            count_up(self._tally.misplaced, self._topic)
+        if partitions and partition_of(one.key, partitions) != self._partition:
+            count_up(self._tally.misplaced, one.origin.topic)
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
@@ -371,10 +397,11 @@ class PartitionWork:
         self._done.rows[key] = None
         self._done.outputs.append(Output(self._processor.scores_topic, key, None))
 
-    def _forget_on_request(self, event: CustomerForgotten, key: bytes, record: Record, channel: str) -> None:
+    def _forget_on_request(self, event: CustomerForgotten, one: Taken) -> None:
         """Remove everything kept of a customer and remember that nothing is to be kept."""
-        if self._topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
-            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), record)
+        key, origin = one.key, one.origin
+        if origin.topic != self._processor.actions_topic or not self._processor.suppression.accepts(event):
+            self._dead_letter(reject(RejectReason.FORGET_KEY, "$.data.proof", "a proof"), one.record, origin)
             return
         row = self._rows.get(key)
         state = self._touched.get(key) or (self._warm.take(key, row) if row is not None else None)
@@ -388,7 +415,7 @@ class PartitionWork:
         self._anyone_forgotten = True
         self._casework.desk.note(key, None)
         self._accepted += 1
-        self._intake.seen(event, channel, "accepted")
+        self._intake.seen(event, one.channel, "accepted")
 
     def settle(self) -> None:
         """Publish the due scores of the customers applied so far, and pack their rows."""
@@ -425,7 +452,7 @@ class PartitionWork:
             name = SEEN + channel
             tokens[name] = count(before.get(name), meter.number, meter.newest_s)
 
-    def _dead_letter(self, found: Reject, record: Record) -> None:
+    def _dead_letter(self, found: Reject, record: Record, origin: Origin) -> None:
         """Keep a rejected record's bytes, key and headers, with the reason and its origin as headers.
 
         Of a forgotten customer nothing is kept: the record is suppressed.
@@ -439,7 +466,7 @@ class PartitionWork:
             return
         headers = dead_letter_headers(
             found,
-            topic=self._topic,
+            topic=origin.topic,
             partition=self._partition,
             offset=record.offset,
             timestamp_ms=record.timestamp,
@@ -447,6 +474,6 @@ class PartitionWork:
         self._done.outputs.append(
             Output(self._processor.dead_letters_topic, record.key, record.value, (*record.headers, *headers))
         )
-        count_up(self._tally.rejects, (self._topic, found.reason.value))
+        count_up(self._tally.rejects, (origin.topic, found.reason.value))
         self._intake.rejected(record.value, record.headers, found.reason.value)
         self._rejected += 1

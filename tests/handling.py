@@ -51,7 +51,7 @@ class Rig:
     ) -> Processed:
         """Apply records of one topic in one unit of work."""
         work = self.begin(partition, watermark_s)
-        work.apply(topic, numbered(records))
+        work.apply([(topic, numbered(records))])
         return self._commit(partition, work.finish())
 
     def sweep(self, day: float, keys: Iterable[bytes] | None = None, *, caught_up: bool = True) -> Processed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from streams.engine.handler import Effects, Record, Standing
+from streams.engine.handler import Effects, Run, Standing
 from streams.engine.lane import Lane
 from streams.engine.marker import new_marker
 from streams.engine.memory import MemoryRecord
@@ -27,6 +27,7 @@ SETTINGS = EngineSettings(
     inputs=(WEB,),
     flush_min_s=0.0,
     flush_per_partition_s=0.0,
+    hold_s=0.0,
     queue_bytes=500,
     chunk_bytes=200,
 )
@@ -36,6 +37,7 @@ class Counting:
     """Counts records a key."""
 
     failing = False
+    urgent = False
 
     def __init__(self) -> None:
         self.swept: list[tuple[list[bytes], float]] = []
@@ -57,12 +59,16 @@ class CountingWork:
         self.rows = rows
         self.effects = Effects()
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
+    @property
+    def urgent(self) -> bool:
+        """Tell what the handler says."""
+        return self.handler.urgent
+
+    def apply(self, runs: Sequence[Run]) -> None:
         """Count."""
-        del topic
         if self.handler.failing:
             raise ZeroDivisionError
-        for record in records:
+        for record in (record for _, records in runs for record in records):
             key = record.key or b""
             before = self.effects.rows.get(key) or self.rows.get(key) or b"0"
             self.effects.rows[key] = b"%d" % (int(before) + 1)

@@ -36,7 +36,7 @@ class Fetching:
 
     def ready(self, owned: Owned) -> int:
         """Return how many records of a partition may be applied."""
-        return owned.queue.ready(self.until_ms(owned))
+        return owned.queue.ready(self.until_ms(owned)) if owned.queue else 0
 
     def fetchable(self, inputs: Iterable[TP]) -> set[TP]:
         """Return those of `inputs` that may be fetched now.
@@ -44,6 +44,8 @@ class Fetching:
         What waits is bounded. Room for a transaction is left to the partition whose turn it is, and to inputs
         of which nothing waits: their partition may wait for them. Where all do, these may exceed the bound.
         """
+        if not any(owned.queue for owned in self.partitions):
+            return set(inputs)
         left = self.settings.queue_bytes - sum(owned.queue.bytes for owned in self.partitions)
         if left <= 0 and any(map(self.ready, self.partitions)):
             # They will make room.

@@ -9,12 +9,9 @@ order.
 from collections.abc import Sequence
 from zlib import crc32
 
-from streams.engine.handler import Record
+from streams.engine.handler import Record, Run
 
 SUM_BITS = 32
-
-Run = tuple[str, Sequence[Record]]
-"""Records of one input, in offset order, with the full name of its topic."""
 
 
 def grouped(runs: Sequence[Run], most: int) -> list[list[Run]]:

@@ -13,7 +13,7 @@ import msgspec
 from streams.engine.effects import Effects
 from streams.engine.parts import Bucket, Counts, Output
 
-__all__ = ["Bucket", "Counts", "Effects", "Handler", "Output", "Record", "Standing", "Work"]
+__all__ = ["Bucket", "Counts", "Effects", "Handler", "Output", "Record", "Run", "Standing", "Work"]
 
 
 class Record(Protocol):
@@ -45,6 +45,10 @@ class Record(Protocol):
         ...
 
 
+Run = tuple[str, Sequence[Record]]
+"""Records of one input in offset order, with the full name of its topic, prefix included."""
+
+
 class Standing(msgspec.Struct, frozen=True):
     """Where a state partition stands when a unit of work on it begins."""
 
@@ -62,8 +66,13 @@ class Standing(msgspec.Struct, frozen=True):
 class Work(Protocol):
     """One unit of work on one state partition. It is dropped whole when its transaction fails."""
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one input topic in offset order. `topic` is the full name, prefix included.
+    @property
+    def urgent(self) -> bool:
+        """Tell whether somebody waits for what was done so far; what else there is may gather."""
+        ...
+
+    def apply(self, runs: Sequence[Run]) -> None:
+        """Apply records, run by run.
 
         A customer's records come in the order in which they were read; of different customers they do not.
         """

@@ -21,7 +21,7 @@ from streams.engine.fetching import Fetching
 from streams.engine.handler import Handler
 from streams.engine.owned import Owned
 from streams.engine.ownership import Ownership
-from streams.engine.partition import Chunk, Transaction
+from streams.engine.partition import Chunk, Draft, Transaction
 from streams.engine.preflight import check_cluster
 from streams.engine.settings import EngineSettings
 from streams.engine.stats import Snapshot, Stats
@@ -228,6 +228,8 @@ class Lane:
         return owned.ready and not self._holding and owned.state.session == self.session
 
     async def _quiet(self, timeout_s: float) -> None:
+        for owned in self.partitions:
+            owned.hurry()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
         except TimeoutError:
@@ -240,6 +242,7 @@ class Lane:
         self._idle.clear()
         try:
             async with owned.lock:
+                owned.hurried = False
                 yield
         except Lost as error:
             self._lost(owned, error)
@@ -287,13 +290,15 @@ class Lane:
             if monotonic() >= until_s:
                 owned.queue.overlook(self.fetching.more(owned))
                 return
-            await self._next_chunk(owned)
+            await self._next_chunk(owned, self.settings.fill_s)
 
-    async def _next_chunk(self, owned: Owned) -> bool:
-        """Wait, bounded, for a chunk; False where none came."""
+    @staticmethod
+    async def _next_chunk(owned: Owned, wait_s: float) -> bool:
+        """Wait for a chunk; False where none came."""
         owned.wake.clear()
         try:
-            await asyncio.wait_for(owned.wake.wait(), self.settings.fill_s)
+            async with asyncio.timeout(wait_s):
+                await owned.wake.wait()
         except TimeoutError:
             return False
         return True
@@ -308,9 +313,28 @@ class Lane:
         async with self._turn if behind else nullcontext():
             if behind:
                 await self._fill(owned)
-            transaction = await self._compute(owned)
-        if transaction is not None:
-            await self._write(owned, transaction)
+            draft = self._draft(owned)
+            if draft is None:
+                return
+            await self._compute(owned, draft)
+        until_s = monotonic() + self.settings.hold_s
+        while not draft.urgent and await self._gathered(owned, draft, until_s):
+            await self._compute(owned, draft)
+        await self._write(owned, draft.seal())
+
+    async def _gathered(self, owned: Owned, draft: Draft, until_s: float) -> bool:
+        """Wait for more that fits into `draft`; False where it is to be written as it is.
+
+        Nobody waits for what it has, and a transaction costs about the same whatever it carries. Whoever
+        needs the partition ends this by `Owned.hurry`.
+        """
+        room = draft.room if draft.size < self.settings.transaction_bytes else 0
+        while self._mine(owned) and not owned.hurried and (left_s := until_s - monotonic()) > 0:
+            if ready := self.fetching.ready(owned):
+                return ready <= room
+            if not (room and await self._next_chunk(owned, left_s)):
+                return False
+        return False
 
     async def _fill(self, owned: Owned) -> None:
         """Wait while more comes of what the broker has, until there is enough for a transaction.
@@ -325,15 +349,18 @@ class Lane:
                 and monotonic() < until_s
                 and self.fetching.ready(owned) < self._most_records()
             ):
-                if not (self.fetching.comes(owned) and await self._next_chunk(owned)):
+                if not (self.fetching.comes(owned) and await self._next_chunk(owned, self.settings.fill_s)):
                     return
 
-    async def _compute(self, owned: Owned) -> Transaction | None:
-        """Apply what waits, step by step; None where nothing does, or nothing may be begun any more."""
+    def _draft(self, owned: Owned) -> Draft | None:
+        """Begin a transaction; None where nothing waits, or nothing may be begun any more."""
         if not (self._mine(owned) and self.fetching.ready(owned)):
             return None
         watermark_s, caught_up = owned.standing(self.app.consumer, self.settings.clock)
-        draft = owned.state.draft(watermark_s, caught_up=caught_up)
+        return owned.state.draft(watermark_s, caught_up=caught_up)
+
+    async def _compute(self, owned: Owned, draft: Draft) -> None:
+        """Apply what waits, step by step."""
         most = self._most_records(), self.settings.transaction_bytes
         for chunk in owned.queue.take(*most, self.fetching.until_ms(owned)):
             draft.add(chunk)
@@ -344,7 +371,6 @@ class Lane:
             await asyncio.sleep(0)
         if draft.records >= self.settings.chunk_records:
             self._speed = draft.records / max(monotonic() - started, SHORTEST_S)
-        return draft.seal()
 
     def _most_records(self) -> int:
         """Return from how many records on a transaction takes no further chunk."""
@@ -354,6 +380,7 @@ class Lane:
     async def _sweep(self, owned: Owned) -> float:
         """Visit who is due; return the seconds of a core that it took, without those of waits."""
         spent = 0.0
+        owned.hurry()
         async with self._work(owned):
             if self._mine(owned):
                 spent = await self._visit(owned)

@@ -22,7 +22,7 @@ from streams.engine.errors import Fenced
 from streams.engine.handler import Handler
 from streams.engine.loader import Loaded, find_marker, take
 from streams.engine.marker import new_marker
-from streams.engine.partition import Chunk, Partition, Transaction
+from streams.engine.partition import Chunk, Draft, Partition, Transaction
 from streams.engine.queue import PartitionQueue
 from streams.engine.settings import EngineSettings
 from streams.engine.sweep import SweepCursor
@@ -193,14 +193,31 @@ class MemoryWorker:
 
     def compute(self, number: int, most_records: float = math.inf) -> Transaction | None:
         """Apply what waits, inputs in step; return what is to be written, None if nothing. Raises `Lost`."""
-        held = self._held[number]
-        until_ms = held.queue.until_ms(self._more(held))
-        if not held.queue.ready(until_ms):
+        draft = self.begin(number)
+        if draft is None:
             return None
-        draft = held.state.draft(self.watermark(number), caught_up=self._at_end(held))
-        for chunk in held.queue.take(most_records, math.inf, until_ms):
-            draft.add(chunk)
+        self.gather(number, draft, most_records)
         return draft.seal()
+
+    def begin(self, number: int) -> Draft | None:
+        """Return a new unit of work, None where nothing may be applied."""
+        held = self._held[number]
+        if not self.ready(number):
+            return None
+        return held.state.draft(self.watermark(number), caught_up=self._at_end(held))
+
+    def ready(self, number: int) -> int:
+        """Return how many records may be applied."""
+        queue = self._held[number].queue
+        return queue.ready(queue.until_ms(self._more(self._held[number])))
+
+    def gather(self, number: int, draft: Draft, most_records: float = math.inf) -> None:
+        """Let a unit of work apply what waits, inputs in step. Raises `Lost`."""
+        held = self._held[number]
+        for chunk in held.queue.take(most_records, math.inf, held.queue.until_ms(self._more(held))):
+            draft.add(chunk)
+        for _ in draft.compute():
+            pass
 
     def write(self, transaction: Transaction) -> None:
         """Commit to the log. Raises `Fenced` where the partition was taken over."""

@@ -32,6 +32,8 @@ class Owned:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     full: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a whole chunk waits."""
+    hurried: bool = False
+    """What nobody waits for gathers no longer: somebody needs the partition."""
     task: "asyncio.Task[None] | None" = None
     ready: bool = False
     """Records may be applied: loaded, and every input stands at its marker."""
@@ -49,6 +51,11 @@ class Owned:
             self.task.cancel()
             self.task = None
         await self.writer.close()
+
+    def hurry(self) -> None:
+        """Let whoever holds the partition write what it has."""
+        self.hurried = True
+        self.wake.set()
 
     def inputs(self, consumer: Any) -> Iterator[tuple[str, InputState, int | None]]:
         """Yield each input with how far it is applied and where it ends (None before the first fetch)."""

@@ -3,6 +3,7 @@
         draft = partition.draft(watermark_s, caught_up=False)
         draft.add(chunk)                  # once per chunk; refuses holes and old chunks
         for _ in draft.compute(): ...     # applies them step by step; `seal` does what is left of it
+        draft.urgent, draft.room          # whether somebody waits for it; how much may still be added
         transaction = draft.seal()        # rows, outputs and the next marker; memory is untouched
         ... written and committed ...
         partition.commit(transaction)     # now memory moves
@@ -18,8 +19,8 @@ from typing import cast
 import msgspec
 
 from streams.engine.errors import Lost, OldSession, Rewound, SequenceHole
-from streams.engine.grouping import Run, grouped
-from streams.engine.handler import Bucket, Effects, Handler, Record, Standing, Work
+from streams.engine.grouping import grouped
+from streams.engine.handler import Bucket, Effects, Handler, Record, Run, Standing, Work
 from streams.engine.marker import MARKER_KEY, Fingerprint, Marker, Position, fingerprint
 
 GROUP_RECORDS = 512
@@ -149,6 +150,8 @@ class Draft:
     """What was added, until it is worked on."""
     _groups: deque[deque[Run]] = field(default_factory=deque)
     """What is left to be applied."""
+    _begun: bool = False
+    """Something was applied."""
     _progress: dict[str, _Progress] = field(default_factory=dict)
     _expected: dict[str, int] = field(init=False)
     _base: Marker = field(init=False)
@@ -188,23 +191,41 @@ class Draft:
         self.skipped += chunk.next_offset - self._next(chunk.topic) - len(chunk.records)
         self._progress[chunk.topic] = _Progress(chunk.next_offset, fingerprint(chunk.records[-1]))
 
+    @property
+    def urgent(self) -> bool:
+        """Tell whether somebody waits for what was applied so far."""
+        return self._work.urgent
+
+    @property
+    def room(self) -> int:
+        """Return how many records may still be added once some were applied.
+
+        All of them are one group then: of its customers more may come, of those of an earlier group not.
+        """
+        return max(0, GROUP_RECORDS - self.records)
+
     def compute(self) -> Iterator[None]:
-        """Apply what was added, in steps between which others may work; nothing may be added after the first.
+        """Apply what was added, in steps between which others may work.
 
         A step is a group of customers (see `grouping`) with all of their records. One that is far too large,
-        because of a single customer or of records without a key, takes several.
+        because of a single customer or of records without a key, takes several. The last group is left open
+        until `seal`, for what else comes of it within `room`.
         """
-        self._groups.extend(map(deque, grouped(self._runs, GROUP_RECORDS)))
-        self._runs.clear()
+        groups = [self._runs] if self._begun else grouped(self._runs, GROUP_RECORDS)
+        self._groups.extend(deque(group) for group in groups if group)
+        self._runs = []
+        self._begun = True
         while self._groups:
             group, number = self._groups[0], 0
+            runs: list[Run] = []
             while group and number < 2 * GROUP_RECORDS:
-                topic, records = group.popleft()
-                self._work.apply(topic, records)
-                number += len(records)
+                runs.append(group.popleft())
+                number += len(runs[-1][1])
+            self._work.apply(runs)
             if not group:
                 self._groups.popleft()
-                self._work.settle()
+                if self._groups:
+                    self._work.settle()
             yield
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:

@@ -57,6 +57,8 @@ class EngineSettings:
     """Time for which the broker keeps a fetch of less than `gather_bytes`: little is gathered where it costs
     nothing. Waiting here would only make what the client has fetched ahead older."""
     gather_bytes: int = 256 << 10
+    hold_s: float = 0.2
+    """Longest time for which a transaction gathers while nobody waits for what it has (`Work.urgent`)."""
     flush_min_s: float = 0.020
     flush_per_partition_s: float = 0.0055
     flush_max_s: float = 1.0

@@ -141,7 +141,7 @@ def sample_rows() -> list[bytes]:
     work = build_processor(Settings()).begin(0, {}, Standing("0" * 16, now_s))
     feed = Workload(SAMPLE_CUSTOMERS, step=50).backlog(SAMPLE_EVENTS, now_s)
     for offset, each in enumerate(feed):
-        work.apply(each.topic, [_Fed(each.key, each.value, offset, int(now_s * 1000))])
+        work.apply([(each.topic, [_Fed(each.key, each.value, offset, int(now_s * 1000))])])
     return [row for row in work.finish().rows.values() if row is not None]
 
 

@@ -98,7 +98,7 @@ class Baseline:
             message.key, message.value, message.headers or (), message.offset, int(message.timestamp * 1000)
         )
         work = self.processor.begin(message.partition, self.rows(), Standing(GENERATION, -math.inf))
-        work.apply(message.topic, [record])
+        work.apply([(message.topic, [record])])
         done = work.finish()
         for key, row in done.rows.items():
             if row is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from streams.engine.handler import Counts, Effects, Output, Record, Standing
+from streams.engine.handler import Counts, Effects, Output, Record, Run, Standing
 from streams.engine.marker import MARKER_KEY
 
 ALERT_EVERY = 10
@@ -38,8 +38,17 @@ class CountingWork:
         self.settled: set[bytes] = set()
         self.effects = Effects()
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
+    @property
+    def urgent(self) -> bool:
+        """Tell whether there is an alert or a dead letter."""
+        return bool(self.effects.outputs)
+
+    def apply(self, runs: Sequence[Run]) -> None:
         """Count records; what is no count is a dead letter."""
+        for topic, records in runs:
+            self._count(topic, records)
+
+    def _count(self, topic: str, records: Sequence[Record]) -> None:
         counts: Counts = self.effects.counts
         newest = self.effects.newest_event_s
         for record in records:

@@ -1,14 +1,16 @@
 """What becomes of records does not depend on which of them go through the stages together."""
 
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.suppression import Suppression
-from streams.topics import ACTIONS
+from streams.topics import ACTIONS, STORE
 from tests.customers import line, seconds
-from tests.handling import Rec, Rig, changed, numbered
+from tests.handling import Rec, Rig, changed
 
 SECRET = b"a key that nobody can guess"
 KINDS = ("complaint.raised", "order.placed", "page.viewed", "customer.forgotten", "unreadable", "again")
@@ -26,14 +28,18 @@ def record(who: str, kind: str, number: int) -> Rec:
     return Rec(changed(line(kind, day, id=f"e{number}", **data), subject=who), key=key)
 
 
-def become(runs: list[list[Rec]], *, one_by_one: bool) -> list[Any]:
-    """Return what each run of records, a transaction, becomes; outputs are sorted by topic and key."""
+def become(transactions: list[list[tuple[str, Rec]]], *, one_by_one: bool) -> list[Any]:
+    """Return what the records of each transaction become; outputs are sorted by topic and key."""
     rig, found = Rig(max_customers=2), []
     rig.processor.suppression = Suppression(SECRET)
-    for run in runs:
+    for records in transactions:
         work = rig.begin(0, seconds(2))
-        for records in [[each] for each in run] if one_by_one else [run]:
-            work.apply(ACTIONS.name, records)
+        if one_by_one:
+            for topic, each in records:
+                work.apply([(topic, [each])])
+        else:
+            runs = groupby(records, key=lambda each: each[0])
+            work.apply([(topic, [each for _, each in run]) for topic, run in runs])
         done = rig._commit(0, work.finish())
         outputs = sorted(
             (each.topic, each.key or b"", each.value or b"", repr(each.headers)) for each in done.outputs
@@ -44,14 +50,24 @@ def become(runs: list[list[Rec]], *, one_by_one: bool) -> list[Any]:
 
 @given(
     st.lists(
-        st.lists(st.tuples(st.sampled_from(("anna", "berta", "clara")), st.sampled_from(KINDS)), max_size=8),
+        st.lists(
+            st.tuples(
+                st.sampled_from((ACTIONS.name, ACTIONS.name, STORE.name)),
+                st.sampled_from(("anna", "berta", "clara")),
+                st.sampled_from(KINDS),
+            ),
+            max_size=8,
+        ),
         max_size=3,
     )
 )
-def test_stages_change_nothing(wanted: list[list[tuple[str, str]]]) -> None:
-    """Each record finds what those before it left, as if it had come alone."""
-    runs = [
-        numbered(record(*each, 10 * number + place) for place, each in enumerate(run))
-        for number, run in enumerate(wanted)
+def test_stages_change_nothing(wanted: list[list[tuple[str, str, str]]]) -> None:
+    """Each record finds what those before it left, as if it had come alone, also those of other inputs."""
+    transactions = [
+        [
+            (topic, replace(record(who, kind, 10 * number + place), offset=10 * number + place))
+            for place, (topic, who, kind) in enumerate(each)
+        ]
+        for number, each in enumerate(wanted)
     ]
-    assert become(runs, one_by_one=False) == become(runs, one_by_one=True)
+    assert become(transactions, one_by_one=False) == become(transactions, one_by_one=True)

@@ -16,7 +16,7 @@ from streams.engine.errors import Fenced, Lost
 from streams.engine.handler import Handler
 from streams.engine.marker import MARKER_KEY, Marker, decode_marker
 from streams.engine.memory import MemoryLog, MemoryRecord, MemoryWorker
-from streams.engine.partition import Transaction
+from streams.engine.partition import Draft, Transaction
 from streams.engine.settings import EngineSettings
 
 INPUTS = ("web", "store", "actions")
@@ -27,6 +27,8 @@ STEPS = 400
 CI_SEEDS = 200
 CUSTOMERS = 40
 POISON = 0.03
+GATHERED = 0.5
+"""Share of the transactions that nobody waits for that have gathered enough."""
 SETTINGS = EngineSettings(
     bootstrap_servers="",
     app_id="sim",
@@ -46,10 +48,24 @@ class Process:
     frozen: bool = False
     evicted: bool = False
     """The group moved its partitions while it was frozen; it does not know yet."""
+    gathering: dict[int, Draft] = field(default_factory=dict)
+    """Begun, and nobody waits for what they have."""
     in_hand: dict[int, Transaction] = field(default_factory=dict)
     """Computed, not written yet."""
     written: dict[int, Transaction] = field(default_factory=dict)
     """Written, memory not moved yet."""
+
+    def is_busy(self, number: int) -> bool:
+        """Tell whether a transaction of a partition waits to be written or confirmed."""
+        return number in self.in_hand or number in self.written
+
+    def forget(self, number: int | None = None) -> None:
+        """Drop what was begun on a partition, on all if not told."""
+        for each in (self.gathering, self.in_hand, self.written):
+            if number is None:
+                each.clear()
+            else:
+                each.pop(number, None)
 
 
 class Simulation:
@@ -117,15 +133,26 @@ class Simulation:
         )
 
     def compute(self) -> bool:
-        """Compute a transaction; one at a time a partition."""
+        """Begin a transaction or go on with it, one at a time a partition; sooner or later it is done."""
 
         def go(process: Process, number: int) -> object:
-            if number in process.in_hand or number in process.written:
+            if process.is_busy(number):
                 return False
-            transaction = _worker(process).compute(number, self.rnd.randrange(1, 15))
-            if transaction is not None:
-                process.in_hand[number] = transaction
-            return transaction is not None
+            worker, most = _worker(process), self.rnd.randrange(1, 15)
+            draft = process.gathering.pop(number, None)
+            if draft is None:
+                draft = worker.begin(number)
+                if draft is None:
+                    return False
+                worker.gather(number, draft, most)
+            elif worker.ready(number) <= draft.room:
+                self.done["gather"] += 1
+                worker.gather(number, draft, most)
+            if draft.urgent or not draft.room or self.rnd.random() < GATHERED:
+                process.in_hand[number] = draft.seal()
+            else:
+                process.gathering[number] = draft
+            return True
 
         return self._at_partition(go)
 
@@ -133,7 +160,7 @@ class Simulation:
         """Sweep a few customers; writes like any batch."""
 
         def go(process: Process, number: int) -> object:
-            if number in process.in_hand or number in process.written:
+            if process.is_busy(number) or number in process.gathering:
                 return False
             keys = list(_worker(process).state(number).rows)
             self.rnd.shuffle(keys)
@@ -272,8 +299,7 @@ class Simulation:
             return True
 
     def _reload(self, process: Process, number: int) -> None:
-        process.in_hand.pop(number, None)
-        process.written.pop(number, None)
+        process.forget(number)
         _worker(process).load(number)
 
     def _drain(self, process: Process, number: int) -> None:
@@ -296,8 +322,7 @@ class Simulation:
             return False
         process = self.rnd.choice(present)
         process.worker, process.frozen, process.evicted = None, False, False
-        process.in_hand.clear()
-        process.written.clear()
+        process.forget()
         if rebalance:
             self._rebalance()
         return True
@@ -312,8 +337,7 @@ class Simulation:
             # What is in hand is let end or dropped; a written one whose answer is outstanding dirties it.
             for number in process.written:
                 _worker(process).state(number).dirty = True
-            process.in_hand.clear()
-            process.written.clear()
+            process.forget()
             _worker(process).assign(n for n in range(PARTITIONS) if n % len(members) == rank)
 
 

@@ -67,7 +67,7 @@ def test_the_simulation_reached_every_failure(request: pytest.FixtureRequest) ->
         or request.config.getoption("--seeds", CI_SEEDS) < 50
     ):
         pytest.skip("needs many seeds")
-    wanted = {"Fenced", "SequenceHole", "kill", "freeze", "thaw", "write_and_never_hear", "sweep"}
+    wanted = {"Fenced", "SequenceHole", "kill", "freeze", "thaw", "write_and_never_hear", "sweep", "gather"}
     wanted.add("heal_before_hearing_of_the_rebalance")
     assert wanted <= _seen.keys()
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from random import Random
 from zlib import crc32
 
-from streams.engine.grouping import Run, grouped
+from streams.engine.grouping import grouped
+from streams.engine.handler import Run
 from streams.engine.memory import MemoryRecord
 
 

@@ -116,10 +116,10 @@ def order_of_work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that is filled with what is worked on; a dot is a turn of the others."""
     apply, seen = CountingWork.apply, []
 
-    def applying(work: CountingWork, topic: str, records: Any) -> None:
-        seen.extend({each.key.decode() for each in records})
+    def applying(work: CountingWork, runs: Any) -> None:
+        seen.extend({each.key.decode() for _, records in runs for each in records})
         asyncio.get_running_loop().call_soon(seen.append, ".")
-        apply(work, topic, records)
+        apply(work, runs)
 
     monkeypatch.setattr(CountingWork, "apply", applying)
     monkeypatch.setattr(partition, "GROUP_RECORDS", 2)

@@ -1,10 +1,12 @@
 """The in-memory log and the worker on it: the demo's engine, and the simulation's."""
 
+from collections.abc import Sequence
+
 import pytest
 from aiokafka.partitioner import murmur2
 
 from streams.engine.errors import Fenced, Inconsistent
-from streams.engine.handler import Effects, Output
+from streams.engine.handler import Effects, Output, Run
 from streams.engine.memory import MemoryLog, MemoryWorker
 from streams.engine.settings import EngineSettings
 from tests.drained import drain
@@ -37,9 +39,11 @@ class ShoutWork:
     def __init__(self) -> None:
         self.effects = Effects()
 
-    def apply(self, topic: str, records: object) -> None:
+    urgent = True
+
+    def apply(self, runs: Sequence[Run]) -> None:
         """Keep and shout."""
-        for record in records:  # type: ignore[attr-defined]
+        for topic, record in ((topic, record) for topic, records in runs for record in records):
             self.effects.counts.accepted += 1
             self.effects.rows[record.key] = record.value
             self.effects.newest_event_s[topic] = record.timestamp / 1000

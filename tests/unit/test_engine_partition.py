@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from streams.engine.errors import Inconsistent, Lost, OldSession, Rewound, SequenceHole
-from streams.engine.handler import Bucket, Effects, Record, Standing
+from streams.engine.handler import Bucket, Effects, Run, Standing
 from streams.engine.marker import MARKER_KEY, decode_marker, new_marker
 from streams.engine.memory import MemoryRecord
 from streams.engine.partition import Chunk, Draft, Partition
@@ -40,9 +40,14 @@ class EchoWork:
         self.effects = Effects()
         self.effects.tokens = tokens
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
+    @property
+    def urgent(self) -> bool:
+        """Nobody waits for an echo."""
+        return False
+
+    def apply(self, runs: Sequence[Run]) -> None:
         """Keep the value of each record."""
-        for record in records:
+        for topic, record in ((topic, record) for topic, records in runs for record in records):
             if record.value is None:
                 continue
             self.effects.counts.accepted += 1

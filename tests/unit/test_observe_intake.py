@@ -30,7 +30,7 @@ def test_moments_are_weighed_by_driver_and_channel():
     """Weight times distance from the prior, bad and good apart: where it hurts."""
     processor = Processor(DEFAULT)
     work = processor.begin(0, {}, Standing("generation", -math.inf))
-    work.apply(WEB.name, [Rec(line("delivery.failed", 1)), Rec(line("order.placed", 1))])
+    work.apply([(WEB.name, [Rec(line("delivery.failed", 1)), Rec(line("order.placed", 1))])])
     processor.committed(0, work.finish())
     assert processor.tally.intake.moments(DEFAULT.policy.driver_names) == {
         ("failed_delivery", "web", "bad"): pytest.approx(3 * 1.5 * 65),
@@ -45,7 +45,7 @@ def test_a_type_from_several_sources_and_channels_is_counted_apart():
     places = [("/shop", "web"), ("/shop", "app"), ("/other", "app"), ("/shop", "web")]
     for number, (source, channel) in enumerate(places):
         visited = line("store.visited", 1, id=f"v{number}", source=source)
-        work.apply(WEB.name, [Rec(visited.replace(b'"data"', f'"channel":"{channel}","data"'.encode()))])
+        work.apply([(WEB.name, [Rec(visited.replace(b'"data"', f'"channel":"{channel}","data"'.encode()))])])
     accepted = work.finish().tally.intake.accepted
     assert {(channel, source): meter.number for (_, channel, source), meter in accepted.items()} == {
         ("web", "/shop"): 2,
@@ -117,7 +117,7 @@ def test_the_handler_keeps_the_newest_time_and_the_late_ones():
     processor = Processor(scorer(sources=["/shop"]))
     work = processor.begin(0, {}, Standing("generation", -math.inf))
     lines = [line("page.viewed", day, source="/shop") for day in (1.99, 1.0, 0.5)]
-    work.apply(WEB.name, [Rec(each) for each in lines])
+    work.apply([(WEB.name, [Rec(each) for each in lines])])
     processor.committed(0, work.finish())
     intake = processor.tally.intake
     assert intake.late() == {"/shop": 2}
@@ -168,7 +168,7 @@ def test_the_handler_counts_every_record_for_who_sent_it():
     anonymous = orjson.loads(line("page.viewed", 1)) | {"subject": None, "anonymousid": "x"}
     call = line("call.ended", 1, id="1", source="/shop", wait_s=700)
     work = processor.begin(0, {}, Standing("generation", -math.inf))
-    work.apply(SUPPORT.name, [Rec(call), Rec(call), Rec(b"{"), Rec(orjson.dumps(anonymous), key=None)])
+    work.apply([(SUPPORT.name, [Rec(call), Rec(call), Rec(b"{"), Rec(orjson.dumps(anonymous), key=None)])])
     processor.committed(0, work.finish())
     intake, kpis = processor.tally.intake, processor.tally.kpis
     assert intake.outcomes() == {

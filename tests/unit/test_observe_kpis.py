@@ -215,6 +215,6 @@ def test_the_handler_counts_amounts_without_a_rate():
     processor = Processor(scorer())
     order = line("order.placed", 1, order_id="o", total=900, currency="JPY")
     work = processor.begin(0, {}, Standing("generation", -math.inf))
-    work.apply(WEB.name, [Rec(order), Rec(order)])
+    work.apply([(WEB.name, [Rec(order), Rec(order)])])
     processor.committed(0, work.finish())
     assert unpriced(processor.tally.kpis) == {("web", "JPY"): 1}

@@ -40,7 +40,7 @@ def misplaced(partition: int, *, partitions: int, customers: int) -> dict[str, i
     processor = Processor(DEFAULT, partitions=partitions)
     work = processor.begin(partition, {}, Standing("g", 0.0))
     records: Any = [ARecord(name) for name in there]
-    work.apply("cx.touchpoints.web", records)
+    work.apply([("cx.touchpoints.web", records)])
     return dict(work.finish().tally.misplaced)
 
 

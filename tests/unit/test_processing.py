@@ -15,7 +15,7 @@ from streams.settings import Settings
 from streams.topics import ACTIONS, ALERTS, DEAD_LETTERS, INPUTS, STORE, SUPPORT, WEB
 from streams.work import STAGED
 from tests.customers import DEFAULT, event, line, row, scorer, seconds
-from tests.handling import ANNA, LATER_MS, Rec, Rig, changed, documents, numbered, shopper, written
+from tests.handling import ANNA, LATER_MS, Rec, Rig, angry, changed, documents, numbered, shopper, written
 from tests.lives import evidence
 
 
@@ -173,7 +173,7 @@ def test_committed_rows_are_never_changed_in_place():
     rig.hold(shopper())
     before = dict(rig.rows)
     work = rig.processor.begin(0, rig.rows, Standing("generation", seconds(400)))
-    work.apply(WEB.name, numbered([line("complaint.raised", 40.0), Rec(b"{")]))
+    work.apply([(WEB.name, numbered([line("complaint.raised", 40.0), Rec(b"{")]))])
     work.sweep([ANNA], seconds(400))
     done = work.finish()
     assert rig.rows == before
@@ -185,7 +185,7 @@ def test_a_state_that_is_kept_has_no_figures():
     """What the rules read in a unit of work is let go with it: ten thousand states are kept for the next."""
     rig = Rig()
     work = rig.begin(0, seconds(400))
-    work.apply(WEB.name, numbered([line("complaint.raised")]))
+    work.apply([(WEB.name, numbered([line("complaint.raised")]))])
     kept = work.finish().states
     assert kept[ANNA].glance is None
 
@@ -270,9 +270,27 @@ def test_a_record_that_cannot_be_scored_is_found_by_its_place(
     monkeypatch.setattr(processor.scorer, "count", lambda *_: 1 / 0)
     work = processor.begin(3, {}, Standing("generation", -math.inf))
     with pytest.raises(ZeroDivisionError):
-        work.apply(WEB.name, [Rec(b"{"), Rec(line("order.placed", 1), offset=41)])
+        work.apply([(WEB.name, [Rec(b"{"), Rec(line("order.placed", 1), offset=41)])])
     (said,) = caplog.records
     found = vars(said)
     assert (found["topic"], found["partition"], found["offset"]) == (WEB.name, 3, 41)
     assert found["customer"] == b"anna"
     assert "anna" not in said.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("records", "urgent"),
+    [
+        ([line("order.placed", 1.0), line("page.viewed", 2.0), line("page.viewed", 2.0)], False),
+        ([line("page.viewed", 1.0), b"{"], True),
+        (angry(), True),
+    ],
+    ids=["a score", "a dead letter", "an alert"],
+)
+def test_somebody_waits_for_what_is_more_than_a_score(records: list[bytes], urgent: bool):  # noqa: FBT001
+    """A unit of work with rows and scores alone may gather (decision 0032), although it will publish one."""
+    work = Rig(now_day=300).begin(0, seconds(300))
+    assert not work.urgent
+    work.apply([(WEB.name, numbered(records))])
+    assert work.urgent is urgent
+    assert work.finish().outputs

@@ -88,8 +88,8 @@ def test_later_events_are_suppressed():
     partition = rig()
     partition.apply(line("order.placed", 1.0))
     work = partition.begin(0, seconds(2))
-    work.apply(ACTIONS.name, numbered([request(2.0)]))
-    work.apply(WEB.name, numbered([line("page.viewed", 2.5), Rec(b"{", key=ANNA)]))
+    work.apply([(ACTIONS.name, numbered([request(2.0)]))])
+    work.apply([(WEB.name, numbered([line("page.viewed", 2.5), Rec(b"{", key=ANNA)]))])
     done = partition._commit(0, work.finish())
     assert done.counts == Counts(accepted=1, suppressed=2)
     assert done.rows[ANNA] is None
