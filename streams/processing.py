@@ -96,9 +96,12 @@ class Processor:
         for record_s in tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
 
-    def counting(self, partition: int) -> Census:
-        """Return the census of the sweep's pass over `partition` that is under way."""
-        return self._counting.setdefault(partition, Census(began_s=self.clock()))
+    def counting(self, partition: int, rows: int) -> Census:
+        """Return the census of the pass over `partition` that is under way, or begin one of `rows`."""
+        census = self._counting.get(partition)
+        if census is None:
+            census = self._counting[partition] = Census(began_s=self.clock(), expected=rows)
+        return census
 
     def counted(self, partition: int) -> None:
         """End the pass over `partition`: what it found is the partition's census.

@@ -66,8 +66,8 @@ class Shared(Protocol):
     partitions: int
     publishing: bool
 
-    def counting(self, partition: int) -> Census:
-        """Return the census of the sweep's pass over `partition` that is under way."""
+    def counting(self, partition: int, rows: int) -> Census:
+        """Return the census of the pass over `partition` that is under way, or begin one of `rows`."""
         ...
 
     def counted(self, partition: int) -> None:
@@ -324,8 +324,9 @@ class PartitionWork:
 
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
-        census = self._processor.counting(self._partition)
+        census = self._processor.counting(self._partition, len(self._rows))
         for key in keys:
+            census.visited += 1
             row = self._rows.get(key)
             if row is None:
                 continue
@@ -333,7 +334,7 @@ class PartitionWork:
                 census.forgotten += 1
             else:
                 self._visit(key, row, census, now_s)
-        if census.customers + census.forgotten >= len(self._rows) and census.customers:
+        if census.visited >= census.expected and census.customers:
             self._processor.counted(self._partition)
         self._casework.watch_sources(now_s)
         self._casework.announce(self, now_s)

@@ -12,7 +12,13 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup, CoordinationType
-from aiokafka.errors import ConcurrentTransactions, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    BrokerResponseError,
+    ConcurrentTransactions,
+    KafkaError,
+    ProducerFenced,
+    kafka_errors,
+)
 from aiokafka.producer.sender import BACKOFF_OVERRIDE, EndTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import PidAndEpoch
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
@@ -29,7 +35,18 @@ NO_PRODUCER = -1
 TEXT = CompactString("utf-8")
 
 
-class FeaturesResponse(Response):  # type: ignore[misc]  # aiokafka is untyped here
+class TransactionAbortableError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped here
+    """Says that a transaction can only be aborted (KIP-890); aiokafka has no name for it."""
+
+    errno = 120
+    message = "TRANSACTION_ABORTABLE"
+    description = "The transaction has to be aborted; its producer may go on."
+
+
+kafka_errors[TransactionAbortableError.errno] = TransactionAbortableError
+
+
+class FeaturesResponse(Response):  # type: ignore[misc]  # as above
     """ApiVersions v3, the first version that tells features."""
 
     API_KEY = 18

@@ -172,9 +172,9 @@ class Lane:
         await self.partitions.load(numbers, self.session, generation, healing=self.healing)
 
     async def check_identity(self) -> None:
-        """Drop the partitions whose input topic was made anew; loading them again stops them, loudly."""
+        """Drop the partitions whose input topic is gone or another; loading them again stops them, loudly."""
         for owned in await self.partitions.made_anew():
-            log.warning("partition %d: an input topic was made anew", owned.state.number)
+            log.warning("partition %d: an input topic is gone or was made anew", owned.state.number)
             self._drop(owned)
 
     def activate(self) -> None:

@@ -27,6 +27,10 @@ class Census:
     began_s: float = 0.0
     """The worker's clock when the pass began, seconds since the epoch."""
     ended_s: float = 0.0
+    expected: int = 0
+    """Rows when the pass began: it visits these, whoever comes or goes meanwhile."""
+    visited: int = 0
+    """Of these, also those who have gone."""
     customers: int = 0
     forgotten: int = 0
     """Rows that only say that somebody is forgotten."""

@@ -26,6 +26,7 @@ from aiokafka.errors import (
     ProducerClosed,
     ProducerFenced,
     TopicAuthorizationFailedError,
+    for_code,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.coordination import FindCoordinatorRequest, FindCoordinatorResponse_v1
@@ -418,6 +419,18 @@ async def test_what_passes_is_tried_again_where_partitions_join(kind: type, erro
     asked = [request for _, request in brokers.asked if type(request) is kind]
     assert len(asked) == 2
     assert len({each.prepare(SPOKEN).encode() for each in asked}) == 1
+
+
+@pytest.mark.parametrize("kind", [JoiningProduce, RenewingEndTxn])
+async def test_a_transaction_that_can_only_be_aborted_is_told_by_its_name(kind: type) -> None:
+    """Kafka 4 says so by an error that aiokafka would call an unknown one; it is not tried again."""
+    error = for_code(120)
+    assert (error.message, error.retriable) == ("TRANSACTION_ABORTABLE", False)
+    async with started(level=2) as (producer, brokers):
+        brokers.errors[kind] = [error]
+        with pytest.raises(error):
+            await producer.transact(batches((ROWS, 2)))
+    assert sum(type(request) is kind for _, request in brokers.asked) == 1
 
 
 class TakenError(BrokerResponseError):

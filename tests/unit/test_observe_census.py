@@ -59,6 +59,25 @@ def test_a_pass_of_the_sweep_tells_when_it_began_and_ended():
     assert 100.0 <= census.began_s < census.ended_s < next(clock)
 
 
+def test_a_pass_counts_each_customer_once_whoever_comes_and_goes():
+    """A pass visits those who were there when it began, and the next begins anew."""
+    processor = Processor(DEFAULT)
+    rows = {name: pack(row([event("order.placed", 0)])) for name in (b"anna", b"berta", b"clara")}
+
+    def sweep(*keys: bytes) -> None:
+        processor.begin(0, rows, Standing("generation", seconds(1))).sweep(keys, seconds(1))
+
+    sweep(b"anna", b"berta")
+    assert 0 not in processor.censuses
+    rows |= dict.fromkeys((b"dora", b"emma"), rows[b"anna"])
+    sweep(b"clara")
+    assert processor.censuses[0].customers == 3
+    sweep(b"anna", b"berta", b"clara")
+    del rows[b"dora"]
+    sweep(b"dora", b"emma")
+    assert processor.censuses[0].customers == 4
+
+
 def test_what_is_at_stake_counts_for_the_driver_that_takes_most():
     """Probability times spend a year, as an alert says it; without a failure it is nobody's."""
     bought = [event("order.placed", day, total=10_000, currency="EUR") for day in range(0, 60, 20)]
