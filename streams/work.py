@@ -325,6 +325,7 @@ class PartitionWork:
     def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
         census = self._processor.counting(self._partition, len(self._rows))
+        census.at_s = now_s
         for key in keys:
             census.visited += 1
             row = self._rows.get(key)

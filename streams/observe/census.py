@@ -27,6 +27,8 @@ class Census:
     began_s: float = 0.0
     """The worker's clock when the pass began, seconds since the epoch."""
     ended_s: float = 0.0
+    at_s: float = 0.0
+    """The partition's own clock at the last visit: the event clock may stand."""
     expected: int = 0
     """Rows when the pass began: it visits these, whoever comes or goes meanwhile."""
     visited: int = 0

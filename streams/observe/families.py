@@ -184,8 +184,13 @@ def _pass_families(reading: Reading) -> Iterator[Family]:
     ages, passes = {}, {}
     for each in reading.engine.partitions:
         label, census = str(each.partition), reading.censuses.get(each.partition)
-        ages[label] = reading.uptime_s if census is None else max(0.0, reading.now_s - census.ended_s)
-        if census is not None:
+        if census is None:
+            ages[label] = reading.uptime_s
+        else:
+            since_s = (
+                each.watermark_s - census.at_s if reading.event_clock else reading.now_s - census.ended_s
+            )
+            ages[label] = max(0.0, since_s)
             passes[label] = max(0.0, census.ended_s - census.began_s)
     yield family("cx_sweep_age_seconds", ages)
     yield family("cx_sweep_pass_seconds", passes)

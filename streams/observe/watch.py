@@ -66,6 +66,8 @@ class Reading:
     """Likewise."""
     now_s: float
     uptime_s: float
+    event_clock: bool = False
+    """Time goes on with events alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class Watch:
             },
             now_s=now_s,
             uptime_s=max(0.0, now_s - self.started_s),
+            event_clock=self.observed.event_clock,
         )
 
     def behind_s(self) -> float:

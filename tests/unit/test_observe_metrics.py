@@ -444,3 +444,15 @@ def test_rows_that_were_loaded_again_are_counted_again():
     watch.lane.snapshot = lambda: Snapshot(Stats(), ())
     assert customers_of(watch) == []
     assert not watch._reserved
+
+
+def test_a_pass_ages_by_the_clock_that_goes_on():
+    """Under the event clock nothing can be unseen while no event comes, however long that takes."""
+    census = replace(a_census(2), ended_s=NOW - 90.0, at_s=4_000.0)
+    for number, (event_clock, watermark_s, age_s) in enumerate(
+        [(False, 4_600.0, 90.0), (True, 4_600.0, 600.0), (True, 4_000.0, 0.0), (True, -math.inf, 0.0)]
+    ):
+        partition = replace(a_partition(0, an_input()), watermark_s=watermark_s)
+        engine = Snapshot(Stats(), (partition,))
+        found = scrape(a_reading(engine=engine, censuses={0: census}, event_clock=event_clock))
+        assert found["cx_sweep_age_seconds", (("partition", "0"),)] == age_s, number

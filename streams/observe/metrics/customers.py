@@ -86,8 +86,8 @@ CUSTOMERS: Final[tuple[Metric, ...]] = (
         "cx_sweep_age_seconds",
         SWEEP,
         "partition",
-        "Time since the last whole pass ended (before the first: since the worker started): no silence, no "
-        "missed deadline is older and unseen.",
+        "Time since the last whole pass ended, under the event clock in event time (before the first: since "
+        "the worker started): no silence, no missed deadline is older and unseen.",
         "seconds",
     ),
     gauge("cx_sweep_pass_seconds", SWEEP, "partition", "How long the last whole pass took.", "seconds"),
