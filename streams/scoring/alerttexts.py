@@ -21,7 +21,7 @@ from streams.scoring.hours import HOUR_S
 from streams.scoring.lived import allowed_contact, evidence_of, matters_of, messages_of, promise_status
 from streams.scoring.maths import rounded
 from streams.scoring.reasons import reason_after
-from streams.scoring.state import CustomerState, Episode
+from streams.scoring.state import CustomerState, Episode, damaged_row
 from streams.scoring.texts import Text, churn_drivers_text, drivers_text, put_last
 from streams.scoring.unresolved import Unresolved
 from streams.scoring.vocabulary import RULE_LABELS, SEVERITIES, Band, Because, Rule
@@ -178,7 +178,24 @@ class AlertTexts:
         """Return a step as JSON. `key` is the alert's id; `holdout`: nobody is told of the customer.
 
         How the customer stands is kept with the glance: other steps and the score need not read it again.
+        Raises CxError where the row has a time of no calendar, which only a damaged one can.
         """
+        try:
+            return self._text(key, customer_id, state, decision, said, holdout=holdout)
+        except (OverflowError, ValueError):
+            why = "what an alert tells of it is no time or word"
+            raise damaged_row(why) from None
+
+    def _text(
+        self,
+        key: str,
+        customer_id: str,
+        state: CustomerState,
+        decision: Decision,
+        said: Said,
+        *,
+        holdout: bool,
+    ) -> bytes:
         found = assess_at(self._scorer, state, decision.glance)
         decision.glance.found = found
         it = Telling(self._scorer, state, decision, said, found)

@@ -27,6 +27,8 @@ _I32: Final = 1 << 31
 _I64: Final = 1 << 63
 _BITS: Final = 1 << 64
 _LOW: Final = (1 << 32) - 1
+_MOST: Final = 1e90
+"""No number of a row is as large: from there on products would leave what a float can hold."""
 
 
 def put_whole(to: BytesWriter, number: int) -> None:
@@ -89,7 +91,7 @@ def put_optional(to: BytesWriter, number: float | None) -> None:
 class Reader:
     """Takes out of bytes what was put into them, in the same order.
 
-    Raises IndexError where they end too early and ValueError where a text is none.
+    Raises IndexError where they end too early and ValueError where a text or a number is none.
     """
 
     __slots__ = ("_at", "_data")
@@ -141,7 +143,11 @@ class Reader:
         """Return the next number."""
         at = self._at
         self._at = at + 8
-        return read_f64_le(self._data, at)
+        number = read_f64_le(self._data, at)
+        if not -_MOST < number < _MOST:
+            msg = f"a number of {number} is none of a row"
+            raise ValueError(msg)
+        return number
 
     def optional(self) -> float | None:
         """Return the next number, None if there is none."""

@@ -7,7 +7,7 @@ from streams.scoring.entry import NO_CODE, Case
 from streams.scoring.facts import DUE, KEPT, ORDER, PROMISE
 from streams.scoring.policy import DAY_S
 from streams.scoring.signals import Intent
-from streams.scoring.state import CustomerState
+from streams.scoring.state import CustomerState, damaged_row
 
 MESSAGES_S: Final = 30 * DAY_S
 MESSAGE_CHANNELS: Final = frozenset({"email", "sms"})
@@ -52,6 +52,9 @@ def messages_of(state: CustomerState, at_s: float) -> int:
 
 def allowed_contact(state: CustomerState, named: object) -> list[str]:
     """Return the channels on which the customer may be contacted, of those `named` in the profile."""
+    if not isinstance(named, list | tuple):
+        why = "its profile is none"
+        raise damaged_row(why)
     # A tuple in the event, a list in a row's bytes: the compiled cast is a check, and takes either so.
     return _not_closed(state, cast("Iterable[str]", named))
 

@@ -5,7 +5,9 @@ numbers made into objects both ways; and it looks up each import by its name, a 
 """
 
 import math
-from typing import Final
+from typing import Final, NoReturn
+
+from streams.scoring.state import damaged_row
 
 expm1: Final = math.expm1
 log1p: Final = math.log1p
@@ -13,14 +15,28 @@ _LN_2: Final = 0.6931471805599453
 _LOG2_E: Final = 1.4426950408889634
 
 
+_MOST_HALF_LIVES: Final = 700.0
+"""A row has its sums within 200 half-lives of an event; from 1,024 on there are no numbers."""
+
+
 def exp2(x: float) -> float:
-    """Return 2 ** x within |x| units of its last place; raises OverflowError beyond the largest float."""
+    """Return 2 ** x within |x| units of its last place; raises CxError beyond what rows and policies hold."""
+    if x > _MOST_HALF_LIVES:
+        _refuse(x)
     return math.exp(x * _LN_2)
 
 
 def log2(x: float) -> float:
-    """Return the binary logarithm, to some units of its last place."""
+    """Return the binary logarithm, to some units of its last place; raises CxError where there is none."""
+    if x <= 0.0:
+        _refuse(x)
     return math.log(x) * _LOG2_E
+
+
+def _refuse(x: float) -> NoReturn:
+    """Refuse what only a damaged row can have."""
+    why = f"one of its times or moments is none ({x:.0f})"
+    raise damaged_row(why)
 
 
 def rounded(number: float) -> int:

@@ -12,7 +12,14 @@ from typing import Final
 
 from schemas.arrivals import Arrival
 from streams.scoring.claims import Learning, Reader
-from streams.scoring.entry import NO_CODE, NOT_SETTLED, SETTLED, SETTLED_REPAIRED, Case
+from streams.scoring.entry import (
+    NO_CODE,
+    NOT_SETTLED,
+    SETTLED,
+    SETTLED_REPAIRED,
+    Case,
+    damaged_register,
+)
 from streams.scoring.facts import (
     BROKEN,
     CHANNEL,
@@ -76,7 +83,10 @@ class Register:
     ) -> Signals:
         """Enter what an event tells, as `teach` does, and return its signals that belong to the sums."""
         to = Learning(state, arrival, int(at_s), event)
-        left = teach(to, arrival.data, signals)
+        try:
+            left = teach(to, arrival.data, signals)
+        except KeyError:  # a fact without the one that it came with
+            raise damaged_register(state.entries.packed or b"") from None
         if to.touched:
             state.entries.change()
             if len(to.touched) > 1 or not self._settle_quickly(state, to):

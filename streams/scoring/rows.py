@@ -15,6 +15,7 @@ from mypy_extensions import i64
 from streams.errors import CxError
 from streams.scoring.binary import Reader, put_bits, put_bytes, put_optional, put_six, put_text, put_whole
 from streams.scoring.earlier_rows import unpack_earlier
+from streams.scoring.policy import DAY_S
 from streams.scoring.rings import ID_BYTES, take_rings
 from streams.scoring.signals import Intent
 from streams.scoring.state import (
@@ -30,12 +31,15 @@ from streams.scoring.state import (
     Rhythm,
     damaged_row,
 )
-from streams.scoring.vocabulary import CRITICAL_SEVERITY, LAST_RULE, LOW
+from streams.scoring.vocabulary import CRITICAL_SEVERITY, LAST_RULE, LOW, Band
 
 _OLDEST: Final = 3
 _INTENTS: Final = max(Intent) + 1
-_END_DAY: Final = 5_000_000  # no day of the calendar is so far from 1970 ...
-_END_S: Final = 4.32e11  # ... which are so many seconds: written out, they cost no look-up
+_BANDS: Final = max(Band) + 1
+_FIRST_DAY: Final = -719_162  # the first of the year 1 ...
+_FIRST_S: Final = -62_135_596_800.0  # ... in seconds since 1970: written out, they cost no look-up
+_END_S: Final = 7_258_118_400.0  # events of the year 2200 were never taken
+_MOST_TIMES: Final = 1 << 53  # nothing is counted so often
 _ARRAYS: Final = 0x80
 """No row of msgpack begins with a byte below."""
 _MOST_COUNTS: Final = 1 << 15  # a policy has a few horizons
@@ -195,13 +199,13 @@ def _put_cause(to: BytesWriter, cause: Cause | None) -> None:
 def unpack(row: bytes) -> CustomerState:
     """Return the row of some bytes.
 
-    A row of an older version is read as one of this version. Raises CxError on a newer one, whose fields
-    could mean something else, and on bytes that are no row.
+    A row of an older version is read as one of this version, and held to what such a row may be. Raises
+    CxError on a newer one, whose fields could mean something else, and on bytes that are no row.
     """
     try:
         version = row[0]
         if version >= _ARRAYS:
-            return unpack_earlier(row)
+            return unpack(pack(unpack_earlier(row)))
         if _OLDEST <= version <= VERSION:
             found = Reader(row, 1)
             state = _unpacked(found)
@@ -227,14 +231,14 @@ def _unpacked(found: Reader) -> CustomerState:
     baked = found.whole()
     ref_s = found.number()
     newest_s = found.number()
-    if not -_END_S < ref_s <= newest_s < _END_S:  # sums are never as of a later time than the newest event
+    if not _FIRST_S <= ref_s <= newest_s < _END_S:  # sums are never as of a later time than the newest event
         _refuse("newest event at", newest_s)
     state = CustomerState(VERSION, baked, ref_s, newest_s)
-    state.events = found.whole()
+    state.events = _times(found)
     state.points.read(found)
     _take_mass(found, state.mass)
     _take_peaks(found, state.peaks)
-    state.rhythm = _take_rhythm(found)
+    state.rhythm = _take_rhythm(found, newest_s)
     state.intents.read(found, _INTENTS)
     state.last = _take_last(found)
     state.packed_rings = take_rings(found)
@@ -253,8 +257,16 @@ def _unpacked(found: Reader) -> CustomerState:
     state.cause = _take_cause(found)
     for _number in range(found.whole()):
         state.outreach += (found.whole(),)
-    state.crowded = found.whole()
+    state.crowded = _times(found)
     return state
+
+
+def _times(found: Reader) -> int:
+    """Return how often something was counted."""
+    times = found.whole()
+    if not 0 <= times < _MOST_TIMES:
+        _refuse("count of", times)
+    return times
 
 
 def _take_mass(found: Reader, mass: Mass) -> None:
@@ -289,7 +301,7 @@ def _take_peaks(found: Reader, peaks: list[Peak | None]) -> None:
         raise ValueError(msg)
 
 
-def _take_rhythm(found: Reader) -> Rhythm | None:
+def _take_rhythm(found: Reader, newest_s: float) -> Rhythm | None:
     length = i64(found.whole())
     if not length:
         return None
@@ -298,14 +310,17 @@ def _take_rhythm(found: Reader) -> Rhythm | None:
         raise ValueError(msg)
     counts = vec[float]([0.0] * (length - 1))
     for place in range(length - 1):
-        counts[place] = found.number()
+        count = found.number()
+        if count < 0.0:
+            _refuse("count of", count)
+        counts[place] = count
     first_day = found.whole()
     last_day = found.whole()
-    repeats = found.whole()
+    repeats = _times(found)
     days = found.sixty_four_bits()
     months = found.whole()
-    if repeats < 0 or not -_END_DAY < first_day <= last_day < _END_DAY:
-        _refuse("rhythm", repeats)
+    if not _FIRST_DAY <= first_day <= last_day or last_day * DAY_S > newest_s:
+        _refuse("occasion on day", last_day)
     return Rhythm(first_day, last_day, repeats, days, counts, months, found.number())
 
 
@@ -329,7 +344,7 @@ def _take_name(found: Reader) -> bytes:
 
 
 def _take_episode(found: Reader) -> Episode:
-    number = found.whole()
+    number = _times(found)
     opened_s = found.number()
     closed_s = found.optional()
     cause = found.text()
@@ -354,6 +369,8 @@ def _take_published(found: Reader) -> Published | None:
     experience = found.number()
     service = found.number()
     band = found.whole()
+    if not 0 <= band < _BANDS:
+        _refuse("band", band)
     return Published(experience, service, band, found.number())
 
 

@@ -7,7 +7,7 @@ passes, late events are exact, and the order of events does not matter.
 
 import math
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from librt.strings import BytesWriter
@@ -45,8 +45,12 @@ WORST_ENDED: Final = 5  # the worst failure of the register that has ended
 WORST_SERVICE_ENDED: Final = 6  # the worst of service of those
 PEAKS: Final = 7
 
+PROFILE_FIELDS: Final = 10
+"""How many fields a profile has (`streams.scoring.apply`)."""
 _encode_profile: Final = msgspec.msgpack.Encoder().encode
-_decode_profile: Final = msgspec.msgpack.Decoder(dict[int, tuple[float, Any]]).decode
+_Field = Annotated[int, msgspec.Meta(ge=0, lt=PROFILE_FIELDS)]
+_Told = str | int | list[str | int | None]
+_decode_profile: Final = msgspec.msgpack.Decoder(dict[_Field, tuple[float, _Told]]).decode
 
 
 @mypyc_attr(acyclic=True, free_list_len=1)

@@ -104,6 +104,8 @@ class Judge:
             self._judge_complaint(case, about)
         else:
             self._judge_promise(case, about)
+        if case.pending_s >= ENDLESS or case.since_s >= ENDLESS:
+            raise OverflowError
 
     def _fail(self, case: Case, about: Facts, key: int, weight: int, since_s: int, ended_s: int = 0) -> None:
         """Let a failure stand, unless a graver one does (of equal ones the earlier stays)."""

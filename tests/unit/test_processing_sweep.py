@@ -101,7 +101,7 @@ def test_an_open_episode_keeps_a_row():
     state.episodes[Rule.EXPERIENCE_DROP] = Episode(1, seconds(0), seconds(9), "critical", 2, 0)
     rig.hold(state)
     still = unpack(pack(state))
-    still.rhythm = shopper().rhythm
+    still.rhythm = row([event("order.placed", 0.0)]).rhythm
     still.episodes[Rule.SILENCE] = Episode(1, seconds(0), None, "lost", 0, still.rhythm.last_day)  # type: ignore[union-attr]  # a shopper has one
     rig.hold(still, b"berta")
     assert rig.sweep(FORGOTTEN_DAY + 10).rows[ANNA] is None

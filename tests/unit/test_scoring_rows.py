@@ -60,7 +60,7 @@ WRITTEN_BY_VERSION_3 = bytes.fromhex(
 
 def full() -> CustomerState:
     """Return a row in which nothing is empty, with numbers of every width."""
-    state = CustomerState(VERSION, 2**32 - 1, 1.5, 1e10)
+    state = CustomerState(VERSION, 2**32 - 1, 1.5, 7e9)
     state.events = 2**40
     state.points = sums_of({8: -3.25, 4001 * 8 + 3: 2.0**-300})
     mass = state.mass

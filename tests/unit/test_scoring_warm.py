@@ -63,6 +63,6 @@ def test_a_sum_that_faded_to_nothing_is_what_its_bytes_say():
     """A row keeps no sum of 0 and none comes back negative, so a state that lived on has no -0.0 either."""
     state = row([event("complaint.raised", 0.0)])
     assert state.mass.a_recent < 0.0
-    state.newest_s = seconds(365_250)
+    state.newest_s = seconds(36_525)
     DEFAULT._move_reference(state, state.newest_s)
     assert [str(each) for each in (state.mass.a_recent, unpack(pack(state)).mass.a_recent)] == ["0.0", "0.0"]
