@@ -11,12 +11,18 @@ from simulation import CI_SEEDS
 
 from streams.engine import partition, queue
 
+FEW, MANY = 3, 30
+
 
 @pytest.fixture(autouse=True)
-def few_records_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let also the small transactions of a simulation be made of slices and groups of customers."""
-    monkeypatch.setattr(queue, "SLICE_RECORDS", 3)
-    monkeypatch.setattr(partition, "GROUP_RECORDS", 3)
+def few_records_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let also the small transactions of a simulation be made of slices and groups of customers.
+
+    With every second seed a group has room, so that what nobody waits for gathers.
+    """
+    seed = request.node.callspec.params.get("seed", 1) if hasattr(request.node, "callspec") else 1
+    monkeypatch.setattr(queue, "SLICE_RECORDS", FEW)
+    monkeypatch.setattr(partition, "GROUP_RECORDS", FEW if seed % 2 else MANY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
