@@ -31,6 +31,10 @@ class Desk:
     """The budget as of the last tick of the sweep, in announcements."""
     _seen: int = 0
 
+    def begin_pass(self) -> None:
+        """Count from the beginning: a pass that did not end says nothing."""
+        self._seen = 0
+
     def see(self, *, active: bool) -> None:
         """Count a customer visited by the sweep's pass under way."""
         self._seen += active

@@ -96,10 +96,14 @@ class Processor:
         for record_s in tally.alert_records_s:
             self.alert_latency.observe(max(0.0, now_s - record_s))
 
-    def counting(self, partition: int, rows: int) -> Census:
-        """Return the census of the pass over `partition` that is under way, or begin one of `rows`."""
+    def counting(self, partition: int, rows: int, *, anew: bool) -> Census:
+        """Return the census of the pass over `partition` under way; `anew` or without one, begin it.
+
+        Where a partition was loaded again, those who were counted before are visited, and counted, again.
+        """
         census = self._counting.get(partition)
-        if census is None:
+        if census is None or anew:
+            self.office.desk(partition).begin_pass()
             census = self._counting[partition] = Census(began_s=self.clock(), expected=rows)
         return census
 

@@ -66,8 +66,8 @@ class Shared(Protocol):
     partitions: int
     publishing: bool
 
-    def counting(self, partition: int, rows: int) -> Census:
-        """Return the census of the pass over `partition` that is under way, or begin one of `rows`."""
+    def counting(self, partition: int, rows: int, *, anew: bool) -> Census:
+        """Return the census of the pass over `partition` under way; `anew` or without one, begin it."""
         ...
 
     def counted(self, partition: int) -> None:
@@ -322,9 +322,9 @@ class PartitionWork:
         if partitions and partition_of(one.key, partitions) != self._partition:
             count_up(self._tally.misplaced, one.origin.topic)
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s`: silence makes no event."""
-        census = self._processor.counting(self._partition, len(self._rows))
+        census = self._processor.counting(self._partition, len(self._rows), anew=begins)
         census.at_s = now_s
         for key in keys:
             census.visited += 1
@@ -335,7 +335,7 @@ class PartitionWork:
                 census.forgotten += 1
             else:
                 self._visit(key, row, census, now_s)
-        if census.visited >= census.expected and census.customers:
+        if census.visited >= max(1, census.expected):
             self._processor.counted(self._partition)
         self._casework.watch_sources(now_s)
         self._casework.announce(self, now_s)

@@ -41,6 +41,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.swept: list[tuple[list[bytes], float]] = []
+        self.begun: list[bool] = []
 
     def begin(self, partition: int, rows: Mapping[bytes, bytes], standing: Standing) -> Any:
         """Start a unit of work."""
@@ -77,9 +78,10 @@ class CountingWork:
     def settle(self) -> None:
         """Keep all until the end."""
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
         """Write the watermark into each row."""
         self.handler.swept.append((list(keys), now_s))
+        self.handler.begun.append(begins)
         for key in keys:
             self.effects.rows[key] = b"%d" % int(now_s)
 

@@ -82,10 +82,11 @@ class Work(Protocol):
         """Hear that nothing more comes of the customers applied so far, no sweep either."""
         ...
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
         """Evaluate the customers in `keys` at the watermark `now_s` (seconds since the epoch).
 
-        Called at every tick of the sweep, with no keys where nobody's turn has come.
+        Called at every tick of the sweep, with no keys where nobody's turn has come. `begins`: a pass over
+        those who have a row by now begins; one that was under way goes no further.
         """
         ...
 

@@ -361,7 +361,7 @@ class Lane:
 
     async def _compute(self, owned: Owned, draft: Draft) -> None:
         """Apply what waits, step by step."""
-        most = self._most_records(), self.settings.transaction_bytes
+        most = self._most_records(), self.settings.transaction_bytes - draft.size
         for chunk in owned.queue.take(*most, self.fetching.until_ms(owned)):
             draft.add(chunk)
         self.app.consumer.space.set()
@@ -399,7 +399,7 @@ class Lane:
             return 0.0
         # Also with no customer due: the handler may have something to do with time itself.
         draft = owned.state.draft(now_s, caught_up=caught_up)
-        draft.sweep(keys, now_s)
+        draft.sweep(keys, now_s, begins=owned.sweep.begins)
         self.stats.swept += len(keys)
         transaction = draft.seal()
         spent = monotonic() - started

@@ -253,14 +253,17 @@ class MemoryWorker:
         """Visit the customers whose turn it is on every partition; return how many."""
         return sum(self._sweep_one(number) for number in self._held)
 
-    def sweep(self, number: int, keys: Sequence[bytes]) -> Transaction | None:
-        """Evaluate `keys` at the watermark; return what is to be written, None if nothing changed."""
+    def sweep(self, number: int, keys: Sequence[bytes], *, begins: bool = False) -> Transaction | None:
+        """Evaluate `keys` at the watermark; return what is to be written, None if nothing changed.
+
+        `begins`: they are the first of a pass.
+        """
         now_s = self.watermark(number)
         if now_s == -math.inf:
             return None
         held = self._held[number]
         draft = held.state.draft(now_s, caught_up=self._at_end(held))
-        draft.sweep(keys, now_s)
+        draft.sweep(keys, now_s, begins=begins)
         transaction = draft.seal()
         return transaction if transaction.effects else None
 
@@ -281,7 +284,9 @@ class MemoryWorker:
         else:
             keys = held.sweep.due(held.state.rows, self.now())
         # Also with no customer due: the handler may have something to do with time itself.
-        transaction = self.sweep(number, keys) if held.state.rows else None
+        transaction = None
+        if held.state.rows:
+            transaction = self.sweep(number, keys, begins=held.sweep.begins)
         if transaction is not None:
             self.write(transaction)
             self.confirm(transaction)

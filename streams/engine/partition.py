@@ -228,9 +228,9 @@ class Draft:
                     self._work.settle()
             yield
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
-        """Evaluate customers at the watermark."""
-        self._work.sweep(keys, now_s)
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
+        """Evaluate customers at the watermark; `begins`: they are the first of a pass."""
+        self._work.sweep(keys, now_s, begins=begins)
 
     def seal(self) -> Transaction:
         """Return what this work changed, with the marker that goes with it.

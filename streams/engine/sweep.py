@@ -19,6 +19,8 @@ class SweepCursor:
         self.interval_s = interval_s
         self.most = most
         self.passes = 0
+        self.begins = False
+        """Whether a pass began with those who were due last."""
         self._keys: Sequence[bytes] = ()
         self._visited = 0
         self._started_s: float | None = None
@@ -31,7 +33,8 @@ class SweepCursor:
         `stands` tells that the clock goes no further for now (the event clock at the end of every input): the
         pass goes on without it, and another one is made if the clock has moved since this one began.
         """
-        if self._visited >= len(self._keys) and not self._begin(rows, now_s, stands=stands):
+        self.begins = self._visited >= len(self._keys) and self._begin(rows, now_s, stands=stands)
+        if self._visited >= len(self._keys):
             return ()
         elapsed = now_s - (self._started_s or 0.0)
         share = 1.0 if stands else min(1.0, elapsed / self.interval_s)

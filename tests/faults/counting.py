@@ -73,9 +73,9 @@ class CountingWork:
         """Remember of whom nothing more may come."""
         self.settled.update(self.touched)
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
         """Announce each customer with a few events once."""
-        del now_s
+        del now_s, begins
         for key in keys:
             if key not in self.rows:
                 continue

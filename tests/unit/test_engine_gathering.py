@@ -91,6 +91,17 @@ async def test_it_gathers_no_more_bytes_than_a_transaction_may_have(bench: Bench
     assert written(bench) == [2]
 
 
+async def test_what_it_takes_while_it_gathers_has_the_bytes_that_are_left(bench: Bench) -> None:
+    """What comes at once may not make it twice as large."""
+    bench.configure(hold_s=FOR_EVER_S, transaction_bytes=100)
+    await bench.send(0)
+    await bench.settle_unless_busy()
+    for offset in range(1, 4):
+        await bench.send(offset)
+    await bench.settle()
+    assert written(bench) == [2, 2]
+
+
 async def test_the_sweep_does_not_wait_for_it(bench: Bench) -> None:
     """What gathers is written first, and the sweep finds it."""
     await bench.send(0)

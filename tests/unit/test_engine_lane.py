@@ -462,6 +462,7 @@ async def test_every_tick_reaches_the_handler(bench: Bench) -> None:
     await bench.lane._sweep(owned)
     await bench.lane._sweep(owned)
     assert [keys for keys, _ in bench.handler.swept] == [[b"k"], []]
+    assert bench.handler.begun == [True, False], "a pass, and its second tick"
     assert len(bench.writers[0].written) == 1
 
 

@@ -52,8 +52,9 @@ class ShoutWork:
     def settle(self) -> None:
         """Keep all until the end."""
 
-    def sweep(self, keys: object, now_s: float) -> None:
+    def sweep(self, keys: object, now_s: float, *, begins: bool = False) -> None:
         """Write the watermark into each row."""
+        del begins
         for key in keys:  # type: ignore[attr-defined]
             self.effects.rows[key] = b"%d" % int(now_s)
 

@@ -57,8 +57,9 @@ class EchoWork:
     def settle(self) -> None:
         """Keep all until the end."""
 
-    def sweep(self, keys: Iterable[bytes], now_s: float) -> None:
+    def sweep(self, keys: Iterable[bytes], now_s: float, *, begins: bool = False) -> None:
         """Write the time into each row."""
+        del begins
         for key in keys:
             self.effects.rows[key] = b"%d" % int(now_s)
 

@@ -109,3 +109,13 @@ def test_a_clock_that_stands_still_gets_one_whole_pass():
     assert seen[-250:] == list(rows)  # after the pass under way, a whole one
     assert len(seen) == 150 + 250
     assert cursor.due(rows, 7.0, stands=True) == ()
+
+
+def test_a_pass_begins_with_those_who_are_due_first() -> None:
+    """Whoever counts a pass begins with it, also where nobody is due yet."""
+    cursor, rows = SweepCursor(100.0, 1000), keys(4)
+    begins = []
+    for now_s in (0.0, 10.0, 50.0, 60.0, 150.0, 151.0):
+        cursor.due(rows, now_s)
+        begins.append(cursor.begins)
+    assert begins == [True, False, False, True, False, False]

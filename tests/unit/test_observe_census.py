@@ -3,15 +3,20 @@
 import math
 from itertools import count
 
+import orjson
 import pytest
 
 from streams.engine.handler import Standing
+from streams.engine.memory import MemoryLog, MemoryWorker
+from streams.engine.settings import EngineSettings
 from streams.observe.census import Census
 from streams.processing import Processor
 from streams.scoring.rows import pack
 from streams.scoring.state import PEAKS, Episode
 from streams.scoring.sums import sums_of
-from tests.customers import DEFAULT, event, row, seconds
+from streams.suppression import FORGOTTEN, GUARD, Suppression
+from streams.topics import INPUTS, OUTPUTS, WEB
+from tests.customers import DEFAULT, event, line, row, seconds
 
 
 def test_a_census_takes_a_customer_as_the_scorer_reads_it():
@@ -76,6 +81,80 @@ def test_a_pass_counts_each_customer_once_whoever_comes_and_goes():
     del rows[b"dora"]
     sweep(b"dora", b"emma")
     assert processor.censuses[0].customers == 4
+
+
+def test_a_pass_that_finds_nobody_ends_too():
+    """Where all were forgotten since the last one: else that one's customers would be told for ever."""
+    processor = Processor(DEFAULT)
+    processor.suppression = Suppression(b"a key that nobody can guess")
+    for rows, customers in (
+        ({b"anna": pack(row([event("order.placed", 0)]))}, 1),
+        ({GUARD: processor.suppression.guard, processor.suppression.row_key(b"anna"): FORGOTTEN}, 0),
+    ):
+        processor.begin(0, rows, Standing("generation", seconds(1))).sweep(rows, seconds(1))
+        assert processor.censuses[0].customers == customers
+
+
+class Swept:
+    """A partition whose rows come from a log and are visited by the sweep as time passes."""
+
+    def __init__(self) -> None:
+        self.log, self.now_s = MemoryLog(1), seconds(10)
+        self.processor = Processor(DEFAULT, clock=lambda: self.now_s)
+        settings = EngineSettings(
+            bootstrap_servers="",
+            app_id="census",
+            inputs=tuple(topic.name for topic in INPUTS),
+            outputs=tuple(topic.name for topic in OUTPUTS),
+            sweep_interval_s=100.0,
+        )
+        self.worker = MemoryWorker(self.log, settings, self.processor, now=lambda: self.now_s)
+        self.worker.assign([0])
+        self.customers = 0
+
+    def grow(self, number: int) -> None:
+        """Let customers come."""
+        for _ in range(number):
+            self.customers += 1
+            key = f"c{self.customers}"
+            value = orjson.loads(line("order.placed", 0, id=key)) | {"subject": key}
+            at_ms = int(self.now_s * 1000)
+            self.log.append(WEB.name, key.encode(), orjson.dumps(value), timestamp_ms=at_ms)
+        assert self.worker.step(0) == number
+
+    def sweep(self, for_s: int) -> list[int]:
+        """Let time pass; return the customers of each census that a pass has ended with."""
+        found = [self.processor.censuses.get(0)]
+        for _ in range(for_s):
+            self.now_s += 1.0
+            self.worker.sweep_due()
+            if (last := self.processor.censuses.get(0)) is not found[-1]:
+                found.append(last)
+        return [census.customers for census in found[1:] if census is not None]
+
+
+def test_a_pass_counts_those_who_were_there_when_it_began():
+    """Not when the one before had ended: until the interval is over, many may come."""
+    swept = Swept()
+    swept.grow(1)
+    assert swept.sweep(10) == [1]
+    swept.grow(50)
+    assert swept.sweep(200) == [51]
+    census = swept.processor.censuses[0]
+    assert census.ended_s - census.began_s == pytest.approx(100.0, abs=5.0)
+    assert swept.processor.desks[0].active == 51
+
+
+def test_a_partition_that_is_loaded_again_is_counted_from_the_beginning():
+    """The sweep visits all of its customers again; who was counted before would count twice."""
+    swept = Swept()
+    swept.grow(40)
+    swept.sweep(70)
+    swept.grow(20)
+    swept.sweep(30)
+    swept.worker.load(0)
+    assert set(swept.sweep(300)) == {60}
+    assert swept.processor.desks[0].active == 60
 
 
 def test_what_is_at_stake_counts_for_the_driver_that_takes_most():
