@@ -361,7 +361,7 @@ class Lane:
 
     async def _compute(self, owned: Owned, draft: Draft) -> None:
         """Apply what waits, step by step."""
-        most = self._most_records(), self.settings.transaction_bytes - draft.size
+        before, most = draft.records, (self._most_records(), self.settings.transaction_bytes - draft.size)
         for chunk in owned.queue.take(*most, self.fetching.until_ms(owned)):
             draft.add(chunk)
         self.app.consumer.space.set()
@@ -369,8 +369,9 @@ class Lane:
         for _ in draft.compute():
             # The answers that other partitions wait for are as urgent.
             await asyncio.sleep(0)
-        if draft.records >= self.settings.chunk_records:
-            self._speed = draft.records / max(monotonic() - started, SHORTEST_S)
+        number = draft.records - before
+        if number >= self.settings.chunk_records:
+            self._speed = number / max(monotonic() - started, SHORTEST_S)
 
     def _most_records(self) -> int:
         """Return from how many records on a transaction takes no further chunk."""

@@ -102,6 +102,16 @@ async def test_what_it_takes_while_it_gathers_has_the_bytes_that_are_left(bench:
     assert written(bench) == [2, 2]
 
 
+async def test_what_gathered_before_says_nothing_of_the_speed(bench: Bench) -> None:
+    """How many records a second are computed is what bounds a transaction's time: not those of earlier."""
+    bench.configure(hold_s=FOR_EVER_S, chunk_records=4)
+    for offset in range(6):
+        await bench.send(offset)
+        await bench.settle_unless_busy()
+    assert written(bench) == []
+    assert bench.lane._speed == 0.0
+
+
 async def test_the_sweep_does_not_wait_for_it(bench: Bench) -> None:
     """What gathers is written first, and the sweep finds it."""
     await bench.send(0)
