@@ -54,6 +54,7 @@ from streams.scoring.facts import (
     say_channel,
     say_due,
     stamp,
+    told_by,
     weighed,
 )
 from streams.scoring.signals import Signals
@@ -80,6 +81,7 @@ class Learning:
         "kept_s",
         "retold",
         "state",
+        "told_of",
         "touched",
     )
 
@@ -92,6 +94,8 @@ class Learning:
         """Of each of them: when the delivery came that lies in the sums, before this event; 0 for none."""
         self.retold = False
         """More is told of the issue than that somebody asked: what belongs to it may mean something else."""
+        self.told_of: list[bytes] = []
+        """The issues of which a ticket says something else now, though the event does not name them."""
         self._arrival = arrival
         self._issue = ""
         self._issue_key = b""
@@ -128,9 +132,18 @@ class Learning:
         case = self.case(kind, name)
         issue = data.issue_id
         if issue is not None:
-            case.issue = max(case.issue or b"", self._issue_of(issue))
+            held = case.issue
+            case.issue = max(held or b"", self._issue_of(issue))
             case.at_s = max(case.at_s, self.at_s)
+            if kind == TICKET and case.issue != held and told_by(case):
+                self.retell(held)
+                self.retell(case.issue)
         return case
+
+    def retell(self, issue: bytes | None) -> None:
+        """Let what belongs to an issue be looked at again: a ticket says something else of it now."""
+        if issue is not None:
+            self.told_of.append(issue)
 
     def issue(self, name: str) -> Case:
         """Return the entry of an issue, to tell more of it than that somebody asked."""
@@ -248,6 +261,15 @@ def _came(to: Learning, data: Data) -> None:
         contact(to.case(REASON, data.reason), to.at_s, to.event)
 
 
+def _tell_ticket(to: Learning, case: Case, data: Data, rank: int, *, solved: bool) -> None:
+    """Enter whether a ticket is solved now, and so the issue that it is known to be about."""
+    to.status(case, rank, solved=solved)
+    if data.issue_id is None:
+        to.retell(case.issue)
+    else:
+        to.status(to.issue(data.issue_id), rank, solved=solved)
+
+
 def _settle_issue(to: Learning, data: Data, *, solved: bool) -> None:
     if data.issue_id is not None:
         rank = RANK_SOLVED if solved else RANK_OPENED
@@ -285,8 +307,7 @@ def _ticket_solved(to: Learning, data: support.TicketData, signals: Signals) -> 
     if (name := _ticket(data)) is not None:
         case = to.about(TICKET, name, data)
         earliest(case.facts, SOLVED, to.at_s)
-        to.status(case, RANK_SOLVED, solved=True)
-        _settle_issue(to, data, solved=True)
+        _tell_ticket(to, case, data, RANK_SOLVED, solved=True)
     return signals
 
 
@@ -295,9 +316,7 @@ def _ticket_reopened(to: Learning, data: support.TicketData, signals: Signals) -
         return signals
     case = to.about(TICKET, name, data)
     latest(case.facts, REOPENED, to.at_s)
-    to.status(case, RANK_REOPENED, solved=False)
-    if data.issue_id is not None:
-        to.status(to.issue(data.issue_id), RANK_REOPENED, solved=False)
+    _tell_ticket(to, case, data, RANK_REOPENED, solved=False)
     return ()
 
 

@@ -57,6 +57,8 @@ _PREFIXES: Final = tuple(f"{kind}\x00" for kind in range(REASON + 1))
 """By the number of a kind."""
 _TIE_BITS: Final = 28
 _STAMP_BITS: Final = _TIE_BITS + 3
+_RANK_SHIFT: Final = _TIE_BITS + 1
+_RANK_MASK: Final = 3
 _CODE_BITS: Final = 13
 _TIME_BITS: Final = 34
 THOUSANDTHS: Final = 1000
@@ -70,12 +72,30 @@ def key_of(kind: int, name: str) -> bytes:
 def stamp(at_s: int, event: bytes, rank: int = 0, *, solved: bool = False) -> int:
     """Return (time, rank, id) as one number that compares as they do, with a status in its last bit."""
     tie = event[0] << 20 | event[1] << 12 | event[2] << 4 | event[3] >> 4  # its first bits
-    return at_s << _STAMP_BITS | rank << (_TIE_BITS + 1) | tie << 1 | solved
+    return at_s << _STAMP_BITS | rank << _RANK_SHIFT | tie << 1 | solved
 
 
 def stamped_s(stamp: int) -> int:
     """Return the time of a stamp."""
     return stamp >> _STAMP_BITS
+
+
+def told_of(cases: list[Case], issue: bytes) -> int:
+    """Return what tickets about an issue say of it last, as a STATE: solved or reopened; 0 for nothing.
+
+    A helpdesk may name the issue where a ticket is created, and not where it is solved.
+    """
+    last = 0
+    for case in cases:
+        if case.kind == TICKET and case.issue == issue:
+            last = max(last, told_by(case))
+    return last
+
+
+def told_by(ticket: Case) -> int:
+    """Return the STATE of a ticket as far as it says something of its issue: that it was created does not."""
+    status = ticket.known(STATE)
+    return status if status >> _RANK_SHIFT & _RANK_MASK != RANK_OPENED else 0
 
 
 def graded(weight: int, code: int) -> int:

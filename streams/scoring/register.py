@@ -33,6 +33,7 @@ from streams.scoring.facts import (
     THOUSANDTHS,
     latest,
     read_until,
+    told_of,
 )
 from streams.scoring.hours import HOUR_S
 from streams.scoring.policy import DAY_S, Policy
@@ -90,7 +91,7 @@ class Register:
         if to.touched:
             state.entries.change()
             if len(to.touched) > 1 or not self._settle_quickly(state, to):
-                self._settle(state, to.touched, to.kept_s, retold=to.retold)
+                self._settle(state, to.touched, to.kept_s, to.told_of, retold=to.retold)
             if len(left) < len(signals) and any(signal.a < 0.0 for signal in signals):
                 name_cause(state, at_s, arrival.source, arrival.id)
         return left
@@ -146,12 +147,19 @@ class Register:
             state.peaks[BEST_KEPT] = None
 
     def _settle(
-        self, state: CustomerState, touched: list[Case], kept_s: list[int], *, retold: bool = False
+        self,
+        state: CustomerState,
+        touched: list[Case],
+        kept_s: list[int],
+        told: list[bytes],
+        *,
+        retold: bool = False,
     ) -> None:
         """Derive again what the touched entries mean, and what they mean to others.
 
-        `kept_s` has for each when the delivery came that lies in the sums, 0 for none. `retold`: the issue
-        among them is told more of than that somebody asked.
+        `kept_s` has for each when the delivery came that lies in the sums, 0 for none. `told` are issues of
+        which a ticket among them says something else now. `retold`: the issue among them is told more of
+        than that somebody asked.
         """
         entries = state.entries
         for index, case in enumerate(touched):
@@ -164,6 +172,11 @@ class Register:
             if case.kind == ISSUE:
                 whole = retold or not entries.holds(case)  # another one may have taken its place
                 self._derive_about(state, case.name, touched[index + 1 :], retold=whole)
+        for name in told:
+            issue = entries.get(name)
+            if issue is not None:
+                self._derive(state, issue, 0)
+            self._derive_about(state, name, [], retold=True)
         self._refresh(state, state.newest_s)
 
     def _derive_about(self, state: CustomerState, issue: bytes, derived: list[Case], *, retold: bool) -> None:
@@ -187,8 +200,12 @@ class Register:
         """
         case.change()
         self._unsettle(state, case)
-        issue = state.entries.get(case.issue) if case.issue is not None else None
-        self.judge.judge(case, case if case.kind == ISSUE else issue)
+        entries, name = state.entries, case.name if case.kind == ISSUE else case.issue
+        if name is None:
+            self.judge.judge(case, None)
+        else:
+            issue = case if case.kind == ISSUE else entries.get(name)
+            self.judge.judge(case, issue, told_of(entries.all(), name))
         kept_s = _in_time_s(case)
         if kept_s != before_s:
             if before_s:
@@ -309,7 +326,7 @@ class Register:
         if broken:
             state.learn()
             state.entries.change()
-            self._settle(state, broken, [0] * len(broken))  # a deadline is missed: none lies in the sums
+            self._settle(state, broken, [0] * len(broken), [])  # a deadline is missed: none lies in the sums
         return bool(broken)
 
 

@@ -1,6 +1,6 @@
 """Contacts that ended without a solution: how much is felt of those whose matter nobody has solved since."""
 
-from streams.scoring.facts import BEFORE, CONTACT, ISSUE, STATE, stamped_s
+from streams.scoring.facts import BEFORE, CONTACT, ISSUE, STATE, stamped_s, told_of
 from streams.scoring.maths import exp2
 from streams.scoring.signals import SignalTable
 from streams.scoring.state import CustomerState
@@ -35,10 +35,11 @@ class Unresolved:
 def _solved_since(state: CustomerState) -> list[int]:
     """Return when the known contacts came about issues that were solved after them, the latest first."""
     found: list[int] = []
-    for case in state.entries.all():
+    cases = state.entries.all()
+    for case in cases:
         if case.kind != ISSUE:
             continue
-        status = case.known(STATE)
+        status = max(case.known(STATE), told_of(cases, case.name))
         if status & 1:
             for fact in (CONTACT, BEFORE):
                 contact_s = stamped_s(case.known(fact))

@@ -73,33 +73,34 @@ class Judge:
         in_service = section.service if service is None else service
         return section.code * 8 + in_service, round(section.weight * THOUSANDTHS)
 
-    def judge(self, case: Case, issue: Case | None) -> None:
+    def judge(self, case: Case, issue: Case | None, told: int = 0) -> None:
         """Derive everything of `case` from its facts and from those of its issue.
+
+        `told` is what tickets say of that issue last, as a STATE; 0 for nothing.
 
         Raises CxError where a fact is missing that another came with, or is a time of no calendar.
         """
         try:
-            self._judge(case, issue)
+            self._judge(case, _about(issue, told))
         except (KeyError, OverflowError, ValueError):
             raise damaged_register(case.source) from None
 
-    def _judge(self, case: Case, issue: Case | None) -> None:
+    def _judge(self, case: Case, about: Facts) -> None:
         case.key = NO_CODE
         case.weight = case.since_s = case.until_s = case.mended_s = case.pending_s = 0
         case.in_time = False
         case.unanswered = False
         case.credit = True
         case.settled = NOT_SETTLED
-        about = _NO_FACTS if issue is None else issue.facts
         kind = case.kind  # the kinds one by one: a table of methods would be asked for each of many cases
         if kind == ORDER:
             self._judge_order(case, about)
         elif kind == ISSUE:
-            self._judge_contacts(case, ended=False)
+            self._judge_contacts(case, about, ended=False)
         elif kind == TICKET:
             self._judge_ticket(case, about)
         elif kind == REASON:  # nobody can solve a reason
-            self._judge_contacts(case, ended=True)
+            self._judge_contacts(case, about, ended=True)
         elif kind == COMPLAINT:
             self._judge_complaint(case, about)
         else:
@@ -112,8 +113,9 @@ class Judge:
         if weight < case.weight or (weight == case.weight and since_s >= case.since_s):
             return
         case.key, case.weight, case.since_s = key, weight, since_s
-        solved_s = _solved_s(case.facts, about, since_s)
-        end_s = ended_s or _first_end(case.facts, solved_s, since_s)
+        facts = about if case.kind == ISSUE else case.facts  # of an issue, tickets may know better
+        solved_s = _solved_s(facts, about, since_s)
+        end_s = ended_s or _first_end(facts, solved_s, since_s)
         case.until_s = min(end_s, since_s + self._standing_s)
         glad_s = about.get(GLAD, 0)
         case.mended_s = solved_s + self._mend_s if solved_s else 0
@@ -198,7 +200,7 @@ class Judge:
             else:
                 case.pending_s = due_s
 
-    def _judge_contacts(self, case: Case, *, ended: bool) -> None:
+    def _judge_contacts(self, case: Case, about: Facts, *, ended: bool) -> None:
         before = case.facts.get(BEFORE)
         if before is None:
             return
@@ -206,9 +208,19 @@ class Judge:
         if last_s - stamped_s(before) > self._repeat_s:
             return
         # The contact that settles the matter is no open one, though it was one too many.
-        status = case.facts.get(STATE, 0)
+        status = about.get(STATE, 0)
         ended = ended or bool(status & 1 and stamped_s(status) == last_s)
-        self._fail(case, case.facts, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
+        self._fail(case, about, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
+
+
+def _about(issue: Case | None, told: int) -> Facts:
+    """Return the facts of an issue with what tickets say of it."""
+    facts = _NO_FACTS if issue is None else issue.facts
+    if told <= facts.get(STATE, 0):
+        return facts
+    about = dict(facts)
+    about[STATE] = told
+    return about
 
 
 def _solved_s(facts: Facts, about: Facts, since_s: int) -> int:

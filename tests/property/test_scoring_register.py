@@ -19,8 +19,15 @@ from tests.property.test_scoring_evidence import same, same_customer
 
 Life = list[Touchpoint]
 of_one_order = lives(of=[each for each in ORDERS if each[1].get("order_id") == "o1"], most=8)
-of_matters = lives(of=MATTERS, most=12)
-of_all = lives(of=[*ORDERS, *MATTERS], most=16)
+TICKETS = [
+    *((f"ticket.{word}", {"ticket_id": "t1"}) for word in ("created", "solved", "reopened")),
+    ("ticket.escalated", {"ticket_id": "t1", "issue_id": "i2"}),
+    ("complaint.raised", {"complaint_id": "c2", "issue_id": "i2"}),
+    ("call.ended", {"issue_id": "i2"}),
+]
+"""Of a ticket whose issue not each event names, and some name another one."""
+of_matters = lives(of=[*MATTERS, *TICKETS], most=12)
+of_all = lives(of=[*ORDERS, *MATTERS, *TICKETS], most=16)
 HEAVY = scorer(ledger={"asymmetry": 1.0, "peak_share": 0.5, "prior": 50}, promises={"repaired_share": 0.1})
 QUICK = scorer(promises={"standing_days": 5, "repaired_after_days": 1, "credit_after_days": 10})
 scorers = st.sampled_from([DEFAULT, HEAVY])

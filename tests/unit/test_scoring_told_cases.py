@@ -289,6 +289,10 @@ ADVICE: dict[str, tuple[Life, str]] = {
     ),
     "a call that solved nothing": ([UNRESOLVED], STAY_WITH_IT),
     "a call that solved nothing, and its ticket was solved": ([UNRESOLVED, ticket("solved", 347)], REMIND),
+    "a call that solved nothing, and its ticket was solved without a word of the issue": (
+        [UNRESOLVED, ticket("created", 346.1), event("ticket.solved", 347, ticket_id="t1")],
+        REMIND,
+    ),
     "two calls, and then it was solved": ([UNRESOLVED, AGAIN, ticket("solved", 347)], REMIND),
     "a call that solved nothing, after what was solved": (
         [UNRESOLVED, ticket("solved", 346.2), AGAIN],
