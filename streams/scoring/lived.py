@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from streams.scoring.entry import NO_CODE, Case
-from streams.scoring.facts import DUE, KEPT, ORDER, PROMISE
+from streams.scoring.facts import DUE, FAILED, GONE, KEPT, ORDER, PROMISE
 from streams.scoring.policy import DAY_S
 from streams.scoring.signals import Intent
 from streams.scoring.state import CustomerState, damaged_row
@@ -34,12 +34,19 @@ def _by_age(found: list[tuple[int, bytes, Case]]) -> list[Case]:
 
 
 def promise_status(case: Case) -> str:
-    """Return how a promise stands: pending, kept, late, broken, or withdrawn."""
+    """Return how a promise stands: pending, kept, late, broken, or withdrawn.
+
+    An order may have failed otherwise, by a wait or at the door, and have come in time.
+    """
     if case.pending_s:
         return "pending"
-    if case.kind in (ORDER, PROMISE) and case.key != NO_CODE:
-        return "late" if case.known(KEPT) else "broken"
-    return "kept" if case.known(KEPT) else "withdrawn"
+    due_s, kept_s = case.known(DUE), case.known(KEPT)
+    called_off = 0 < case.known(GONE) <= due_s
+    if kept_s:
+        return "kept" if kept_s <= due_s or called_off else "late"
+    if case.key == NO_CODE or (called_off and not case.known(FAILED)):
+        return "withdrawn"
+    return "broken"
 
 
 def messages_of(state: CustomerState, at_s: float) -> int:

@@ -12,6 +12,7 @@ from streams.scoring.explain import Assessment
 from streams.scoring.hours import HOUR_S
 from streams.scoring.maths import rounded
 from streams.scoring.policy import DAY_S
+from streams.scoring.signals import Intent
 from streams.scoring.state import CustomerState, LastExperience
 from streams.scoring.vocabulary import Because, Cause, Rule
 
@@ -22,7 +23,9 @@ HARDLY: Final = 1e-9
 
 _INTENT: Final = "declared intent to leave"
 _STANDING: Final = frozenset({OPEN_ISSUE, BROKEN_PROMISE})
-_INTENT_DRIVERS: Final = frozenset(INTENT_NAMES.values())
+_INTENT_WORDS: Final = dict.fromkeys(INTENT_NAMES.values(), _INTENT) | {
+    INTENT_NAMES[Intent.COMPLAINT]: "complaint"  # who complains has not said that they leave
+}
 # Members of an enum are looked up each time they are named.
 _ADVOCATE: Final = Rule.ADVOCATE
 _CHURN_RISK: Final = Rule.CHURN_RISK
@@ -118,7 +121,7 @@ def _raising(parts: Parts) -> list[str]:
         if parts.amounts[place] <= HARDLY or name in BESIDE_TERMS:
             continue
         among = standing if name in _STANDING else named
-        said = _INTENT if name in _INTENT_DRIVERS else words(name)
+        said = _INTENT_WORDS.get(name) or words(name)
         if said not in among:
             among.append(said)
         if len(named) == TOP_DRIVERS:

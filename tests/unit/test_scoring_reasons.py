@@ -161,6 +161,16 @@ def test_two_intents_are_told_as_one():
     assert "driven by declared intent to leave and rage click" in reason
 
 
+def test_a_complaint_is_no_word_of_leaving():
+    """Who complained and said nothing else has not declared to leave: the complaint is told once."""
+    life = [*(event("order.placed", 30 * n) for n in range(3)), event("rage.clicked", 61)]
+    state, step = decided([*life, *(event("complaint.raised", 62 + n) for n in (0, 1))])
+
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
+    assert "driven by complaint" in reason
+    assert "leave" not in reason
+
+
 def test_a_step_after_the_fall_tells_where_the_customer_is_now():
     """A score that has left the critical band is not called critical."""
     state, step = decided([event("delivery.failed", 0), event("delivery.failed", 1)])
