@@ -8,6 +8,7 @@ import orjson
 
 from schemas.money import money
 from streams.demo.feed import Record
+from streams.scoring.reasons import words
 
 TOLD_MOMENTS = 8
 """Moments told of a customer: as many as a case needs."""
@@ -26,8 +27,8 @@ SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "l
 
 
 def plain(name: str) -> str:
-    """Return a name such as `failed_delivery` as words."""
-    return name.replace("_", " ")
+    """Return a name such as `failed_delivery` as words, as the reasons of alerts have it."""
+    return words(name)
 
 
 def printable(text: object) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.outputs import REASON_MAX_CHARS
 from streams.scoring.apply import Scorer
-from streams.scoring.churn import BESIDE_TERMS, BROKEN_PROMISE, INTENT_NAMES, OPEN_ISSUE
+from streams.scoring.churn import BESIDE_TERMS, BROKEN_PROMISE, INTENT_NAMES, OPEN_ISSUE, TREND
 from streams.scoring.drivers import Parts
 from streams.scoring.episodes import Decision
 from streams.scoring.explain import Assessment
@@ -23,9 +23,12 @@ HARDLY: Final = 1e-9
 
 _INTENT: Final = "declared intent to leave"
 _STANDING: Final = frozenset({OPEN_ISSUE, BROKEN_PROMISE})
-_INTENT_WORDS: Final = dict.fromkeys(INTENT_NAMES.values(), _INTENT) | {
-    INTENT_NAMES[Intent.COMPLAINT]: "complaint"  # who complains has not said that they leave
+_RAISED_BY: Final = dict.fromkeys(INTENT_NAMES.values(), _INTENT) | {
+    INTENT_NAMES[Intent.COMPLAINT]: "complaint",  # who complains has not said that they leave
+    TREND: "falling experience",
 }
+"""What raises a risk, where the driver's name does not say it."""
+_SURVEYS: Final = {"ces": "CES", "csat": "CSAT", "nps": "NPS"}
 # Members of an enum are looked up each time they are named.
 _ADVOCATE: Final = Rule.ADVOCATE
 _CHURN_RISK: Final = Rule.CHURN_RISK
@@ -121,7 +124,7 @@ def _raising(parts: Parts) -> list[str]:
         if parts.amounts[place] <= HARDLY or name in BESIDE_TERMS:
             continue
         among = standing if name in _STANDING else named
-        said = _INTENT_WORDS.get(name) or words(name)
+        said = _RAISED_BY.get(name) or words(name)
         if said not in among:
             among.append(said)
         if len(named) == TOP_DRIVERS:
@@ -186,8 +189,8 @@ _RESOLVED: Final[dict[Because, str]] = {
 
 
 def words(name: str) -> str:
-    """Return a driver's name as words."""
-    return name.replace("_", " ")
+    """Return a name such as `failed_delivery` as words, a survey's by its letters."""
+    return " ".join([_SURVEYS.get(word, word) for word in name.split("_")])
 
 
 def ago(seconds: float) -> str:

@@ -86,6 +86,13 @@ def test_an_alert_is_a_case():
     assert found["announced"] is True
 
 
+def test_nothing_is_to_be_mended_that_did_not_go_wrong():
+    """Who cancels though nothing went wrong is asked; there is no worst driver to fix."""
+    found = alert([*LOYAL, event("subscription.cancelled", 346)])
+
+    assert (found["cause_owner"], found["do"]) == (None, ["Ask what is missing, and mend what they name"])
+
+
 @pytest.mark.parametrize(
     ("leaving", "reason"),
     [

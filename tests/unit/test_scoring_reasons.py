@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemas.envelope import Touchpoint
 from schemas.outputs import REASON_MAX_CHARS
 from schemas.times import at_time
+from streams.demo.words import plain
 from streams.scoring.drivers import Drivers, Parts
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, whole, words
@@ -169,6 +170,24 @@ def test_a_complaint_is_no_word_of_leaving():
     reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
     assert "driven by complaint" in reason
     assert "leave" not in reason
+
+
+def test_a_trend_is_told_as_what_falls():
+    """Who reads that a risk is driven by a trend does not know of what."""
+    post = event("social.mentioned", 346, post_id="s", sentiment=-0.9, reach=100_000)
+    state, step = decided([*LOYAL, post], 392)
+
+    reason = reason_of(DEFAULT, state, step, assess(DEFAULT, state, step.glance.at_s))
+    assert "driven by public complaint and falling experience; last" in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("failed_delivery", "failed delivery"), ("nps", "NPS"), ("csat_price", "CSAT price"), ("ces", "CES")],
+)
+def test_surveys_are_named_as_people_name_them(name: str, said: str):
+    """A name is told as words, and an answer to a survey by the letters that it is known by."""
+    assert (words(name), plain(name)) == (said, said)
 
 
 def test_a_step_after_the_fall_tells_where_the_customer_is_now():
