@@ -138,7 +138,7 @@ def _why_drop(decision: Decision, found: Assessment, critical_below: float) -> s
     if decision.cause == _TREND:
         what = f"is falling, {whole(abs(found.trend))} points below the usual"
     elif score < critical_below:
-        what = f"fell to critical, {whole(score)} of 100"
+        what = f"fell to critical, {_whole_below(score, critical_below)} of 100"
     elif decision.cause == _COMPLAINT:
         return f"Experience after a complaint is {whole(score)} of 100"
     else:
@@ -179,6 +179,11 @@ def _why_silent(
     if decision.rule is _SILENCE or found.churn is None:
         return fallen[0].upper() + fallen[1:]
     return f"Churn risk {found.churn.probability:.0%}: {fallen}"
+
+
+def _whole_below(score: float, bound: float) -> str:
+    """Return a score that lies below a bound as a whole number that does so too."""
+    return whole(score) if rounded(score) < bound else str(int(score))
 
 
 _RESOLVED: Final[dict[Because, str]] = {

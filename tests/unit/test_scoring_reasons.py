@@ -15,7 +15,7 @@ from streams.scoring.drivers import Drivers, Parts
 from streams.scoring.explain import assess
 from streams.scoring.reasons import ago, reason_of, whole, words
 from streams.scoring.rules import Because, Cause, Decision, Rule
-from tests.customers import DAY, DEFAULT, event, live, row, seconds
+from tests.customers import DAY, DEFAULT, event, live, row, scorer, seconds
 from tests.unit.test_scoring_cases import FAILED, LOYAL, alert, decided
 
 Life = list[Touchpoint]
@@ -188,6 +188,16 @@ def test_a_trend_is_told_as_what_falls():
 def test_surveys_are_named_as_people_name_them(name: str, said: str):
     """A name is told as words, and an answer to a survey by the letters that it is known by."""
     assert (words(name), plain(name)) == (said, said)
+
+
+@pytest.mark.parametrize(("bound", "said"), [(35, 31), (31, 30), (30.8, 30)])
+def test_what_is_critical_is_told_below_the_bound(bound: float, said: int):
+    """A score of 30.6 that is critical under 31 is not told as 31, which would not be critical."""
+    by = scorer(bands={"critical_below": bound})
+    state, step = decided([event("delivery.failed")], by=by)
+
+    reason = reason_of(by, state, step, assess(by, state, step.glance.at_s))
+    assert reason.startswith(f"Experience fell to critical, {said} of 100")
 
 
 def test_a_step_after_the_fall_tells_where_the_customer_is_now():
