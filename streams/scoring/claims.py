@@ -135,7 +135,7 @@ class Learning:
             held = case.issue
             case.issue = max(held or b"", self._issue_of(issue))
             case.at_s = max(case.at_s, self.at_s)
-            if kind == TICKET and case.issue != held and told_by(case):
+            if kind == TICKET and case.issue != held and (told_by(case) or REPLIED in case.facts):
                 self.retell(held)
                 self.retell(case.issue)
         return case
@@ -144,6 +144,12 @@ class Learning:
         """Let what belongs to an issue be looked at again: a ticket says something else of it now."""
         if issue is not None:
             self.told_of.append(issue)
+
+    def take_back(self, issue: bytes | None, told: int) -> None:
+        """Let a ticket that was created anew say no more of its issue, if nobody else said as much."""
+        known = None if issue is None else self.state.entries.get(issue)
+        if known is None or known.known(STATE) < told:
+            self.retell(issue)
 
     def issue(self, name: str) -> Case:
         """Return the entry of an issue, to tell more of it than that somebody asked."""
@@ -284,7 +290,10 @@ def _ticket_created(to: Learning, data: support.TicketData, signals: Signals) ->
         case = to.about(TICKET, name, data)
         earliest(case.facts, OPENED, to.at_s)
         say_channel(case, max(to.channel(), case.facts.get(CHANNEL, 0)))
+        told = told_by(case)
         to.status(case, RANK_OPENED, solved=False)
+        if told and not told_by(case):
+            to.take_back(case.issue, told)
     return signals
 
 
@@ -293,7 +302,10 @@ def _ticket_replied(to: Learning, data: support.TicketRepliedData, signals: Sign
         return signals
     to.wrote()
     if (name := _ticket(data)) is not None:
-        earliest(to.about(TICKET, name, data).facts, REPLIED, to.at_s)
+        case = to.about(TICKET, name, data)
+        earliest(case.facts, REPLIED, to.at_s)
+        if data.issue_id is None:
+            to.retell(case.issue)
     _answered(to, data)
     return signals
 

@@ -83,13 +83,24 @@ def stamped_s(stamp: int) -> int:
 def told_of(cases: list[Case], issue: bytes) -> int:
     """Return what tickets about an issue say of it last, as a STATE: solved or reopened; 0 for nothing.
 
-    A helpdesk may name the issue where a ticket is created, and not where it is solved.
+    A helpdesk may name the issue where a ticket is created, and not where it is replied to or solved.
     """
     last = 0
     for case in cases:
         if case.kind == TICKET and case.issue == issue:
             last = max(last, told_by(case))
     return last
+
+
+def replied_of(cases: list[Case], issue: bytes) -> int:
+    """Return when a ticket about an issue was first replied to, 0 for never."""
+    first_s = 0
+    for case in cases:
+        if case.kind == TICKET and case.issue == issue:
+            replied_s = case.known(REPLIED)
+            if replied_s and (not first_s or replied_s < first_s):
+                first_s = replied_s
+    return first_s
 
 
 def told_by(ticket: Case) -> int:

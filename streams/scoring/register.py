@@ -23,6 +23,7 @@ from streams.scoring.entry import (
 from streams.scoring.facts import (
     BROKEN,
     CHANNEL,
+    COMPLAINT,
     GONE,
     ISSUE,
     KEPT,
@@ -33,6 +34,7 @@ from streams.scoring.facts import (
     THOUSANDTHS,
     latest,
     read_until,
+    replied_of,
     told_of,
 )
 from streams.scoring.hours import HOUR_S
@@ -205,7 +207,9 @@ class Register:
             self.judge.judge(case, None)
         else:
             issue = case if case.kind == ISSUE else entries.get(name)
-            self.judge.judge(case, issue, told_of(entries.all(), name))
+            cases = entries.all()
+            replied_s = replied_of(cases, name) if case.kind == COMPLAINT else 0
+            self.judge.judge(case, issue, told_of(cases, name), replied_s)
         kept_s = _in_time_s(case)
         if kept_s != before_s:
             if before_s:

@@ -73,15 +73,16 @@ class Judge:
         in_service = section.service if service is None else service
         return section.code * 8 + in_service, round(section.weight * THOUSANDTHS)
 
-    def judge(self, case: Case, issue: Case | None, told: int = 0) -> None:
+    def judge(self, case: Case, issue: Case | None, told: int = 0, replied_s: int = 0) -> None:
         """Derive everything of `case` from its facts and from those of its issue.
 
-        `told` is what tickets say of that issue last, as a STATE; 0 for nothing.
+        `told` is what tickets say of that issue last, as a STATE, and `replied_s` when the first of them was
+        replied to; 0 for nothing.
 
         Raises CxError where a fact is missing that another came with, or is a time of no calendar.
         """
         try:
-            self._judge(case, _about(issue, told))
+            self._judge(case, _about(issue, told, replied_s))
         except (KeyError, OverflowError, ValueError):
             raise damaged_register(case.source) from None
 
@@ -213,14 +214,16 @@ class Judge:
         self._fail(case, about, self.repeat_key, self._repeat, last_s, last_s if ended else 0)
 
 
-def _about(issue: Case | None, told: int) -> Facts:
+def _about(issue: Case | None, told: int, replied_s: int) -> Facts:
     """Return the facts of an issue with what tickets say of it."""
     facts = _NO_FACTS if issue is None else issue.facts
-    if told <= facts.get(STATE, 0):
-        return facts
-    about = dict(facts)
-    about[STATE] = told
-    return about
+    if told > facts.get(STATE, 0):
+        facts = dict(facts)
+        facts[STATE] = told
+    if replied_s and REPLIED not in facts:
+        facts = dict(facts)
+        facts[REPLIED] = replied_s
+    return facts
 
 
 def _solved_s(facts: Facts, about: Facts, since_s: int) -> int:

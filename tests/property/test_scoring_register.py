@@ -20,7 +20,8 @@ from tests.property.test_scoring_evidence import same, same_customer
 Life = list[Touchpoint]
 of_one_order = lives(of=[each for each in ORDERS if each[1].get("order_id") == "o1"], most=8)
 TICKETS = [
-    *((f"ticket.{word}", {"ticket_id": "t1"}) for word in ("created", "solved", "reopened")),
+    *((f"ticket.{word}", {"ticket_id": "t1"}) for word in ("created", "replied", "solved", "reopened")),
+    ("social.mentioned", {"post_id": "s2", "issue_id": "i1", "sentiment": -0.8}),
     ("ticket.escalated", {"ticket_id": "t1", "issue_id": "i2"}),
     ("complaint.raised", {"complaint_id": "c2", "issue_id": "i2"}),
     ("call.ended", {"issue_id": "i2"}),

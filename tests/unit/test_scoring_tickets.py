@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from schemas.envelope import Touchpoint
+from streams.scoring.facts import COMPLAINT as COMPLAINT_KIND
 from streams.scoring.facts import ISSUE
-from tests.customers import event, row
+from tests.customers import event, row, seconds
 from tests.register import call, failures, ticket
 
 COMPLAINT = event("complaint.raised", 0, complaint_id="c1", issue_id="i1")
@@ -79,3 +80,43 @@ def test_the_solution_of_a_ticket_is_told_where_there_is_no_entry_of_its_issue()
 
     assert ISSUE not in {case.kind for case in state.entries.all()}
     assert [until for _, _, _, until in failures(state)] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("replied", [nameless("replied", 0.3), ticket("replied", 0.3)])
+def test_a_reply_to_a_ticket_answers_its_issue(replied: Touchpoint):
+    """A complaint in public waits for no answer where the ticket about its issue has one."""
+    post = event("social.mentioned", 0, post_id="s", issue_id="i1", sentiment=-0.9)
+    for life in permutations([post, CREATED, replied]):
+        (found,) = [case for case in row(life).entries.all() if case.kind == COMPLAINT_KIND]
+
+        assert found.pending_s == 0
+
+
+def test_a_reply_to_a_ticket_without_an_issue_answers_nothing():
+    """A complaint in public waits for its answer while nobody knows what the ticket was about."""
+    post = event("social.mentioned", 0, post_id="s", issue_id="i1", sentiment=-0.9)
+    for life in permutations([post, nameless("created", 0.1), nameless("replied", 0.3)]):
+        (found,) = [case for case in row(life).entries.all() if case.kind == COMPLAINT_KIND]
+
+        assert found.pending_s == seconds(1)
+
+
+@pytest.mark.parametrize("solved", [SOLVED, ticket("solved", 1)])
+@pytest.mark.parametrize("again", [nameless("created", 2), ticket("created", 2)])
+def test_a_ticket_that_is_created_again_takes_back_what_it_alone_said(solved: Touchpoint, again: Touchpoint):
+    """A ticket that is open again has solved nothing, unless its issue was said to be, in any order."""
+    ends = {
+        until
+        for life in permutations([COMPLAINT, ESCALATED, solved, again])
+        for driver, _, _, until in failures(row(life))
+        if driver == "complaint"
+    }
+
+    assert ends == {60.0 if solved is SOLVED else 1.0}
+
+
+def test_a_ticket_of_no_issue_that_is_created_again_takes_nothing_back():
+    """Nor does one that nobody tied to an issue."""
+    state = row([COMPLAINT, nameless("created", 0.1), SOLVED, nameless("created", 2)])
+
+    assert ("complaint", 2.0, 0.0, 60.0) in failures(state)
