@@ -278,6 +278,33 @@ def test_a_record_that_cannot_be_scored_is_found_by_its_place(
     assert "anna" not in said.getMessage()
 
 
+def test_stages_across_inputs_keep_where_each_record_came_from():
+    """Dead letters, channels and newest times are of the input, also where a stage ends within a run."""
+    number = STAGED - 2
+    runs = [
+        (WEB.name, numbered([line("order.placed", float(day)) for day in range(number)])),
+        (
+            STORE.name,
+            numbered([line("order.placed", number + 0.1), b"{", line("order.placed", number + 0.2)]),
+        ),
+        (SUPPORT.name, numbered([b"[", line("complaint.raised", number + 0.3)])),
+    ]
+    work = Rig().begin(0, math.inf)
+    work.apply(runs)
+    done = work.finish()
+    assert done.counts == Counts(accepted=number + 3, rejected=2)
+    assert done.tally.rejects == {(STORE.name, "not_json"): 1, (SUPPORT.name, "not_json"): 1}
+    assert done.newest_event_s == {
+        WEB.name: seconds(number - 1),
+        STORE.name: seconds(number + 0.2),
+        SUPPORT.name: seconds(number + 0.3),
+    }
+    assert [dict(each.headers)["cx-topic"] for each in written(done, DEAD_LETTERS.name)] == [
+        STORE.name.encode(),
+        SUPPORT.name.encode(),
+    ]
+
+
 @pytest.mark.parametrize(
     ("records", "urgent"),
     [
